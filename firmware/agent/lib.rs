@@ -1,0 +1,1 @@
+//! The agent: acts on what byway-core decides.

@@ -1,0 +1,3 @@
+//! What byway decides: no I/O, no clock.
+#![no_std]
+#![forbid(unsafe_code)]

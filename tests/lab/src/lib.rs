@@ -1,0 +1,1 @@
+//! A small internet in network namespaces, with real peers.
