@@ -1,3 +1,42 @@
-//! What byway decides: no I/O, no clock.
+//! What byway decides, without I/O and without a clock: the compiler refuses both (`no_std`).
+//!
+//! # Words
+//! - [`Egress`]: a way out: `Privacy` (Mullvad) or `Residential` (the house's ISP).
+//! - [`Wish`]: what the people want: an egress, or sealed.
+//! - *door*: the egress that client packets can leave by at this moment; none while *sealed*.
+//! - [`Posture`]: everything the kernel must look like, as one value: rule set, ip rules, routes, sysctls.
+//! - [`Epoch`]: the stamp of the flows that one opening of a door let through; later openings refuse it.
+//! - [`View`]: what may be told about all that; panel, web page and command line show nothing else.
+//!
+//! # Shape
+//! [`Core::step`] takes the time and one [`Input`] and returns [`Effect`]s; [`Core::deadline`] says when it
+//! wants to be called again, and why; [`Core::view`] tells what is proven. The agent (package `byway`) carries
+//! effects out and reports what came of them. Nothing is believed because it was ordered, only because it was
+//! read back.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod agenda;
+mod egress;
+mod epoch;
+mod evidence;
+mod machine;
+pub mod posture;
+mod settings;
+pub mod tailnet;
+mod time;
+mod view;
+
+pub use agenda::Why;
+pub use egress::{Egress, Wish};
+pub use epoch::Epoch;
+pub use evidence::{Exit, ExitReport, Lack, PingReport, TunnelReport};
+pub use machine::{Core, Effect, Generation, Input, State, Unapplied};
+pub use posture::{Door, Facts, Posture, TunnelEnd, Uplink};
+pub use settings::{Expect, Settings};
+pub use time::Uptime;
+pub use view::{Drift, Phase, SeenAs, TunnelView, UplinkView, View};

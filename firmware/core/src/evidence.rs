@@ -1,0 +1,208 @@
+//! What was observed of the world, and whether it is proof enough to open a door or to keep it open (DESIGN 4,
+//! Proof). Unknown is never proven.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::{Egress, Expect, Uptime};
+
+/// A session older than this is dead (`WireGuard`'s reject-after-time).
+const FRESH_HANDSHAKE: Duration = Duration::from_mins(3);
+/// A flip to privacy accepts an exit check of at most this age.
+const FRESH_EXIT: Duration = Duration::from_mins(1);
+/// Sent and nothing heard for so long: suspect.
+const SUSPICION: Duration = Duration::from_secs(2);
+/// Nothing heard for so long, unanswered pings included: dead.
+const SILENCE: Duration = Duration::from_secs(7);
+const UNANSWERED: u32 = 3;
+
+/// What the tunnel's engine knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TunnelReport {
+    /// When the present session was made.
+    pub handshake: Option<Uptime>,
+    /// When the last packet came that the relay's key vouches for.
+    pub heard: Option<Uptime>,
+    /// When the last packet of ours or of a client's went in.
+    pub sent: Option<Uptime>,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+}
+
+/// One ping of the relay's gateway through the tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PingReport {
+    pub sent: Uptime,
+    pub answered: bool,
+}
+
+/// What the check host says of one address family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The address it saw.
+    pub address: IpAddr,
+    /// Whether it is one of Mullvad's; `None` when the host does not say.
+    pub mullvad: Option<bool>,
+    /// The host's name for the exit, or the city, where it tells.
+    pub place: Option<String>,
+}
+
+/// One exit check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitReport {
+    pub by: Egress,
+    pub asked: Uptime,
+    /// One answer a family that works; never an empty list.
+    pub result: Result<Vec<Exit>, String>,
+}
+
+/// What is missing before a door may be open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    Uplink,
+    Gateway,
+    Handshake,
+    Pong,
+    /// Why the last check gave no answer.
+    ExitCheck(Option<String>),
+    NotMullvad(IpAddr),
+    Silence,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Evidence {
+    /// The house's router is there: a valid neighbour entry.
+    pub(crate) gateway: bool,
+    pub(crate) tunnel: TunnelReport,
+    /// When the last answered ping was sent.
+    pong: Option<Uptime>,
+    unanswered: u32,
+    /// The last check that got an answer, a door.
+    privacy_exit: Option<ExitReport>,
+    residential_exit: Option<ExitReport>,
+    /// Why the newest check got none, and how many in a row.
+    pub(crate) check_error: Option<String>,
+    pub(crate) check_failures: u32,
+}
+
+impl Evidence {
+    pub(crate) fn learn_ping(&mut self, report: &PingReport) {
+        if report.answered {
+            self.unanswered = 0;
+            self.pong = self.pong.max(Some(report.sent));
+        } else {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn learn_exit(&mut self, report: ExitReport) {
+        if let Err(error) = &report.result {
+            self.check_error = Some(error.clone());
+            self.check_failures = self.check_failures.saturating_add(1);
+        } else {
+            self.check_error = None;
+            self.check_failures = 0;
+            match report.by {
+                Egress::Privacy => self.privacy_exit = Some(report),
+                Egress::Residential => self.residential_exit = Some(report),
+            }
+        }
+    }
+
+    /// The newest answer by that door, and when it was asked for.
+    pub(crate) fn exits(&self, by: Egress) -> Option<(&[Exit], Uptime)> {
+        let report = match by {
+            Egress::Privacy => self.privacy_exit.as_ref(),
+            Egress::Residential => self.residential_exit.as_ref(),
+        }?;
+        report.result.as_deref().ok().map(|exits| (exits, report.asked))
+    }
+
+    pub(crate) fn exit_is_fresh(&self, now: Uptime) -> bool {
+        self.exits(Egress::Privacy).is_some_and(|(_, asked)| now.since(asked) <= FRESH_EXIT)
+    }
+
+    /// May client packets be let through, given that it was asked for at `asked`?
+    pub(crate) fn may_open(
+        &self,
+        egress: Egress,
+        expect: Expect,
+        asked: Uptime,
+        now: Uptime,
+    ) -> Result<(), Lack> {
+        match egress {
+            Egress::Residential => self.gateway.then_some(()).ok_or(Lack::Gateway),
+            Egress::Privacy => {
+                self.handshake_is_fresh(now)?;
+                self.pong.filter(|sent| *sent >= asked).ok_or(Lack::Pong)?;
+                self.exit_is_expected(expect)?;
+                self.exit_is_fresh(now).then_some(()).ok_or_else(|| Lack::ExitCheck(self.check_error.clone()))
+            }
+        }
+    }
+
+    /// May an open door stay open? A check that gets no answer closes nothing.
+    pub(crate) fn may_stay(&self, egress: Egress, expect: Expect, now: Uptime) -> Result<(), Lack> {
+        match egress {
+            Egress::Residential => self.gateway.then_some(()).ok_or(Lack::Gateway),
+            Egress::Privacy => {
+                self.handshake_is_fresh(now)?;
+                self.exit_is_expected(expect)?;
+                if self.is_silent(now) { Err(Lack::Silence) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Whether the relay must be asked more often than in calm times.
+    pub(crate) fn is_suspect(&self, now: Uptime) -> bool {
+        let unheard = self.tunnel.sent > self.heard();
+        self.unanswered > 0 || unheard && self.heard().is_none_or(|heard| now.since(heard) > SUSPICION)
+    }
+
+    fn heard(&self) -> Option<Uptime> {
+        self.tunnel.heard.max(self.pong)
+    }
+
+    fn is_silent(&self, now: Uptime) -> bool {
+        self.unanswered >= UNANSWERED && self.heard().is_none_or(|heard| now.since(heard) >= SILENCE)
+    }
+
+    fn handshake_is_fresh(&self, now: Uptime) -> Result<(), Lack> {
+        let fresh = self.tunnel.handshake.is_some_and(|made| now.since(made) < FRESH_HANDSHAKE);
+        fresh.then_some(()).ok_or(Lack::Handshake)
+    }
+
+    fn exit_is_expected(&self, expect: Expect) -> Result<(), Lack> {
+        let Some((exits, _)) = self.exits(Egress::Privacy) else {
+            return Err(Lack::ExitCheck(self.check_error.clone()));
+        };
+        let foreign = exits.iter().find(|exit| exit.mullvad != Some(true));
+        match (expect, foreign) {
+            (Expect::Mullvad, Some(exit)) => Err(Lack::NotMullvad(exit.address)),
+            (Expect::Mullvad, None) | (Expect::Any, _) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uplink => f.write_str("the house's interface has no address yet: is the cable in?"),
+            Self::Gateway => f.write_str("the house's router does not answer"),
+            Self::Handshake => f.write_str("the relay does not answer the handshake"),
+            Self::Pong => f.write_str("the relay does not answer through the tunnel"),
+            Self::ExitCheck(None) => f.write_str("waiting for the exit check"),
+            Self::ExitCheck(Some(error)) => write!(f, "the exit check gets no answer: {error}"),
+            Self::NotMullvad(address) => {
+                write!(
+                    f,
+                    "the exit check says that {address} is not mullvad: is the config of another provider?"
+                )
+            }
+            Self::Silence => f.write_str("the relay fell silent"),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The one state of the box and what moves it.
+//!
+//! ```text
+//!             start, and after every Applied: "sealed"
+//!                 │
+//!                 ▼          wish: sealed
+//!  ┌──────►  Applying ─────────────────────────►  Sealed
+//!  │             │  ▲                                │ wish: an egress
+//!  │ Applied:    │  │ proven: open it                ▼
+//!  │ "open"      │  └─────────────────────────── Proving ◄─┐
+//!  │             ▼      lost its proof, facts        │     │ wish: the other egress, whose
+//!  │           Open ──► changed: seal first          │     │ door stays for a moment's proof
+//!  │             └───────────────────────────────────┼─────┘
+//!  └── Retry ── Unverified  ◄── the kernel would not seal
+//! ```
+//!
+//! `on_*` decides, `to_*` changes the state and is the only writer of it.
+
+mod demand;
+mod on;
+mod pursue;
+mod to;
+mod words;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+pub use words::{Effect, Generation, Input, State, Unapplied};
+
+use crate::agenda::Agenda;
+use crate::evidence::Evidence;
+use crate::tailnet::TailnetFacts;
+use crate::view::{self, View};
+use crate::{Drift, Egress, Epoch, Facts, Posture, Settings, Uptime, Why, Wish};
+
+/// The core. Cheap to call; call [`Core::step`] for every input and whenever [`Core::deadline`] has passed.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    wish: Wish,
+    last_egress: Egress,
+    state: State,
+    /// When what the view tells of state and door last changed.
+    since: Uptime,
+    /// The newest; the posture in the kernel may still be of older ones.
+    facts: Facts,
+    kernel: Kernel,
+    evidence: Evidence,
+    tailnet: TailnetFacts,
+    agenda: Agenda,
+}
+
+/// What was ordered and what was read back.
+#[derive(Debug, Default)]
+struct Kernel {
+    generation: Generation,
+    epoch: Option<Epoch>,
+    posture: Option<Posture>,
+    /// An exit check is under way.
+    checking: bool,
+    drift: Drift,
+}
+
+/// One call of `step`: the time, and what came of it.
+struct Turn {
+    now: Uptime,
+    effects: Vec<Effect>,
+}
+
+impl Core {
+    /// Whatever the kernel holds, the first order is to seal it.
+    pub fn start(now: Uptime, settings: Settings, wish: Wish) -> (Self, Vec<Effect>) {
+        let facts = Facts { uplink: None, tunnel: Some(settings.tunnel.clone()) };
+        let mut core = Self {
+            last_egress: wish.egress().unwrap_or(settings.last_egress),
+            settings,
+            wish,
+            state: State::Unverified { error: String::from("starting") },
+            since: now,
+            facts,
+            kernel: Kernel::default(),
+            evidence: Evidence::default(),
+            tailnet: TailnetFacts::default(),
+            agenda: Agenda::default(),
+        };
+        let mut turn = Turn { now, effects: Vec::new() };
+        core.agenda.set(Why::Ping, now);
+        core.to_seal(None, &mut turn);
+        (core, turn.effects)
+    }
+
+    pub fn step(&mut self, now: Uptime, input: Input) -> Vec<Effect> {
+        let mut turn = Turn { now, effects: Vec::new() };
+        match input {
+            Input::Wished(wish) => self.on_wished(wish, &mut turn),
+            Input::Toggled => {
+                let wish = self.wish.egress().map_or(self.last_egress, Egress::other);
+                self.on_wished(wish.into(), &mut turn);
+            }
+            Input::Uplink(uplink) => self.facts.uplink = uplink,
+            Input::Gateway(reachable) => self.evidence.gateway = reachable,
+            Input::Tunnel(report) => self.on_tunnel(report, &turn),
+            Input::Ping(report) => self.on_ping(&report, &turn),
+            Input::Exit(report) => self.on_exit(report, &turn),
+            Input::Tailnet(facts) => self.tailnet = facts,
+            Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
+            Input::Drifted(what) => self.on_drifted(what, &mut turn),
+            Input::Tick => {}
+        }
+        self.pursue(&mut turn);
+        while let Some(why) = self.agenda.take_due(now) {
+            self.on_due(why, &mut turn);
+        }
+        turn.effects
+    }
+
+    /// When `step` wants to be called though nothing happened, and why.
+    pub fn deadline(&self) -> Option<(Uptime, Why)> {
+        self.agenda.next()
+    }
+
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The last wish, and the last one that was not sealed: what a toggle starts from.
+    pub const fn wish(&self) -> (Wish, Egress) {
+        (self.wish, self.last_egress)
+    }
+
+    /// What the kernel must look like now, as far as that was read back.
+    pub const fn proven_posture(&self) -> Option<&Posture> {
+        self.kernel.posture.as_ref()
+    }
+
+    /// What may be told.
+    pub fn view(&self) -> View {
+        view::Subject {
+            settings: &self.settings,
+            wish: self.wish,
+            state: &self.state,
+            since: self.since,
+            facts: &self.facts,
+            evidence: &self.evidence,
+            tailnet: &self.tailnet,
+            drift: &self.kernel.drift,
+        }
+        .view()
+    }
+}

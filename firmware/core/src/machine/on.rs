@@ -1,0 +1,107 @@
+//! What each input and each deadline changes of what is known.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::demand::QUICK_PING;
+use super::{Core, Effect, Generation, State, Turn, Unapplied};
+use crate::{Egress, ExitReport, Expect, PingReport, TunnelReport, Why, Wish};
+
+/// Between two checks of an open door that agree with it.
+const CALM_CHECK: Duration = Duration::from_mins(10);
+const QUICK_CHECK: Duration = Duration::from_secs(2);
+const SLOWEST_CHECK: Duration = Duration::from_secs(30);
+/// An app on one port for life gets its flow back after this long (DESIGN 4, Epochs).
+const FORGET: Duration = Duration::from_secs(90);
+
+impl Core {
+    pub(super) fn on_wished(&mut self, wish: Wish, turn: &mut Turn) {
+        if wish != self.wish {
+            self.wish = wish;
+            self.last_egress = wish.egress().unwrap_or(self.last_egress);
+            turn.effects.push(Effect::Remember(wish));
+        }
+    }
+
+    pub(super) fn on_tunnel(&mut self, report: TunnelReport, turn: &Turn) {
+        self.evidence.tunnel = report;
+        if self.evidence.is_suspect(turn.now) {
+            self.ping_by(turn.now + QUICK_PING);
+        }
+    }
+
+    pub(super) fn on_ping(&mut self, report: &PingReport, turn: &Turn) {
+        self.evidence.learn_ping(report);
+        if self.evidence.is_suspect(turn.now) {
+            self.ping_by(turn.now + QUICK_PING);
+        }
+    }
+
+    pub(super) fn on_exit(&mut self, report: ExitReport, turn: &Turn) {
+        self.kernel.checking = false;
+        let (by, asked) = (report.by, report.asked);
+        if by == Egress::Privacy && self.settings.expect == Expect::Any {
+            self.evidence.learn_ping(&PingReport { sent: asked, answered: report.result.is_ok() });
+        }
+        self.evidence.learn_exit(report);
+        let next = if self.checks() != Some(by) || asked < self.since {
+            turn.now
+        } else if self.evidence.check_failures > 0 || self.is_foreign(turn.now) {
+            let patience = 1u32 << self.evidence.check_failures.min(4);
+            turn.now + (QUICK_CHECK * patience).min(SLOWEST_CHECK)
+        } else {
+            turn.now + CALM_CHECK
+        };
+        self.agenda.set(Why::CheckExit, next);
+    }
+
+    pub(super) fn on_applied(
+        &mut self,
+        generation: Generation,
+        result: Result<(), Unapplied>,
+        turn: &mut Turn,
+    ) {
+        let State::Applying { generation: ordered, posture, .. } = &self.state else { return };
+        if generation != *ordered {
+            return;
+        }
+        let posture = posture.clone();
+        match (result, posture.door) {
+            (Ok(()), door) => {
+                self.kernel.posture = Some(posture);
+                self.agenda.set(Why::Forget, turn.now + FORGET);
+                match (door, self.wish.egress()) {
+                    (Some(door), _) => self.to_open(door, turn),
+                    (None, Some(egress)) => self.to_proving(egress, None, turn),
+                    (None, None) => self.to_sealed(turn),
+                }
+            }
+            // Whatever the kernel made of it, the answer to doubt is to seal.
+            (Err(_), Some(_)) => self.to_seal(None, turn),
+            (Err(Unapplied(error)), None) => self.to_unverified(error, turn),
+        }
+    }
+
+    pub(super) fn on_drifted(&mut self, what: String, turn: &mut Turn) {
+        match self.state {
+            // Of an order that is not finished nothing is claimed yet.
+            State::Applying { .. } | State::Unverified { .. } => {}
+            State::Sealed | State::Proving { .. } | State::Open { .. } => {
+                self.kernel.drift.healed = self.kernel.drift.healed.saturating_add(1);
+                self.kernel.drift.last = Some(what);
+                self.to_seal(None, turn);
+            }
+        }
+    }
+
+    pub(super) fn on_due(&mut self, why: Why, turn: &mut Turn) {
+        match why {
+            Why::Ping => self.probe(turn),
+            Why::CheckExit => self.check_exit(turn),
+            // Judged by `pursue`, which ran before.
+            Why::Patience => {}
+            Why::Retry => self.to_seal(None, turn),
+            Why::Forget => turn.effects.extend(self.kernel.epoch.map(Effect::Forget)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! From what is to what is wished: one step, as far as it is proven.
+
+use core::time::Duration;
+
+use super::{Core, State, Turn};
+use crate::{Door, Egress, Lack, Uptime};
+
+/// How long the old door may stay open while the wished one is being proven, so that a flip is one transaction.
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
+
+impl Core {
+    /// Goes one step from what is to what is wished, as far as it is proven.
+    pub(super) fn pursue(&mut self, turn: &mut Turn) {
+        let outdated = self.kernel.posture.as_ref().is_none_or(|posture| posture.facts != self.facts);
+        match self.state.clone() {
+            State::Applying { .. } | State::Unverified { .. } => {}
+            State::Sealed | State::Proving { .. } | State::Open { .. } if outdated => {
+                self.to_seal(None, turn);
+            }
+            State::Sealed => {
+                if let Some(egress) = self.wish.egress() {
+                    self.to_proving(egress, None, turn);
+                    self.pursue(turn);
+                }
+            }
+            State::Proving { egress, asked, door, .. } => self.pursue_proof(egress, asked, door, turn),
+            State::Open { door } => self.pursue_open(door, turn),
+        }
+    }
+
+    fn pursue_proof(&mut self, egress: Egress, asked: Uptime, door: Option<Door>, turn: &mut Turn) {
+        match (self.wish.egress(), door) {
+            (None, Some(_)) => self.to_seal(None, turn),
+            (None, None) => self.to_sealed(turn),
+            // The finger was quicker than the proof: the door that is wished again never closed.
+            (Some(wished), Some(door)) if wished == door.egress => self.to_open(door, turn),
+            (Some(wished), door) if wished != egress => {
+                self.to_proving(wished, door, turn);
+                self.pursue(turn);
+            }
+            (Some(_), door) => {
+                let Err(lack) = self.may_open(egress, asked, turn.now) else {
+                    return self.to_opening(egress, turn);
+                };
+                let impatient = turn.now.since(asked) >= PATIENCE;
+                if door.is_some_and(|door| impatient || self.may_stay(door.egress, turn.now).is_err()) {
+                    self.to_seal(Some(lack), turn);
+                } else {
+                    self.to_lacking(lack);
+                }
+            }
+        }
+    }
+
+    fn pursue_open(&mut self, door: Door, turn: &mut Turn) {
+        match self.wish.egress() {
+            None => self.to_seal(None, turn),
+            Some(wished) if wished != door.egress => {
+                self.to_proving(wished, Some(door), turn);
+                self.pursue(turn);
+            }
+            Some(_) => {
+                if let Err(lack) = self.may_stay(door.egress, turn.now) {
+                    self.to_seal(Some(lack), turn);
+                }
+            }
+        }
+    }
+
+    fn may_open(&self, egress: Egress, asked: Uptime, now: Uptime) -> Result<(), Lack> {
+        self.facts.uplink.as_ref().ok_or(Lack::Uplink)?;
+        self.evidence.may_open(egress, self.settings.expect, asked, now)
+    }
+
+    pub(super) fn may_stay(&self, egress: Egress, now: Uptime) -> Result<(), Lack> {
+        self.facts.uplink.as_ref().ok_or(Lack::Uplink)?;
+        self.evidence.may_stay(egress, self.settings.expect, now)
+    }
+}

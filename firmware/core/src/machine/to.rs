@@ -1,0 +1,80 @@
+//! The transitions: the only writers of the state.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::pursue::PATIENCE;
+use super::{Core, Effect, Generation, State, Turn};
+use crate::{Door, Egress, Epoch, Lack, Posture, Why, view};
+
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Core {
+    pub(super) fn to_sealed(&mut self, turn: &Turn) {
+        self.enter(State::Sealed, turn);
+    }
+
+    pub(super) fn to_proving(&mut self, egress: Egress, door: Option<Door>, turn: &mut Turn) {
+        let asked = turn.now;
+        // Of what was asked before, nothing counts; `pursue` names what is missing.
+        let lack = Lack::Pong;
+        self.enter(State::Proving { egress, asked, lack, door }, turn);
+        if door.is_some() {
+            self.agenda.set(Why::Patience, asked + PATIENCE);
+        }
+        if egress == Egress::Privacy {
+            self.agenda.set(Why::Ping, asked);
+            if !self.evidence.exit_is_fresh(asked) {
+                self.agenda.set(Why::CheckExit, asked);
+            }
+        }
+    }
+
+    pub(super) fn to_open(&mut self, door: Door, turn: &Turn) {
+        self.enter(State::Open { door }, turn);
+        self.agenda.stop(Why::Patience);
+        self.agenda.set(Why::CheckExit, turn.now);
+    }
+
+    pub(super) fn to_lacking(&mut self, newer: Lack) {
+        if let State::Proving { lack, .. } = &mut self.state {
+            *lack = newer;
+        }
+    }
+
+    pub(super) fn to_opening(&mut self, egress: Egress, turn: &mut Turn) {
+        self.to_applying(Some(egress), None, turn);
+    }
+
+    pub(super) fn to_seal(&mut self, lack: Option<Lack>, turn: &mut Turn) {
+        self.to_applying(None, lack, turn);
+    }
+
+    /// Every order has a generation and an epoch of its own; sealing too, so that nothing stamped before it is
+    /// ever let through again.
+    fn to_applying(&mut self, egress: Option<Egress>, lack: Option<Lack>, turn: &mut Turn) {
+        let epoch = Epoch::fresh(self.kernel.epoch, turn.now);
+        self.kernel.epoch = Some(epoch);
+        self.kernel.generation = Generation(self.kernel.generation.0 + 1);
+        let generation = self.kernel.generation;
+        let door = egress.map(|egress| Door { egress, epoch });
+        let posture = Posture { facts: self.facts.clone(), door };
+        turn.effects.push(Effect::Apply(generation, posture.clone()));
+        self.kernel.posture = None;
+        self.agenda.stop(Why::Patience);
+        self.enter(State::Applying { generation, posture, lack }, turn);
+    }
+
+    pub(super) fn to_unverified(&mut self, error: String, turn: &mut Turn) {
+        turn.effects.push(Effect::StopForwarding);
+        self.agenda.set(Why::Retry, turn.now + RETRY);
+        self.enter(State::Unverified { error }, turn);
+    }
+
+    fn enter(&mut self, state: State, turn: &Turn) {
+        if view::phase_and_door(&self.state) != view::phase_and_door(&state) {
+            self.since = turn.now;
+        }
+        self.state = state;
+    }
+}

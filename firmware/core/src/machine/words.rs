@@ -1,0 +1,66 @@
+//! What the machine is made of: its states, what moves it, and what it asks of the agent.
+
+use alloc::string::String;
+
+use crate::tailnet::TailnetFacts;
+use crate::{Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime, Wish};
+
+/// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+/// Why the kernel does not look as ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unapplied(pub String);
+
+/// What the box is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No door is open, as wished.
+    Sealed,
+    /// An order is on its way to the kernel; nothing is claimed until it was read back. `lack` is why a door
+    /// that was open must be closed.
+    Applying { generation: Generation, posture: Posture, lack: Option<Lack> },
+    /// The wished door is not proven: `lack`. `door` is the other one, still open for a moment.
+    Proving { egress: Egress, asked: Uptime, lack: Lack, door: Option<Door> },
+    /// Read back: client packets leave by this door.
+    Open { door: Door },
+    /// The kernel would not seal, or nobody knows whether it did.
+    Unverified { error: String },
+}
+
+/// What happens to the box.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Wished(Wish),
+    Toggled,
+    Uplink(Option<Uplink>),
+    /// Whether the house's router has a valid neighbour entry.
+    Gateway(bool),
+    Tunnel(TunnelReport),
+    Ping(PingReport),
+    Exit(ExitReport),
+    Tailnet(TailnetFacts),
+    Applied(Generation, Result<(), Unapplied>),
+    /// Something in the kernel differs from the posture that was read back.
+    Drifted(String),
+    /// A deadline is due.
+    Tick,
+}
+
+/// What the agent is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Make the kernel look so, read it back, report [`Input::Applied`].
+    Apply(Generation, Posture),
+    /// Keep across reboots.
+    Remember(Wish),
+    /// Ping the relay's gateway through the tunnel once; report [`Input::Ping`].
+    Ping,
+    /// Ask the check host who we are, by that door; report [`Input::Exit`].
+    CheckExit(Egress),
+    /// Drop conntrack entries of every older epoch.
+    Forget(Epoch),
+    /// The rule set cannot be trusted: switch forwarding off.
+    StopForwarding,
+}

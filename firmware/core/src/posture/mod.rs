@@ -1,0 +1,141 @@
+//! Everything the kernel must look like, as one value; [`ruleset`], [`routing`] and [`sysctl`] render it.
+//!
+//! | posture | clients to the internet | the box itself | tailnet to the box |
+//! |---|---|---|---|
+//! | sealed, no facts (boot) | refused | tailscaled and the agent have no uplink yet | nothing arrives |
+//! | sealed | refused | tailscaled, agent and tunnel by the uplink | allowed |
+//! | privacy door | by `wg0`, this epoch's flows only | the same | allowed |
+//! | residential door | by the uplink, this epoch's flows only | the same | allowed |
+
+pub mod routing;
+pub mod ruleset;
+pub mod sysctl;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::{Egress, Epoch};
+
+/// The tunnel's interface to Mullvad.
+pub const TUNNEL: &str = "wg0";
+/// The interface that client packets come in by.
+pub const TAILNET: &str = "tailscale0";
+
+/// A packet mark of ours; bits 24-31, because tailscaled owns 16-23 (tailscale `tsconst/linuxfw.go`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(pub u32);
+
+impl Mark {
+    /// The bits that are ours.
+    pub const MASK: u32 = 0xff00_0000;
+    /// A client's packet, while the privacy door is open.
+    pub const PRIVACY: Self = Self(0x0100_0000);
+    /// A client's packet, while the residential door is open.
+    pub const RESIDENTIAL: Self = Self(0x0200_0000);
+    /// What came in by the tunnel; reflected on what the box answers to it.
+    pub const FROM_TUNNEL: Self = Self(0x0300_0000);
+    /// The tunnel's own UDP socket.
+    pub const TUNNEL_SOCKET: Self = Self(0x0400_0000);
+    /// The agent's own sockets by the uplink: name look-ups, exit check.
+    pub const AGENT: Self = Self(0x0800_0000);
+    /// An answer to a client, which may be forwarded inwards.
+    pub const ANSWER: Self = Self(0x2000_0000);
+
+    const fn of(egress: Egress) -> Self {
+        match egress {
+            Egress::Privacy => Self::PRIVACY,
+            Egress::Residential => Self::RESIDENTIAL,
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}
+
+/// The house's interface as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    pub interface: String,
+    /// With the prefix length of the LAN; global and private ones, no link-local.
+    pub addresses: Vec<IpNet>,
+    pub gateway4: Option<Ipv4Addr>,
+    pub gateway6: Option<Ipv6Addr>,
+}
+
+impl Uplink {
+    /// Whether the house itself lives in 100.64.0.0/10, which the tailnet's addresses are taken from.
+    pub fn is_carrier_grade(&self) -> bool {
+        const CARRIER_GRADE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
+        self.addresses.iter().any(|net| match net {
+            IpNet::V4(net) => CARRIER_GRADE.contains(&net.addr()),
+            IpNet::V6(_) => false,
+        })
+    }
+}
+
+/// Our end of the tunnel and the relay at the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelEnd {
+    /// Our addresses inside the tunnel.
+    pub addresses: Vec<IpAddr>,
+    /// The only place the tunnel's socket may send to.
+    pub relay: SocketAddr,
+    /// Of the interface, in bytes.
+    pub mtu: u16,
+}
+
+/// What the rules must know about the world.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub uplink: Option<Uplink>,
+    pub tunnel: Option<TunnelEnd>,
+}
+
+/// An open door: where to, and the stamp of its flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    pub egress: Egress,
+    pub epoch: Epoch,
+}
+
+/// What the kernel must look like. The default is the boot's: sealed, and knowing nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Posture {
+    pub facts: Facts,
+    /// `None` is sealed.
+    pub door: Option<Door>,
+}
+
+impl Posture {
+    pub const fn sealed(facts: Facts) -> Self {
+        Self { facts, door: None }
+    }
+
+    /// The interface that client packets leave by.
+    pub fn door_interface(&self) -> Option<&str> {
+        match self.door?.egress {
+            Egress::Privacy => Some(TUNNEL),
+            Egress::Residential => self.facts.uplink.as_ref().map(|uplink| uplink.interface.as_str()),
+        }
+    }
+}
+
+/// One human sentence, for the log.
+impl fmt::Display for Posture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uplink = self.facts.uplink.as_ref().map_or("no uplink", |uplink| &uplink.interface);
+        match self.door {
+            Some(Door { egress, epoch }) => {
+                write!(f, "{egress} door open, epoch {epoch}, uplink {uplink}")
+            }
+            None => write!(f, "sealed, uplink {uplink}"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Posture to nftables text: the promise (DESIGN 4). The rules themselves stand in `ruleset.nft`, for anybody who
+//! can read a rule set; here is only what differs from box to box and from door to door.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::{Display, Write as _};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{Door, Facts, Mark, Posture, Uplink};
+use crate::Egress;
+
+/// Where tailnet addresses are taken from.
+pub const TAILNET4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
+pub const TAILNET6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
+
+/// What a flip rewrites: five chains' worth of text, in the order of `ruleset.nft`.
+const FLIPPED_CHAINS: [&str; 4] = ["steer", "epoch", "epoch_back", "own"];
+
+/// The whole rule set; one transaction for `nft -f -`, whatever was there before.
+pub fn whole(posture: &Posture) -> String {
+    let mut text = String::from(include_str!("ruleset.nft"));
+    for (chain, rules) in door_chains(posture.door) {
+        text = text.replace(&format!("@{chain}@"), &rules.join("; "));
+    }
+    for (set, elements) in sets(posture) {
+        text = text.replace(&format!("@{set}@ }}"), &format!("{}}}", set_elements(&elements)));
+    }
+    let carrier_grade = posture.facts.uplink.as_ref().is_some_and(Uplink::is_carrier_grade);
+    let (inwards, outwards) =
+        if carrier_grade { (CARRIER_GRADE_IN, CARRIER_GRADE_OUT) } else { (ANTI_SPOOF_IN, ANTI_SPOOF_OUT) };
+    text.replace("@carrier_grade_in@", inwards).replace("@carrier_grade_out@", outwards)
+}
+
+/// The one transaction of a flip: the door and the chains that go with it, both families. Needs the rule set of
+/// the same facts in the kernel, else `nft` refuses it whole.
+pub fn flip(posture: &Posture) -> String {
+    let mut text = String::from("flush set inet byway door\n");
+    for chain in FLIPPED_CHAINS {
+        _ = writeln!(text, "flush chain inet byway {chain}");
+    }
+    for (chain, rules) in door_chains(posture.door) {
+        for rule in rules {
+            _ = writeln!(text, "add rule inet byway {chain} {rule}");
+        }
+    }
+    if let Some(interface) = posture.door_interface() {
+        _ = writeln!(text, "add element inet byway door {{ \"{interface}\" }}");
+    }
+    text
+}
+
+const ANTI_SPOOF_IN: &str = "iifname @uplinks ip saddr 100.64.0.0/10 drop";
+const ANTI_SPOOF_OUT: &str = "ip daddr 100.64.0.0/10 counter name guard drop";
+/// The house itself is 100.64/10: the uplink keeps its neighbours, the tunnel still has none there.
+const CARRIER_GRADE_IN: &str = "# the house itself is 100.64/10: its own neighbours may speak to us";
+const CARRIER_GRADE_OUT: &str = "oifname \"wg0\" ip daddr 100.64.0.0/10 counter name guard drop";
+
+fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 4] {
+    let Some(Door { egress, epoch }) = door else {
+        return FLIPPED_CHAINS.map(|chain| (chain, Vec::new()));
+    };
+    let steer = format!("meta mark set meta mark & 0x00ffffff | {}", Mark::of(egress));
+    // Not `ct state new`: an unanswered UDP flow stays new, and would be stamped over and over.
+    let stamp = format!("ct mark 0 ct mark set {epoch}");
+    let refuse = format!("ct mark != {epoch} goto refuse");
+    let own = match egress {
+        Egress::Privacy => Vec::new(),
+        Egress::Residential => Vec::from([format!("ct mark {epoch} accept")]),
+    };
+    [
+        ("steer", Vec::from([steer])),
+        ("epoch", Vec::from([stamp, refuse])),
+        ("epoch_back", Vec::from([format!("ct mark != {epoch} drop")])),
+        ("own", own),
+    ]
+}
+
+/// The sets whose elements are facts, or the door.
+fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
+    let Facts { uplink, tunnel } = &posture.facts;
+    let quoted = |name: &str| format!("\"{name}\"");
+    let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
+    let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();
+    let outside_hosts: Vec<IpAddr> = outside.iter().map(IpNet::addr).collect();
+    let relay: Vec<SocketAddr> = tunnel.iter().map(|tunnel| tunnel.relay).collect();
+    let relays = |v4| relay.iter().filter(move |relay| relay.is_ipv4() == v4);
+    let relay_elements = |v4| relays(v4).map(|relay| format!("{} . {}", relay.ip(), relay.port())).collect();
+    Vec::from([
+        ("uplinks", uplink.iter().map(|uplink| quoted(&uplink.interface)).collect()),
+        ("door", posture.door_interface().map(quoted).into_iter().collect()),
+        ("wg_self4", texts(inside.iter().filter(|address| address.is_ipv4()))),
+        ("wg_self6", texts(inside.iter().filter(|address| address.is_ipv6()))),
+        ("up_self4", texts(outside_hosts.iter().filter(|address| address.is_ipv4()))),
+        ("up_self6", texts(outside_hosts.iter().filter(|address| address.is_ipv6()))),
+        ("house4", prefixes(&outside, true)),
+        ("house6", prefixes(&outside, false)),
+        ("relay4", relay_elements(true)),
+        ("relay6", relay_elements(false)),
+    ])
+}
+
+/// On-link prefixes, without those that lie inside another: an interval set refuses overlaps.
+fn prefixes(nets: &[IpNet], v4: bool) -> Vec<String> {
+    let wanted = nets.iter().map(IpNet::trunc).filter(|net| net.addr().is_ipv4() == v4);
+    texts(IpNet::aggregate(&wanted.collect()).iter())
+}
+
+fn texts<'a, T: Display + 'a>(items: impl Iterator<Item = &'a T>) -> Vec<String> {
+    items.map(ToString::to_string).collect()
+}
+
+fn set_elements(elements: &[String]) -> String {
+    if elements.is_empty() {
+        return String::new();
+    }
+    format!("elements = {{ {} }} ", elements.join(", "))
+}

@@ -1,0 +1,55 @@
+//! Posture to sysctls, in the order in which they are written.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use super::{Posture, TAILNET, TUNNEL};
+
+/// A path below `/proc/sys` and what it must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sysctl {
+    pub path: String,
+    pub value: &'static str,
+}
+
+/// Forwarding; 0 in the image, 1 once the rule set is in the kernel and verified.
+pub fn forwarding() -> Vec<Sysctl> {
+    vec![sysctl("net/ipv4/ip_forward", "1"), sysctl("net/ipv6/conf/all/forwarding", "1")]
+}
+
+/// Written before [`forwarding`].
+pub fn before_forwarding() -> Vec<Sysctl> {
+    vec![
+        // Errors and resets that the box answers with leave where the packet came from (routing.rs, 4995).
+        sysctl("net/ipv4/fwmark_reflect", "1"),
+        sysctl("net/ipv6/fwmark_reflect", "1"),
+        // Nobody on the LAN learns the tunnel's address by ARP.
+        sysctl("net/ipv4/conf/all/arp_ignore", "2"),
+        sysctl("net/ipv4/conf/all/arp_announce", "2"),
+        // A middle of a connection is not a connection: after a flip it must be refused, not adopted.
+        sysctl("net/netfilter/nf_conntrack_tcp_loose", "0"),
+        sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1"),
+        sysctl("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
+    ]
+}
+
+/// Written after [`forwarding`]: the kernel resets `accept_redirects` whenever `ip_forward` changes
+/// (Documentation/networking/ip-sysctl.rst). The greater of `all` and the interface's own counts for `rp_filter`
+/// and `send_redirects`, and the reverse path is not the forward path here (rule 5010): the rule set's anti-spoof
+/// does that job.
+pub fn after_forwarding(posture: &Posture) -> Vec<Sysctl> {
+    let uplink = posture.facts.uplink.iter().map(|uplink| uplink.interface.as_str());
+    let interfaces = ["all", "default", TUNNEL, TAILNET].into_iter().chain(uplink);
+    let mut sysctls = vec![sysctl("net/ipv4/conf/all/accept_redirects", "0")];
+    for interface in interfaces {
+        for name in ["rp_filter", "send_redirects"] {
+            sysctls.push(Sysctl { path: format!("net/ipv4/conf/{interface}/{name}"), value: "0" });
+        }
+    }
+    sysctls
+}
+
+fn sysctl(path: &str, value: &'static str) -> Sysctl {
+    Sysctl { path: String::from(path), value }
+}

@@ -1,0 +1,29 @@
+//! What the owner's configuration tells the core.
+
+use alloc::string::String;
+
+use crate::{Egress, TunnelEnd};
+
+/// What counts as proof that the tunnel ends where it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The gateway answers pings and the exit check says "Mullvad".
+    Mullvad,
+    /// Another provider's relay: the exit check's host answers through the tunnel.
+    Any,
+}
+
+/// Fixed for the life of the agent.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The box's name on the tailnet.
+    pub name: String,
+    /// The relay's name, as its file is called.
+    pub relay: String,
+    pub tunnel: TunnelEnd,
+    pub expect: Expect,
+    /// The control server's URL; `None` is Tailscale's own.
+    pub control: Option<String>,
+    /// The last egress that was wished, for a toggle out of sealed.
+    pub last_egress: Egress,
+}

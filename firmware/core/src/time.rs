@@ -1,0 +1,31 @@
+//! Time as the core knows it: since the machine's boot, handed in by the agent.
+
+use core::ops::Add;
+use core::time::Duration;
+
+/// A moment, as time since boot, suspended time included (`CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(Duration);
+
+impl Uptime {
+    pub const fn since_boot(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    pub const fn elapsed_since_boot(self) -> Duration {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Uptime {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+}

@@ -1,0 +1,196 @@
+//! What may be told: one projection of the verified state for panel, web page and command line.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Evidence;
+use crate::tailnet::{self, TailnetFacts};
+use crate::{Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
+
+/// The box in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// No door is open: as wished, or until the owner mends something.
+    Sealed,
+    /// On the way to the wished door.
+    Proving,
+    /// The door is open and was read back.
+    Open,
+}
+
+/// Unknown is `None`, never a guess.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub name: String,
+    pub wish: Wish,
+    /// What client packets can leave by at this moment.
+    pub door: Option<Egress>,
+    pub phase: Phase,
+    /// A sentence without ages: it changes only when something changed.
+    pub why: String,
+    /// When phase or door last changed.
+    pub since: Uptime,
+    pub tunnel: TunnelView,
+    pub tailnet: TailnetFacts,
+    pub seen_as: Option<SeenAs>,
+    pub uplink: Option<UplinkView>,
+    pub drift: Drift,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelView {
+    pub relay: String,
+    pub endpoint: SocketAddr,
+    pub handshake: Option<Uptime>,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub mtu: u16,
+}
+
+/// Who the internet sees, by the open door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenAs {
+    pub v4: Option<IpAddr>,
+    pub v6: Option<IpAddr>,
+    pub mullvad: Option<bool>,
+    pub checked: Uptime,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkView {
+    pub interface: String,
+    pub addresses: Vec<IpNet>,
+    pub gateway: Option<IpAddr>,
+}
+
+/// What somebody else changed in the kernel, and was put right.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    pub healed: u64,
+    pub last: Option<String>,
+}
+
+impl View {
+    /// The wished door is open, or no door as wished.
+    pub fn is_as_wished(&self) -> bool {
+        match self.wish.egress() {
+            Some(egress) => self.phase == Phase::Open && self.door == Some(egress),
+            None => self.phase == Phase::Sealed,
+        }
+    }
+
+    /// Without what only grows older or counts: two views that are told apart by nothing else are no change.
+    #[must_use]
+    pub fn without_ages(&self) -> Self {
+        let tunnel = TunnelView { handshake: None, rx_bytes: 0, tx_bytes: 0, ..self.tunnel.clone() };
+        let seen_as = self.seen_as.clone().map(|seen| SeenAs { checked: Uptime::default(), ..seen });
+        Self { tunnel, seen_as, ..self.clone() }
+    }
+}
+
+/// All that a view is made of.
+pub(crate) struct Subject<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) wish: Wish,
+    pub(crate) state: &'a State,
+    pub(crate) since: Uptime,
+    pub(crate) facts: &'a Facts,
+    pub(crate) evidence: &'a Evidence,
+    pub(crate) tailnet: &'a TailnetFacts,
+    pub(crate) drift: &'a Drift,
+}
+
+impl Subject<'_> {
+    pub(crate) fn view(&self) -> View {
+        let (phase, door) = phase_and_door(self.state);
+        View {
+            name: self.settings.name.clone(),
+            wish: self.wish,
+            door,
+            phase,
+            why: self.why(),
+            since: self.since,
+            tunnel: self.tunnel(),
+            tailnet: self.tailnet.clone(),
+            seen_as: door.and_then(|door| self.seen_as(door)),
+            uplink: self.uplink(),
+            drift: self.drift.clone(),
+        }
+    }
+
+    fn why(&self) -> String {
+        let door = match self.state {
+            State::Sealed => String::from("as wished"),
+            State::Applying { posture, lack, .. } => match (posture.door, lack) {
+                (Some(door), _) => format!("opening the {} door", door.egress),
+                (None, Some(lack)) => format!("sealing: {lack}"),
+                (None, None) => String::from("sealing"),
+            },
+            State::Proving { lack, .. } => lack.to_string(),
+            State::Open { door } => self.why_open(door.egress),
+            State::Unverified { error } => format!("the kernel does not take the sealed rule set: {error}"),
+        };
+        match tailnet::sentence(self.tailnet, self.settings.control.as_deref()) {
+            Some(sentence) => format!("{door}; {sentence}"),
+            None => door,
+        }
+    }
+
+    fn why_open(&self, egress: Egress) -> String {
+        let by = match (egress, self.settings.expect) {
+            (Egress::Privacy, Expect::Mullvad) => format!("by mullvad {}", self.settings.relay),
+            (Egress::Privacy, Expect::Any) => format!("by {}", self.settings.relay),
+            (Egress::Residential, _) => String::from("by the house's own line"),
+        };
+        match &self.evidence.check_error {
+            Some(error) => format!("{by}; the exit check gets no answer: {error}"),
+            None => by,
+        }
+    }
+
+    fn tunnel(&self) -> TunnelView {
+        let report = &self.evidence.tunnel;
+        TunnelView {
+            relay: self.settings.relay.clone(),
+            endpoint: self.settings.tunnel.relay,
+            handshake: report.handshake,
+            rx_bytes: report.rx_bytes,
+            tx_bytes: report.tx_bytes,
+            mtu: self.settings.tunnel.mtu,
+        }
+    }
+
+    fn seen_as(&self, door: Egress) -> Option<SeenAs> {
+        let (exits, checked) = self.evidence.exits(door)?;
+        let seen = |v4: bool| exits.iter().map(|exit| exit.address).find(|address| address.is_ipv4() == v4);
+        let mullvad = exits.iter().map(|exit| exit.mullvad).reduce(|a, b| Some(a? && b?)).flatten();
+        Some(SeenAs { v4: seen(true), v6: seen(false), mullvad, checked })
+    }
+
+    fn uplink(&self) -> Option<UplinkView> {
+        self.facts.uplink.as_ref().map(|uplink| UplinkView {
+            interface: uplink.interface.clone(),
+            addresses: uplink.addresses.clone(),
+            gateway: uplink.gateway4.map(IpAddr::V4).or(uplink.gateway6.map(IpAddr::V6)),
+        })
+    }
+}
+
+/// While an order is on its way, nobody knows which door is open.
+pub(crate) const fn phase_and_door(state: &State) -> (Phase, Option<Egress>) {
+    match state {
+        // The second is for the owner to mend.
+        State::Sealed | State::Proving { lack: Lack::NotMullvad(_), door: None, .. } => (Phase::Sealed, None),
+        State::Applying { .. } | State::Unverified { .. } | State::Proving { door: None, .. } => {
+            (Phase::Proving, None)
+        }
+        State::Proving { door: Some(door), .. } => (Phase::Proving, Some(door.egress)),
+        State::Open { door } => (Phase::Open, Some(door.egress)),
+    }
+}
