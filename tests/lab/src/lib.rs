@@ -1,1 +1,5 @@
 //! A small internet in network namespaces, with real peers.
+
+pub mod capture;
+pub mod inside;
+pub mod packet;
