@@ -3,3 +3,4 @@
 pub mod capture;
 pub mod inside;
 pub mod packet;
+pub mod traffic;
