@@ -2,5 +2,6 @@
 
 pub mod capture;
 pub mod inside;
+pub mod judge;
 pub mod packet;
 pub mod traffic;

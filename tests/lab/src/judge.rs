@@ -1,0 +1,183 @@
+//! Says from the outside by which door each client packet left and whether it was allowed to then. Believes nothing
+//! that the box says about itself: only captures, addresses, and the times of the test's own decisions.
+
+mod links;
+mod places;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use thiserror::Error;
+
+use crate::capture::{Heading, Recording, Seen};
+use crate::packet::Packet;
+use links::Links;
+use places::Bearing;
+pub use places::Places;
+use timeline::offset;
+pub use timeline::{Decision, Door, Timeline};
+pub use verdict::{Findings, Verdict};
+
+/// A relay is a process: what it took out of the tunnel before a decision it may send this much later.
+pub const RELAY_DRAIN: Duration = Duration::from_millis(300);
+
+/// What the judge goes by.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    pub places: Places,
+    pub timeline: Timeline,
+    /// How late a packet may be on the relay's and the server's links. The house's link is judged to the instant.
+    pub relay_drain: Duration,
+}
+
+/// One capture and where it was made. Captures must begin before the load does: a connection without a SYN is an
+/// offence. Several recordings of one link come in the order in which they were made.
+#[derive(Debug, Clone)]
+pub struct Witness {
+    pub vantage: Vantage,
+    /// What this capture's namespace calls the direction from the box toward the server.
+    pub leaving: Heading,
+    pub recording: Recording,
+}
+
+/// What a link shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vantage {
+    /// The box's cable: all that it says in the clear.
+    House,
+    /// What comes out of the tunnel. Best the relay's tunnel device, which the relay's own ICMP errors do not pass;
+    /// its outside interface will do.
+    Relay,
+    /// The server's cable: both doors, told apart by the source.
+    Server,
+}
+
+/// The evidence does not allow a verdict, not even a good one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotJudged {
+    #[error("the capture of {link} lost {dropped} packets: repeat with less load")]
+    Dropped { link: String, dropped: u64 },
+    #[error("no capture of the {0:?} link: hand one in")]
+    NoWitness(Vantage),
+}
+
+impl Judge {
+    /// `load` is the time during which clients were talking.
+    pub fn judge(&self, load: &Range<SystemTime>, witnesses: &[Witness]) -> Result<Verdict, NotJudged> {
+        require_whole_evidence(witnesses)?;
+        let mut links = Links::default();
+        let mut verdict = Verdict {
+            open_for: Door::ALL.map(|door| (door, self.timeline.open_for(door, load))).into(),
+            ..Verdict::default()
+        };
+        for witness in witnesses {
+            let hearing = Hearing { judge: self, witness, zero: load.start };
+            hearing.expect_noise(&mut verdict);
+            for seen in witness.leaving() {
+                hearing.hear(seen, &mut links, &mut verdict);
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// When the first client packet left by a door at or after a moment, as the door's own link shows it.
+    pub fn first_by(&self, door: Door, after: SystemTime, witnesses: &[Witness]) -> Option<SystemTime> {
+        let vantage = match door {
+            Door::Privacy => Vantage::Relay,
+            Door::Residential => Vantage::House,
+        };
+        let is_client =
+            |seen: &&Seen| self.places.bearing(vantage, &seen.packet) == Some(Bearing::Client(door));
+        witnesses
+            .iter()
+            .filter(|witness| witness.vantage == vantage)
+            .filter_map(|witness| witness.leaving().filter(|seen| seen.at >= after).find(is_client))
+            .map(|seen| seen.at)
+            .min()
+    }
+}
+
+fn require_whole_evidence(witnesses: &[Witness]) -> Result<(), NotJudged> {
+    for Witness { recording, .. } in witnesses {
+        if recording.dropped > 0 {
+            return Err(NotJudged::Dropped { link: recording.link.clone(), dropped: recording.dropped });
+        }
+    }
+    let heard: BTreeSet<_> = witnesses.iter().map(|witness| witness.vantage).collect();
+    match [Vantage::House, Vantage::Relay].into_iter().find(|vantage| !heard.contains(vantage)) {
+        Some(missing) => Err(NotJudged::NoWitness(missing)),
+        None => Ok(()),
+    }
+}
+
+impl Witness {
+    /// Only what the box's side sent: that a server answers late is not the box's doing.
+    fn leaving(&self) -> impl Iterator<Item = &Seen> {
+        self.recording.seen.iter().filter(|seen| seen.heading == self.leaving)
+    }
+}
+
+/// One witness before the judge.
+struct Hearing<'a> {
+    judge: &'a Judge,
+    witness: &'a Witness,
+    zero: SystemTime,
+}
+
+impl Hearing<'_> {
+    /// Enters this link with no packets yet for the doors that it can show.
+    fn expect_noise(&self, verdict: &mut Verdict) {
+        let doors: &[Door] = match self.witness.vantage {
+            Vantage::House => &[Door::Residential],
+            Vantage::Relay => &[Door::Privacy],
+            Vantage::Server => &Door::ALL,
+        };
+        for door in doors {
+            verdict.heard.entry(*door).or_default().entry(self.witness.recording.link.clone()).or_default();
+        }
+    }
+
+    fn hear(&self, seen: &Seen, links: &mut Links, verdict: &mut Verdict) {
+        let Witness { vantage, recording: Recording { link, .. }, .. } = self.witness;
+        if let Packet::Unreadable { .. } = seen.packet {
+            verdict.unreadable.add(|| self.describe(seen, "cannot be judged"));
+        }
+        let door = match self.judge.places.bearing(*vantage, &seen.packet) {
+            None => return,
+            Some(Bearing::Never(reason)) => {
+                return verdict.wrong_door.add(|| self.describe(seen, reason));
+            }
+            Some(Bearing::Client(door)) => door,
+        };
+        *verdict.heard.entry(door).or_default().entry(link.clone()).or_default() += 1;
+        if !self.allows(door, seen.at) {
+            verdict.wrong_door.add(|| self.describe(seen, &format!("{door} was not allowed")));
+        }
+        if let Some(tie) = links.note(*vantage, link, door, &seen.packet) {
+            verdict.linked.add(|| self.describe(seen, tie));
+        }
+    }
+
+    fn allows(&self, door: Door, at: SystemTime) -> bool {
+        let tolerance = match self.witness.vantage {
+            Vantage::House => Duration::ZERO,
+            Vantage::Relay | Vantage::Server => self.judge.relay_drain,
+        };
+        self.judge.timeline.allows(door, at.checked_sub(tolerance).unwrap_or(at), at)
+    }
+
+    fn describe(&self, seen: &Seen, reason: &str) -> String {
+        let Seen { at, packet, .. } = seen;
+        let in_force = self.judge.timeline.describe(*at, self.zero);
+        format!(
+            "{} on {}: {packet}: {reason} ({in_force})",
+            offset(*at, self.zero),
+            self.witness.recording.link
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! Finds what ties the two doors to one client: a flow, or one TCP connection, that was seen at both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use super::{Door, Vantage};
+use crate::packet::{Datagram, Packet, TcpFlags, Transport};
+
+/// What a NAT leaves of a flow's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
+    Flow(u32),
+    /// A SYN keeps its sequence number; a resent one would come by the other door with the same.
+    Syn {
+        sequence: u32,
+        to: SocketAddr,
+    },
+}
+
+/// The two ends of a TCP connection, as one link shows them.
+type Connection = (String, SocketAddr, SocketAddr);
+
+/// Remembers who was seen where. Each tied flow or connection is reported once.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    doors: BTreeMap<Identity, Door>,
+    tied: BTreeSet<Identity>,
+    begun: BTreeSet<Connection>,
+    orphans: BTreeSet<Connection>,
+}
+
+impl Links {
+    /// Takes note of a client's packet that left by a door; says what it ties together, if anything new.
+    pub(super) fn note(
+        &mut self,
+        vantage: Vantage,
+        link: &str,
+        door: Door,
+        packet: &Packet,
+    ) -> Option<&'static str> {
+        let seen_elsewhere = identity(packet).is_some_and(|identity| self.ties(identity, door));
+        let orphan = match vantage {
+            Vantage::House | Vantage::Relay => {
+                packet.datagram().is_some_and(|packet| self.is_orphan(link, packet))
+            }
+            // Ports change on the way to the server; the door's own link has told already.
+            Vantage::Server => false,
+        };
+        match (seen_elsewhere, orphan) {
+            (true, _) => Some("this flow was seen at the other door"),
+            (false, true) => Some("this door has not seen the connection's SYN"),
+            (false, false) => None,
+        }
+    }
+
+    fn ties(&mut self, identity: Identity, door: Door) -> bool {
+        let first = *self.doors.entry(identity).or_insert(door);
+        first != door && self.tied.insert(identity)
+    }
+
+    fn is_orphan(&mut self, link: &str, datagram: &Datagram) -> bool {
+        let Transport::Tcp { flags, .. } = datagram.transport else { return false };
+        let Some((from, to)) = datagram.ends() else { return false };
+        let connection = (link.to_owned(), from, to);
+        if flags.has(TcpFlags::SYN) {
+            self.begun.insert(connection);
+            return false;
+        }
+        !self.begun.contains(&connection) && self.orphans.insert(connection)
+    }
+}
+
+fn identity(packet: &Packet) -> Option<Identity> {
+    if let Some(tag) = packet.tag() {
+        return Some(Identity::Flow(tag.flow));
+    }
+    let datagram = packet.datagram()?;
+    let Transport::Tcp { flags, sequence, .. } = datagram.transport else { return None };
+    let (_, to) = datagram.ends()?;
+    (flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK)).then_some(Identity::Syn { sequence, to })
+}

@@ -1,0 +1,93 @@
+//! Who is who in the test world, and what a single packet is by its addresses and its tag. Knows no time.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::{Door, Vantage};
+use crate::packet::{Datagram, Packet, Transport};
+
+/// The addresses by which the judge knows whose packet it sees.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Whom the phone talks to. The box itself has no business with them, but for `checks` and `resolvers`.
+    pub servers: Vec<IpAddr>,
+    pub tailnet: Vec<IpNet>,
+    /// What the box is called inside the tunnel.
+    pub tunnel: Vec<IpAddr>,
+    /// Where the relay's traffic comes from as a server sees it.
+    pub relay: Vec<IpAddr>,
+    /// The same for the house: the outside of its NAT, and its own IPv6 prefix.
+    pub house: Vec<IpNet>,
+    /// TCP ends that the box asks who it is; clients must not use them.
+    pub checks: Vec<SocketAddr>,
+    /// Name servers that the box asks on port 53; clients must not.
+    pub resolvers: Vec<IpAddr>,
+}
+
+/// What a packet that leaves the box is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bearing {
+    /// Because of a client, by this door.
+    Client(Door),
+    /// Never right, whatever was decided; with the reason.
+    Never(&'static str),
+}
+
+impl Places {
+    /// None: the box's own business, or nobody's.
+    pub(super) fn bearing(&self, vantage: Vantage, packet: &Packet) -> Option<Bearing> {
+        match vantage {
+            Vantage::House if self.is_inner(packet) => {
+                Some(Bearing::Never("an address of the tunnel or the tailnet in the clear"))
+            }
+            Vantage::House => self.is_client(packet).then_some(Bearing::Client(Door::Residential)),
+            Vantage::Relay if packet.mentions(|address| self.is_tailnet(address)) => {
+                Some(Bearing::Never("an address of the tailnet inside the tunnel"))
+            }
+            Vantage::Relay => self.is_client(packet).then_some(Bearing::Client(Door::Privacy)),
+            Vantage::Server if self.is_inner(packet) => {
+                Some(Bearing::Never("an address of the tunnel or the tailnet on the internet"))
+            }
+            Vantage::Server => self.is_client(packet).then(|| self.by_source(packet)).flatten(),
+        }
+    }
+
+    /// Talks to a server, quotes a talk with one, or carries the load's tag, and is not the box's own business.
+    fn is_client(&self, packet: &Packet) -> bool {
+        let own = packet.datagram().is_some_and(|datagram| self.is_own(datagram));
+        packet.tag().is_some() || (!own && packet.mentions(|address| self.servers.contains(&address)))
+    }
+
+    /// The box's own exit checks and name look-ups, and errors about those.
+    fn is_own(&self, datagram: &Datagram) -> bool {
+        if let Some(inner) = datagram.inner() {
+            return self.is_own(inner);
+        }
+        let Some((from, to)) = datagram.ends() else { return false };
+        let is_tcp = matches!(datagram.transport, Transport::Tcp { .. });
+        [from, to].iter().any(|end| {
+            (is_tcp && self.checks.contains(end)) || (end.port() == 53 && self.resolvers.contains(&end.ip()))
+        })
+    }
+
+    fn by_source(&self, packet: &Packet) -> Option<Bearing> {
+        let source = packet.datagram()?.source;
+        if self.relay.contains(&source) {
+            Some(Bearing::Client(Door::Privacy))
+        } else if self.house.iter().any(|prefix| prefix.contains(&source)) {
+            Some(Bearing::Client(Door::Residential))
+        } else {
+            // Untagged, it is some other inhabitant of the internet.
+            packet.tag().map(|_| Bearing::Never("came from neither the relay nor the house"))
+        }
+    }
+
+    fn is_inner(&self, packet: &Packet) -> bool {
+        packet.mentions(|address| self.tunnel.contains(&address) || self.is_tailnet(address))
+    }
+
+    fn is_tailnet(&self, address: IpAddr) -> bool {
+        self.tailnet.iter().any(|prefix| prefix.contains(&address))
+    }
+}
