@@ -1,7 +1,31 @@
-//! A small internet in network namespaces, with real peers.
+//! A small internet in network namespaces, with real peers, that the agent is tried in from the outside.
+//! The world raises, moves and tears down; what a packet may do is the judge's word.
+//! README.md beside this package has the map.
 
+pub mod byway_box;
 pub mod capture;
+pub mod control;
 pub mod inside;
+pub mod internet;
 pub mod judge;
+pub mod naive;
+pub mod namespace;
 pub mod packet;
+pub mod peers;
+pub mod phone;
+pub mod process;
+pub mod relay;
+pub mod topology;
 pub mod traffic;
+pub mod wait;
+pub mod world;
+
+mod certs;
+mod dns;
+mod run;
+mod tailscale;
+mod tools;
+
+pub use byway_box::BywayBox;
+pub use wait::wait_for;
+pub use world::World;

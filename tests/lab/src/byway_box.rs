@@ -1,0 +1,267 @@
+//! The box under test: its card's two files, its agent, its command line, its power. What it should do is the
+//! tests' word; this file only handles it as an owner, a host or a power cut would.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::namespace::Namespace;
+use crate::process::Process;
+use crate::tailscale::environment;
+use crate::tools::{path_text, write_secret};
+use crate::topology::{Place, Topology};
+use crate::{World, wait_for};
+
+/// DESIGN 7: how long SIGTERM may take.
+const SIGTERM_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is on the card. Prints only what is no secret.
+#[derive(Clone)]
+pub struct Card {
+    /// The egress at the very first boot: `privacy`, `residential` or `sealed`.
+    pub egress: &'static str,
+    pub auth_key: String,
+    /// The text of `se-got-wg-001.conf`.
+    pub mullvad_conf: String,
+}
+
+/// What a command of the agent's binary said.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// None: ended by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A box in the house, running or not. Dropping it cuts its power.
+#[derive(Debug)]
+pub struct BywayBox {
+    agent: Option<Process>,
+    namespace: Namespace,
+    topology: Arc<Topology>,
+    binary: PathBuf,
+    authority: PathBuf,
+    folder: PathBuf,
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Card").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
+impl Card {
+    /// A good card for this world: privacy first, a key that approves itself, the relay's true configuration.
+    pub fn for_world(world: &World) -> Result<Self> {
+        Ok(Self { egress: "privacy", auth_key: world.control.box_key()?, mullvad_conf: world.relay.conf()? })
+    }
+
+    /// Replaces the Mullvad configuration.
+    #[must_use]
+    pub fn with_mullvad_conf(mut self, conf: String) -> Self {
+        self.mullvad_conf = conf;
+        self
+    }
+}
+
+impl BywayBox {
+    /// Puts a box with this card and an empty disk into the house, switched off: a fresh kernel, links down.
+    /// `binary` is the `byway` that is tested.
+    pub fn new(world: &World, binary: &Path, card: &Card) -> Result<Self> {
+        ensure!(binary.is_file(), "there is no agent at {}: build it first", binary.display());
+        world.topology().power_cut_box()?;
+        let folder = world.folder().join("box");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        for part in ["card", "state", "run"] {
+            let part = folder.join(part);
+            fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
+        }
+        write_secret(&folder.join("card/se-got-wg-001.conf"), &card.mullvad_conf)?;
+        let tailscaled = world.peers.tailscaled_box();
+        write_secret(&folder.join("card/byway.toml"), &byway_toml(card, path_text(&tailscaled)?))?;
+        Ok(Self {
+            agent: None,
+            namespace: world.namespace(Place::Box).logging_to(&folder),
+            topology: Arc::clone(world.topology()),
+            binary: binary.to_owned(),
+            authority: world.authority().to_owned(),
+            folder,
+        })
+    }
+
+    /// Switches it on as the image does: sealed before any link is up, then the network, then the agent.
+    pub fn boot(&mut self) -> Result<()> {
+        self.seal()?;
+        self.topology.plug_in_box()?;
+        self.start()
+    }
+
+    /// Power off and on: the kernel and `/run` forget everything, the disk nothing.
+    pub fn reboot(&mut self) -> Result<()> {
+        self.power_cut()?;
+        self.boot()
+    }
+
+    /// Pulls the plug and leaves it out; every link is down afterwards.
+    pub fn power_cut(&mut self) -> Result<()> {
+        self.topology.power_cut_box()?;
+        self.agent = None;
+        let run = self.run_dir();
+        fs::remove_dir_all(&run)
+            .and_then(|()| fs::create_dir(&run))
+            .context("cannot empty the box's run folder")
+    }
+
+    /// `byway seal`, which must succeed.
+    pub fn seal(&self) -> Result<()> {
+        let said = self.binary(&["seal"])?;
+        ensure!(said.code == Some(0), "byway seal failed: {said:?}");
+        Ok(())
+    }
+
+    /// Starts the agent; does not wait for anything.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(!self.agent.as_mut().is_some_and(Process::is_alive), "the agent runs already");
+        let (config, state, run) = (self.config_path(), self.state_dir(), self.run_dir());
+        let args = [
+            "run",
+            "--config",
+            path_text(&config)?,
+            "--state-dir",
+            path_text(&state)?,
+            "--run-dir",
+            path_text(&run)?,
+        ];
+        let env = environment(path_text(&self.authority)?);
+        self.agent = Some(self.namespace.spawn("byway", &self.binary, &args, &env)?);
+        Ok(())
+    }
+
+    /// A client command of the binary, such as `["egress", "privacy"]`, told where this agent's socket is.
+    pub fn cli(&self, words: &[&str]) -> Result<Said> {
+        let run = self.run_dir();
+        let mut words = words.to_vec();
+        words.extend(["--run-dir", path_text(&run)?]);
+        self.binary(&words)
+    }
+
+    /// `byway status --json`, whatever it says about the wish; an error when nobody answers.
+    pub fn status(&self) -> Result<Value> {
+        let said = self.cli(&["status", "--json"])?;
+        match said.code {
+            Some(0 | 3) => serde_json::from_str(&said.stdout).with_context(|| format!("no JSON: {said:?}")),
+            code => bail!("byway status ended with {code:?}: {}", said.stderr.trim()),
+        }
+    }
+
+    /// Waits until the status passes `wanted` and returns it; `what` says in words what that is.
+    pub fn wait_status(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let seen = wait_for(what, timeout, || {
+            let status = self.status()?;
+            if wanted(&status) { Ok(status) } else { bail!("{status}") }
+        });
+        seen.with_context(|| self.log_tail())
+    }
+
+    /// The agent dies without a word; tailscaled and the kernel's state stay.
+    pub fn kill9(&mut self) -> Result<()> {
+        let mut agent = self.agent.take().context("no agent runs")?;
+        agent.kill(Signal::SIGKILL)?;
+        agent.wait(SIGTERM_LIMIT).map(drop)
+    }
+
+    /// Asks the agent to end and returns how it ended.
+    pub fn sigterm(&mut self) -> Result<ExitStatus> {
+        let mut agent = self.agent.take().context("no agent runs")?;
+        agent.kill(Signal::SIGTERM)?;
+        agent.wait(SIGTERM_LIMIT)
+    }
+
+    /// The running agent, for its pid and log.
+    pub fn agent(&mut self) -> Option<&mut Process> {
+        self.agent.as_mut()
+    }
+
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.join("card/byway.toml")
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    pub fn run_dir(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    /// Everything its agents have printed, across restarts and boots.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("byway.log")).unwrap_or_default()
+    }
+
+    fn log_tail(&self) -> String {
+        self.agent.as_ref().map_or_else(|| "no agent runs".to_owned(), Process::log_tail)
+    }
+
+    fn binary(&self, words: &[&str]) -> Result<Said> {
+        let mut all = vec![path_text(&self.binary)?];
+        all.extend(words);
+        let output = self.namespace.output(&all, &environment(path_text(&self.authority)?))?;
+        Ok(Said {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+}
+
+impl Drop for BywayBox {
+    fn drop(&mut self) {
+        // The agent's tailscaled lives in a session of its own: only the power reaches it. An error leaves it to
+        // the world's end.
+        let _ = self.namespace.kill_all();
+    }
+}
+
+fn byway_toml(card: &Card, tailscaled: &str) -> String {
+    let Card { egress, auth_key, mullvad_conf: _ } = card;
+    format!(
+        r#"[box]
+name = "byway"
+egress = "{egress}"
+
+[uplink]
+interface = "eth0"
+method = "none"
+dns = ["192.168.77.1"]
+
+[tailnet]
+control = "https://hs.example.net"
+auth_key = "{auth_key}"
+tailscaled = "{tailscaled}"
+
+[mullvad]
+config = ["se-got-wg-001.conf"]
+check_url = "https://check.example.net/json"
+"#
+    )
+}

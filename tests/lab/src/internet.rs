@@ -1,0 +1,201 @@
+//! The internet's servers, in `srv`: a page that says who the caller is, the exit check over TLS, and echoes for
+//! traffic. They answer what they see; only the check can be told to answer wrongly or not at all.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::certs::Identity;
+use crate::namespace::Namespace;
+use crate::topology::SeenAs;
+
+/// A request longer than this is none that the lab sends.
+const LONGEST_REQUEST: usize = 8192;
+
+/// What the servers say about a caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    pub ip: IpAddr,
+    pub mullvad_exit_ip: bool,
+}
+
+/// How the exit check at `https://check.example.net/json` behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckAnswer {
+    /// It says what it sees.
+    Truth,
+    /// It says "not Mullvad" to everybody.
+    NotMullvad,
+    /// It takes the request and never answers.
+    Silence,
+}
+
+/// The switch of the exit check; clones turn the same one.
+#[derive(Debug, Clone)]
+pub struct Check(watch::Sender<CheckAnswer>);
+
+impl Check {
+    pub fn set(&self, answer: CheckAnswer) {
+        self.0.send_replace(answer);
+    }
+}
+
+/// The running servers. Dropping it closes every socket of theirs.
+#[derive(Debug)]
+pub(crate) struct Internet {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    pub(crate) check: Check,
+}
+
+impl Internet {
+    /// Opens the servers on IPv4 and IPv6; they listen when this returns.
+    pub(crate) fn open(namespace: &Namespace, identity: &Identity) -> Result<Self> {
+        let tls = TlsAcceptor::from(Arc::new(tls_config(identity)?));
+        let check = Check(watch::Sender::new(CheckAnswer::Truth));
+        let (stop, stopped) = oneshot::channel();
+        let (tell_ready, ready) = mpsc::sync_channel(1);
+        let (inside, answer) = (namespace.clone(), check.0.subscribe());
+        let thread = std::thread::Builder::new().name("internet".to_owned()).spawn(move || {
+            let opened = inside.join().and_then(|()| runtime());
+            let runtime = match opened {
+                Ok(runtime) => runtime,
+                Err(error) => return tell_ready.send(Err(error)).unwrap_or_default(),
+            };
+            runtime.block_on(async {
+                // A send fails only when nobody is left who could be told.
+                let _ = tell_ready.send(start(tls, answer).await);
+                let _ = stopped.await;
+            });
+        })?;
+        ready.recv().map_err(|_| anyhow!("the thread of the internet's servers panicked"))??;
+        Ok(Self { stop: Some(stop), thread: Some(thread), check })
+    }
+}
+
+impl Drop for Internet {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has failed the test that noticed silence.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    // One thread: a second one would open its sockets in the machine's own namespace.
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+}
+
+async fn start(tls: TlsAcceptor, answer: watch::Receiver<CheckAnswer>) -> Result<()> {
+    let (page, check, echo) = (listen(80).await?, listen(443).await?, listen(7).await?);
+    let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 7)).await.context("cannot bind UDP port 7")?;
+    tokio::spawn(accept(page, |stream, ip| async move { answer_page(stream, truth(ip)).await }));
+    tokio::spawn(accept(check, move |stream, ip| {
+        let (tls, answer) = (tls.clone(), *answer.borrow());
+        async move { answer_check(tls.accept(stream).await?, ip, answer).await }
+    }));
+    tokio::spawn(accept(echo, |stream, _| echo_stream(stream)));
+    tokio::spawn(echo_datagrams(datagrams));
+    Ok(())
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    // Linux's default is a socket for both families.
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await;
+    listener.with_context(|| format!("cannot listen at TCP port {port}"))
+}
+
+/// Serves each connection in a task of its own, for ever; a failed one concerns only its caller.
+async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream, IpAddr) -> F)
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tokio::spawn(serve(stream, peer.ip().to_canonical()));
+            }
+            // Out of descriptors for a moment, or a caller who hung up in the queue.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+fn truth(ip: IpAddr) -> WhoAmI {
+    WhoAmI { ip, mullvad_exit_ip: SeenAs::of(ip) == SeenAs::Relay }
+}
+
+async fn answer_check<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    ip: IpAddr,
+    answer: CheckAnswer,
+) -> Result<()> {
+    match answer {
+        CheckAnswer::Truth => answer_page(stream, truth(ip)).await,
+        CheckAnswer::NotMullvad => answer_page(stream, WhoAmI { ip, mullvad_exit_ip: false }).await,
+        CheckAnswer::Silence => swallow(stream).await,
+    }
+}
+
+async fn answer_page<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, who: WhoAmI) -> Result<()> {
+    read_request(&mut stream).await?;
+    let body = serde_json::to_string(&who)?;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    Ok(stream.shutdown().await?)
+}
+
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        anyhow::ensure!(request.len() < LONGEST_REQUEST, "a request of more than {LONGEST_REQUEST} bytes");
+        anyhow::ensure!(stream.read_buf(&mut request).await? > 0, "the caller hung up in its request");
+    }
+    Ok(())
+}
+
+async fn swallow(mut stream: impl AsyncRead + Unpin) -> Result<()> {
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).await? > 0 {}
+    Ok(())
+}
+
+async fn echo_stream(mut stream: TcpStream) -> Result<()> {
+    let (mut from, mut to) = stream.split();
+    tokio::io::copy(&mut from, &mut to).await?;
+    Ok(())
+}
+
+async fn echo_datagrams(socket: UdpSocket) {
+    let mut buffer = vec![0; 65536];
+    loop {
+        if let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+            // A refusal concerns only this caller, who notices it by the missing echo.
+            let _ = socket.send_to(&buffer[..length], peer).await;
+        }
+    }
+}
+
+fn tls_config(identity: &Identity) -> Result<ServerConfig> {
+    let certificates =
+        CertificateDer::pem_file_iter(&identity.certificate)?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(&identity.key)?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?;
+    Ok(config)
+}

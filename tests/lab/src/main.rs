@@ -1,0 +1,71 @@
+//! `byway-lab`: builds the peers ahead of the tests, or raises the world once and says what works in it.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use byway_lab::naive::{Egress, NaiveBox};
+use byway_lab::peers::Peers;
+use byway_lab::phone::Family;
+use byway_lab::topology::SeenAs;
+use byway_lab::{World, wait_for};
+
+const USAGE: &str = "usage: byway-lab peers|world
+  peers   builds the real peers into target/peers, if they are not there yet
+  world   raises the world with a naive box, says what works, takes it down";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["peers"] => Peers::build(|program| say(&format!("building {program}"))).map(drop),
+        ["world"] => try_world(),
+        ["--help"] => {
+            say(USAGE);
+            Ok(())
+        }
+        _ => {
+            complain(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_world() -> Result<()> {
+    let start = Instant::now();
+    let world = World::raise()?;
+    say(&format!("world raised, phone in the tailnet: {:.1?}", start.elapsed()));
+    let naive = NaiveBox::start(&world)?;
+    say(&format!("naive box in the tailnet: {:.1?}", start.elapsed()));
+    world.phone.use_exit("byway")?;
+    for (egress, wanted) in [(Egress::Privacy, SeenAs::Relay), (Egress::Residential, SeenAs::House)] {
+        naive.flip(egress)?;
+        for family in [Family::V4, Family::V6] {
+            let seen = wait_for("the phone to be carried", Duration::from_secs(20), || {
+                let seen = world.phone.who_am_i(family, Duration::from_secs(2))?;
+                if SeenAs::of(seen.ip) == wanted { Ok(seen.ip) } else { bail!("seen as {}", seen.ip) }
+            })?;
+            say(&format!("{egress:?} {family:?}: the internet sees {seen}"));
+        }
+    }
+    drop((naive, world));
+    say(&format!("all gone: {:.1?}", start.elapsed()));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command line")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "the command line")]
+fn complain(line: &str) {
+    eprintln!("byway-lab: {line}");
+}

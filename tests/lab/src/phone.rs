@@ -1,0 +1,86 @@
+//! The owner's phone on another network: the whole tailscaled, and what its owner sees of the internet.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::internet::WhoAmI;
+use crate::namespace::Namespace;
+use crate::peers::Peers;
+use crate::tailscale::Tailscale;
+use crate::topology::{SERVER_V4, SERVER_V6};
+use crate::wait_for;
+
+/// An IP family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// The running phone.
+#[derive(Debug)]
+pub struct Phone {
+    tailscale: Tailscale,
+    namespace: Namespace,
+}
+
+impl Phone {
+    pub(crate) fn start(
+        namespace: Namespace,
+        peers: &Peers,
+        folder: &Path,
+        authority: &Path,
+    ) -> Result<Self> {
+        let daemon = peers.tailscaled();
+        let tailscale =
+            Tailscale::start(namespace.clone(), &daemon, peers, &folder.join("phone"), authority)?;
+        Ok(Self { tailscale, namespace })
+    }
+
+    /// Joins the tailnet; 5 to 6 seconds, most of it tailscale's own look at the network.
+    pub fn up(&self, auth_key: &str) -> Result<()> {
+        self.tailscale.up("phone", auth_key, &[])
+    }
+
+    /// Sends everything by the exit node `name`, as soon as the tailnet offers it. The first packet of a fresh
+    /// pair takes up to 5 s more: wait for a first success, then measure.
+    pub fn use_exit(&self, name: &str) -> Result<()> {
+        let exit = format!("--exit-node={name}");
+        wait_for(&format!("{name} to be an exit node for the phone"), Duration::from_secs(30), || {
+            self.tailscale.run(&["set", &exit]).map(drop)
+        })
+    }
+
+    /// Uses the phone's own network again.
+    pub fn leave_exit(&self) -> Result<()> {
+        self.tailscale.run(&["set", "--exit-node="]).map(drop)
+    }
+
+    /// The tailnet as the phone sees it: `tailscale status --json`.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&self.tailscale.run(&["status", "--json"])?)?)
+    }
+
+    /// Who the internet thinks the phone is.
+    pub fn who_am_i(&self, family: Family, timeout: Duration) -> Result<WhoAmI> {
+        let url = match family {
+            Family::V4 => format!("http://{SERVER_V4}/"),
+            Family::V6 => format!("http://[{SERVER_V6}]/"),
+        };
+        let answer = self.get(&url, timeout)?;
+        serde_json::from_str(&answer).with_context(|| format!("no WhoAmI: {answer}"))
+    }
+
+    /// Fetches `url` over a new connection.
+    pub fn get(&self, url: &str, timeout: Duration) -> Result<String> {
+        let limit = timeout.as_secs_f64().to_string();
+        self.namespace.run(&["curl", "-sSf", "--noproxy", "*", "-m", &limit, url])
+    }
+
+    /// The end of its tailscaled's log, for a failure's report.
+    pub fn log_tail(&self) -> String {
+        self.tailscale.log_tail()
+    }
+}

@@ -1,0 +1,161 @@
+//! The Mullvad relay: wireguard-go, an implementation that shares no line with the box's, plus its resolver.
+//! It can fall silent as a broken path does, and forget a device as Mullvad does with an expired account.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::dns::{self, Names};
+use crate::namespace::Namespace;
+use crate::peers::Peers;
+use crate::process::{Process, command, succeed};
+use crate::run::{Run, wireguard_socket};
+use crate::tools::path_text;
+use crate::topology::RELAY_V4;
+use crate::wait_for;
+
+/// The relay's address inside the tunnel: gateway and resolver.
+const INSIDE_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
+
+/// The device's addresses inside the tunnel, as the website's generator writes them.
+pub const DEVICE_ADDRESSES: &str = "10.64.5.5/32,fc00:bbbb:bbbb:bb01::5/128";
+
+/// Silence without a word: nothing is answered and nobody is told.
+const SILENCE: &str = "table inet silence {
+  chain in { type filter hook input priority raw; udp dport 51820 drop; }
+  chain out { type filter hook output priority raw; udp sport 51820 drop; }
+}";
+
+/// The running relay.
+#[derive(Debug)]
+pub struct Relay {
+    _resolver: Process,
+    daemon: Process,
+    namespace: Namespace,
+    device: String,
+    folder: PathBuf,
+}
+
+impl Relay {
+    /// Starts it with keys of this run; it knows one device.
+    pub(crate) fn start(run: &Run, namespace: Namespace, peers: &Peers) -> Result<Self> {
+        let folder = run.folder().to_owned();
+        let device = run.device("mv");
+        let (relay_key, device_key) =
+            (generate_key(&folder.join("relay.key"))?, generate_key(&folder.join("device.key"))?);
+        fs::write(folder.join("relay.pub"), relay_key)?;
+        let daemon = start_wireguard_go(&namespace, peers, &device)?;
+        let key_path = folder.join("relay.key");
+        namespace.run(&[
+            "wg",
+            "set",
+            &device,
+            "listen-port",
+            "51820",
+            "private-key",
+            path_text(&key_path)?,
+        ])?;
+        namespace.ip(&format!(
+            "addr add {INSIDE_V4}/10 dev {device}\naddr add fc00:bbbb:bbbb:bb01::1/64 dev {device} nodad\n\
+             link set {device} mtu 1420 up"
+        ))?;
+        namespace.nft(&format!(
+            "table inet nat {{ chain post {{ type nat hook postrouting priority srcnat; \
+             iifname {device} oifname eth0 masquerade; }}\n}}"
+        ))?;
+        let resolver = dns::resolve(&namespace, IpAddr::V4(INSIDE_V4), Names::Web)?;
+        let relay = Self { _resolver: resolver, daemon, namespace, device, folder };
+        relay.set_device_key(&device_key)?;
+        Ok(relay)
+    }
+
+    /// The configuration that Mullvad's generator would hand out for this relay and device.
+    pub fn conf(&self) -> Result<String> {
+        let key = fs::read_to_string(self.device_key_path()).context("cannot read the device's key")?;
+        self.conf_with(key.trim())
+    }
+
+    /// The same with the private key of a device that the relay has never heard of.
+    pub fn conf_with_wrong_key(&self) -> Result<String> {
+        self.conf_with(&succeed(command("wg", &["genkey"], &[]))?)
+    }
+
+    /// The file with the device's private key.
+    pub(crate) fn device_key_path(&self) -> PathBuf {
+        self.folder.join("device.key")
+    }
+
+    /// The relay's public key.
+    pub fn public_key(&self) -> Result<String> {
+        fs::read_to_string(self.folder.join("relay.pub")).context("cannot read the relay's key")
+    }
+
+    /// From now on only the device with this public key is served.
+    pub fn set_device_key(&self, public_key: &str) -> Result<()> {
+        for known in self.show("peers")?.lines() {
+            self.namespace.run(&["wg", "set", &self.device, "peer", known, "remove"])?;
+        }
+        let peer = ["wg", "set", &self.device, "peer", public_key, "allowed-ips", DEVICE_ADDRESSES];
+        self.namespace.run(&peer).map(drop)
+    }
+
+    /// When the device last completed a handshake.
+    pub fn latest_handshake(&self) -> Result<Option<SystemTime>> {
+        let listing = self.show("latest-handshakes")?;
+        let Some(seconds) = listing.split_whitespace().nth(1) else { return Ok(None) };
+        let seconds: u64 = seconds.parse().with_context(|| format!("no time in {listing:?}"))?;
+        Ok((seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    }
+
+    /// Falls silent at once, without an ICMP error or any other word.
+    pub fn silence(&self) -> Result<()> {
+        self.namespace.nft(SILENCE)
+    }
+
+    /// Answers again, with the same keys.
+    pub fn resume(&self) -> Result<()> {
+        self.namespace.nft("delete table inet silence")
+    }
+
+    /// The end of its log, for a failure's report.
+    pub fn log_tail(&self) -> String {
+        self.daemon.log_tail()
+    }
+
+    fn show(&self, what: &str) -> Result<String> {
+        self.namespace.run(&["wg", "show", &self.device, what])
+    }
+
+    fn conf_with(&self, private_key: &str) -> Result<String> {
+        let public_key = self.public_key()?;
+        Ok(format!(
+            "[Interface]\n# Device: Test Otter\nPrivateKey = {private_key}\nAddress = {DEVICE_ADDRESSES}\n\
+             DNS = {INSIDE_V4}\n\n[Peer]\nPublicKey = {public_key}\nAllowedIPs = 0.0.0.0/0,::0/0\n\
+             Endpoint = {RELAY_V4}:51820\n"
+        ))
+    }
+}
+
+/// Starts wireguard-go for a device of this name and waits until it can be configured.
+pub(crate) fn start_wireguard_go(namespace: &Namespace, peers: &Peers, device: &str) -> Result<Process> {
+    let mut daemon =
+        namespace.spawn(device, &peers.wireguard_go(), &["-f", device], &[("LOG_LEVEL", "verbose")])?;
+    wait_for("wireguard-go's control socket", Duration::from_secs(5), || {
+        ensure!(wireguard_socket(device).exists(), "no socket yet");
+        if !daemon.is_alive() {
+            bail!("wireguard-go has ended");
+        }
+        namespace.run(&["wg", "show", device])
+    })
+    .with_context(|| daemon.log_tail())?;
+    Ok(daemon)
+}
+
+/// Writes a new private key to `path` and returns its public key.
+fn generate_key(path: &Path) -> Result<String> {
+    let words = format!("umask 077; wg genkey | tee {} | wg pubkey", path_text(path)?);
+    succeed(command("sh", &["-c", &words], &[]))
+}

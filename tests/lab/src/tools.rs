@@ -1,0 +1,64 @@
+//! What the machine must bring along: a missing part is a loud error with the Debian package that has it.
+//! And the two ways in which every part of the world handles paths.
+
+use std::env;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::Uid;
+
+/// Program and Debian package.
+const WORLD: [(&str, &str); 6] = [
+    ("curl", "curl"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("timeout", "coreutils"),
+    ("wg", "wireguard-tools"),
+];
+
+/// Everything that raising a world needs on the machine.
+pub(crate) fn require_for_world() -> Result<()> {
+    ensure!(Uid::effective().is_root(), "the lab makes network namespaces: run it as root");
+    ensure!(Path::new("/dev/net/tun").exists(), "/dev/net/tun is missing: load the kernel module tun");
+    WORLD.iter().try_for_each(|(program, package)| require(program, package))
+}
+
+/// Everything that building the peers needs.
+pub(crate) fn require_for_peers() -> Result<()> {
+    require("go", "golang-go (1.26.6 or newer)")
+}
+
+/// A path as a command's argument.
+pub(crate) fn path_text(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path);
+    let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn require(program: &str, package: &str) -> Result<()> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return Ok(());
+    }
+    bail!("`{program}` is not in PATH: install the Debian package {package}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_package_of_a_missing_tool() {
+        let error = require("no-such-tool-at-all", "some-package").unwrap_err().to_string();
+        assert_eq!(error, "`no-such-tool-at-all` is not in PATH: install the Debian package some-package");
+    }
+}

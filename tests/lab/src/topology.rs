@@ -1,0 +1,274 @@
+//! The ground of the world: its places, their links, addresses and routes, and the house's NAT.
+//! Who lives there is the business of the other files.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Context, Result};
+
+use crate::namespace::Namespace;
+use crate::process::{command, succeed};
+use crate::run::Run;
+
+pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x80);
+pub const RELAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
+pub const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130);
+pub const CONTROL_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 130);
+/// What the house's NAT makes of everything IPv4 behind it.
+pub const HOUSE_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
+/// The house's resolver and gateway on its LAN.
+pub const HOUSE_LAN_V4: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
+/// The box's own global address: IPv6 is routed, not translated.
+pub const BOX_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 2);
+
+/// One network namespace of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The internet's router: `c-house`, `c-phone`, `c-ctl`, `c-srv`, `c-relay`.
+    Core,
+    /// The relative's router: `wan` and `lan`.
+    House,
+    /// The box in the house: `eth0`.
+    Box,
+    /// The owner's phone, on another network: `eth0`.
+    Phone,
+    /// Servers on the internet: `eth0`.
+    Srv,
+    /// The Mullvad relay: `eth0`.
+    Relay,
+    /// The control server: `eth0`.
+    Ctl,
+}
+
+impl Place {
+    pub const ALL: [Self; 7] =
+        [Self::Core, Self::House, Self::Box, Self::Phone, Self::Srv, Self::Relay, Self::Ctl];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::House => "house",
+            Self::Box => "box",
+            Self::Phone => "phone",
+            Self::Srv => "srv",
+            Self::Relay => "relay",
+            Self::Ctl => "ctl",
+        }
+    }
+
+    fn forwards(self) -> bool {
+        match self {
+            Self::Core | Self::House | Self::Relay => true,
+            Self::Box | Self::Phone | Self::Srv | Self::Ctl => false,
+        }
+    }
+
+    fn resolver(self) -> &'static str {
+        match self {
+            Self::Box => "127.0.0.1", // the agent resolves its own names itself
+            Self::House => "192.168.77.1",
+            Self::Core | Self::Phone | Self::Srv | Self::Relay | Self::Ctl => "192.0.2.80",
+        }
+    }
+}
+
+/// A cable from the core to a place: names and addresses of both ends.
+struct Cable {
+    place: Place,
+    core_device: &'static str,
+    device: &'static str,
+    core: [&'static str; 2],
+    own: [&'static str; 2],
+    prefix: u8,
+}
+
+const CABLES: [Cable; 5] = [
+    Cable {
+        place: Place::House,
+        core_device: "c-house",
+        device: "wan",
+        core: ["198.51.100.1", "2001:db8:10::1"],
+        own: ["198.51.100.10", "2001:db8:10::10"],
+        prefix: 24,
+    },
+    Cable {
+        place: Place::Phone,
+        core_device: "c-phone",
+        device: "eth0",
+        core: ["203.0.113.1", "2001:db8:20::1"],
+        own: ["203.0.113.20", "2001:db8:20::20"],
+        prefix: 25,
+    },
+    Cable {
+        place: Place::Ctl,
+        core_device: "c-ctl",
+        device: "eth0",
+        core: ["203.0.113.129", "2001:db8:30::1"],
+        own: ["203.0.113.130", "2001:db8:30::130"],
+        prefix: 25,
+    },
+    Cable {
+        place: Place::Srv,
+        core_device: "c-srv",
+        device: "eth0",
+        core: ["192.0.2.1", "2001:db8:40::1"],
+        own: ["192.0.2.80", "2001:db8:40::80"],
+        prefix: 25,
+    },
+    Cable {
+        place: Place::Relay,
+        core_device: "c-relay",
+        device: "eth0",
+        core: ["192.0.2.129", "2001:db8:50::1"],
+        own: ["192.0.2.130", "2001:db8:50::130"],
+        prefix: 25,
+    },
+];
+
+const BOX_ADDRESSES: &str = "
+link set lo up
+link set eth0 up
+addr add 192.168.77.2/24 dev eth0
+addr add 2001:db8:77::2/64 dev eth0 nodad
+route add default via 192.168.77.1
+route add ::/0 via 2001:db8:77::1";
+
+const HOUSE_LAN: &str = "
+addr add 192.168.77.1/24 dev lan
+addr add 2001:db8:77::1/64 dev lan nodad
+link set lan up";
+
+const HOUSE_NAT: &str = "table ip nat {
+  chain post { type nat hook postrouting priority srcnat; oifname wan masquerade; }
+}";
+
+/// The places and their cables. Dropping it removes every namespace with whatever runs inside.
+#[derive(Debug)]
+pub struct Topology {
+    run: Run,
+}
+
+impl Topology {
+    /// Waits until no other world stands on the machine, then lays this one; the box is plugged in and up.
+    pub(crate) fn lay() -> Result<Self> {
+        let topology = Self { run: Run::begin()? };
+        for place in Place::ALL {
+            topology.make(place)?;
+        }
+        for cable in &CABLES {
+            topology.connect(cable)?;
+        }
+        topology.namespace(Place::Core).ip("route add 2001:db8:77::/64 via 2001:db8:10::10")?;
+        topology.lay_house()?;
+        topology.plug_in_box()?;
+        Ok(topology)
+    }
+
+    pub fn namespace(&self, place: Place) -> Namespace {
+        Namespace::named(&self.run.namespace(place.name()), self.run.folder())
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Cuts the box's power: everything in it dies at once and its kernel forgets all. Afterwards it is a fresh
+    /// kernel with every link down. The house's end of the cable stays, so captures on `lan` go on.
+    pub fn power_cut_box(&self) -> Result<()> {
+        let (old, house) = (self.namespace(Place::Box), self.namespace(Place::House));
+        old.kill_all()?;
+        old.ip(&format!("link set eth0 down\nlink set eth0 netns {} name cable", house.name()))?;
+        old.remove()?;
+        self.make(Place::Box)?;
+        house.ip(&format!("link set cable netns {} name eth0", old.name()))
+    }
+
+    /// What the house's DHCP or a careful relative would do: links up, addresses and routes in place.
+    pub fn plug_in_box(&self) -> Result<()> {
+        self.namespace(Place::Box).ip(BOX_ADDRESSES)
+    }
+
+    fn make(&self, place: Place) -> Result<()> {
+        let name = self.run.namespace(place.name());
+        let namespace = Namespace::make(&name, self.run.folder(), "127.0.0.1 localhost\n", place.resolver())?;
+        for which in ["all", "default"] {
+            namespace.sysctl(&format!("net/ipv4/conf/{which}/rp_filter"), "0")?;
+        }
+        if place.forwards() {
+            namespace.sysctl("net/ipv4/ip_forward", "1")?;
+            namespace.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        }
+        Ok(())
+    }
+
+    fn connect(&self, cable: &Cable) -> Result<()> {
+        let (core, own) = (self.namespace(Place::Core), self.namespace(cable.place));
+        wire(&core, cable.core_device, &own, cable.device)?;
+        core.ip(&raise(cable.core_device, cable.core, cable.prefix))?;
+        own.ip(&raise(cable.device, cable.own, cable.prefix))?;
+        own.ip(&format!("route add default via {}\nroute add ::/0 via {}", cable.core[0], cable.core[1]))
+    }
+
+    fn lay_house(&self) -> Result<()> {
+        let house = self.namespace(Place::House);
+        wire(&house, "lan", &self.namespace(Place::Box), "eth0")?;
+        house.ip(HOUSE_LAN)?;
+        house.nft(HOUSE_NAT)
+    }
+}
+
+impl Drop for Topology {
+    fn drop(&mut self) {
+        for place in Place::ALL {
+            // What cannot be removed now is removed by name at the start of the next run.
+            let _ = self.namespace(place).remove();
+        }
+    }
+}
+
+/// What the internet sees of a packet's source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenAs {
+    Relay,
+    House,
+    Neither,
+}
+
+impl SeenAs {
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(RELAY_V4) | IpAddr::V6(RELAY_V6) => Self::Relay,
+            IpAddr::V4(HOUSE_V4) | IpAddr::V6(BOX_V6) => Self::House,
+            IpAddr::V4(_) | IpAddr::V6(_) => Self::Neither,
+        }
+    }
+}
+
+fn wire(left: &Namespace, left_device: &str, right: &Namespace, right_device: &str) -> Result<()> {
+    let words =
+        ["link", "add", left_device, "netns", left.name(), "type", "veth", "peer", "name", right_device];
+    let mut words = words.to_vec();
+    words.extend(["netns", right.name()]);
+    succeed(command("ip", &words, &[])).context("cannot lay a cable").map(drop)
+}
+
+fn raise(device: &str, [v4, v6]: [&str; 2], prefix: u8) -> String {
+    format!(
+        "link set lo up\naddr add {v4}/{prefix} dev {device}\naddr add {v6}/64 dev {device} nodad\n\
+         link set {device} up"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_two_doors_from_the_internets_side() {
+        assert_eq!(SeenAs::of("192.0.2.130".parse().unwrap()), SeenAs::Relay);
+        assert_eq!(SeenAs::of("2001:db8:50::130".parse().unwrap()), SeenAs::Relay);
+        assert_eq!(SeenAs::of("198.51.100.10".parse().unwrap()), SeenAs::House);
+        assert_eq!(SeenAs::of("2001:db8:77::2".parse().unwrap()), SeenAs::House);
+        assert_eq!(SeenAs::of("203.0.113.20".parse().unwrap()), SeenAs::Neither);
+    }
+}
