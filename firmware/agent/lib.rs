@@ -1,1 +1,3 @@
 //! The agent: acts on what byway-core decides.
+
+pub mod tunnel;

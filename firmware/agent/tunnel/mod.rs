@@ -1,0 +1,118 @@
+//! Carries packets between the TUN device and a Mullvad relay, sealed. It decides nothing about who may use
+//! the tunnel and configures no addresses, routes or rules: that is `net`.
+//!
+//! The data's way. Outwards: the kernel routes a packet into the TUN device; the engine's one thread reads
+//! it, seals it for the relay ([`boringtun`]) and sends it as a marked UDP datagram. Inwards: a datagram is
+//! opened and, only if the relay's key made it, its packet is written to the TUN device. With no session a
+//! few hundred packets wait inside boringtun; with no peer they are swallowed. They never take another way.
+//!
+//! `conf` reads Mullvad's file · `session` is the protocol with its clock as an argument · `tun` and
+//! `socket` are the two ends in the kernel · `courier` is the thread between them · `engine` gives it
+//! orders.
+//!
+//! One packet a system call, on purpose: what is offered here is all that others may rely on, so that the
+//! fast path (segmentation offload) can come without them noticing.
+
+pub mod conf;
+mod courier;
+mod engine;
+mod session;
+mod socket;
+mod tun;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+pub use boringtun::x25519::{PublicKey, StaticSecret};
+
+pub use self::conf::{Conf, Mistake};
+pub use self::engine::Engine;
+
+/// The relay to talk to, and the key to talk to it with.
+#[derive(Clone)]
+pub struct Peer {
+    pub private_key: StaticSecret,
+    pub public_key: PublicKey,
+    pub preshared_key: Option<[u8; 32]>,
+    pub endpoint: SocketAddr,
+    /// Seconds between keepalives; 0 sends none.
+    pub keepalive_s: u16,
+}
+
+impl fmt::Debug for Peer {
+    /// Leaves the private and the preshared key out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("public_key", &STANDARD.encode(self.public_key))
+            .field("endpoint", &self.endpoint)
+            .field("keepalive_s", &self.keepalive_s)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the tunnel has done. The times are instants of `CLOCK_BOOTTIME`, not ages, and belong to the
+/// present peer: a swap forgets them. The counters only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// When the newest session that the relay is known to share was made. A session lives for 180 s.
+    pub handshake: Option<Duration>,
+    /// When a packet last came in that only the relay can have made: data, keepalive, handshake.
+    pub last_received: Option<Duration>,
+    /// When a client's packet was last handed to the network; keepalives do not count.
+    pub last_data_sent: Option<Duration>,
+    /// Bytes of packets written to the TUN device.
+    pub rx_bytes: u64,
+    /// Bytes of packets sent to a relay, without the protocol's own 32 bytes each.
+    pub tx_bytes: u64,
+    /// Datagrams that the kernel refused to send: no route, sealed by the firewall, buffer full.
+    pub unsent: u64,
+}
+
+impl Stats {
+    fn for_another_peer(self) -> Stats {
+        Stats { handshake: None, last_received: None, last_data_sent: None, ..self }
+    }
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TunnelError {
+    #[error(
+        "a network device cannot be called {0:?}: give a name of 1 to 15 letters, digits, '-', '_' or '.'"
+    )]
+    Name(String),
+    #[error("cannot open /dev/net/tun: load the kernel's tun module and run as root")]
+    NoTun(#[source] io::Error),
+    #[error(
+        "cannot take the TUN device {device}: end the program that holds it, or delete a device of that name and another kind"
+    )]
+    Device { device: String, source: io::Error },
+    #[error("cannot open the tunnel's UDP socket: run as root, the firewall knows it by its mark")]
+    Socket(#[source] io::Error),
+    #[error("cannot start the tunnel's thread: raise the limits for threads and open files")]
+    Thread(#[source] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_shown_for_debugging_hides_its_secrets() {
+        let secret = [0x5a; 32];
+        let peer = Peer {
+            private_key: StaticSecret::from(secret),
+            public_key: PublicKey::from([1; 32]),
+            preshared_key: Some(secret),
+            endpoint: "192.0.2.130:51820".parse().unwrap(),
+            keepalive_s: 25,
+        };
+        let shown = format!("{peer:?}");
+        assert!(shown.contains("192.0.2.130:51820"), "{shown}");
+        assert!(!shown.contains("90, 90") && !shown.contains(&STANDARD.encode(secret)), "{shown}");
+    }
+}

@@ -1,0 +1,257 @@
+//! The session with one relay: boringtun's protocol machine, and the three things it leaves to us:
+//! when to try again, what counts as heard, and going on for ever. No I/O; the time is an argument (boringtun
+//! reads its own clock, also `CLOCK_BOOTTIME`, for its own timers).
+//!
+//! An initiation is made, beside boringtun's own (every 5 s while one is unanswered; after 15 s without an
+//! answer to data; after 120 s of a session in use by data):
+//! - after 120 s of a session that only keepalives use, as the kernel's implementation does;
+//! - after 5 s without an answer to data, so that a relay that lost its sessions is found soon;
+//! - at once after the 90 s in which the protocol gives up.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use boringtun::noise::errors::WireGuardError;
+use boringtun::noise::{Tunn, TunnResult};
+
+use super::{Peer, Stats};
+
+/// The protocol's `REKEY_TIMEOUT`, `REKEY_AFTER_TIME` and largest jitter (wireguard.com/papers/wireguard.pdf, 6.1).
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+const REKEY_AFTER: Duration = Duration::from_mins(2);
+const JITTER_MS: u64 = 333;
+
+/// Data unanswered for this long is worth an initiation of its own: TCP and our own pings answer sooner.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(5);
+/// A stream that nothing answers, as UDP may be, gets such an initiation no more often than this.
+const UNANSWERED_EVERY: Duration = Duration::from_secs(15);
+/// The fastest that anybody outside can make us initiate.
+const KICK_EVERY: Duration = Duration::from_secs(1);
+
+/// Bytes that sealing adds to a packet, and the most that a datagram without a packet takes.
+pub(super) const OVERHEAD: usize = 32;
+pub(super) const CONTROL_ROOM: usize = 148;
+
+pub(super) struct Session {
+    peer: Peer,
+    tunn: Tunn,
+    stats: Stats,
+    /// When the last initiation was made, and when our own rules may make the next.
+    initiated: Duration,
+    retry_at: Duration,
+    /// The first data since the relay was last heard.
+    unanswered_since: Option<Duration>,
+    /// When that last made us ask for a new session.
+    asked: Option<Duration>,
+    /// A handshake that the relay began: our index and when; it is a session once the relay uses it.
+    responded: Option<(u32, Duration)>,
+}
+
+/// What a datagram from the network turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Opened<'a> {
+    /// A client's packet.
+    Packet(&'a [u8]),
+    /// To be sent to the relay; after it, whatever [`Session::waiting`] gives.
+    Answer(&'a [u8]),
+    /// A keepalive, or not the relay's at all.
+    Nothing,
+}
+
+impl Session {
+    /// With no handshake yet: [`Session::initiate`] makes the first datagram. The counters of `before` go on.
+    pub(super) fn new(peer: Peer, before: Stats) -> Session {
+        Session {
+            tunn: machine(&peer),
+            peer,
+            stats: before.for_another_peer(),
+            initiated: Duration::ZERO,
+            retry_at: Duration::ZERO,
+            unanswered_since: None,
+            asked: None,
+            responded: None,
+        }
+    }
+
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Makes an initiation now, also while another is unanswered. Empty if there is nothing to send.
+    pub(super) fn initiate<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
+        let made = written(self.tunn.format_handshake_initiation(out, true)).unwrap_or(0);
+        self.noted(now, &out[..made])
+    }
+
+    /// As [`Session::initiate`], unless the last one is younger than a second.
+    pub(super) fn kick<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
+        if now < self.initiated + KICK_EVERY { &[] } else { self.initiate(now, out) }
+    }
+
+    /// What the passing of time asks for, a keepalive or an initiation; empty if nothing. To be called at
+    /// least four times a second: boringtun's times are as coarse as that.
+    pub(super) fn tick<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
+        match written(self.tunn.update_timers(out)) {
+            Err(WireGuardError::ConnectionExpired) => {
+                self.tunn = machine(&self.peer);
+                self.initiate(now, out)
+            }
+            Ok(made) if made > 0 => self.noted(now, &out[..made]),
+            Ok(_) | Err(_) if self.initiation_due(now) => self.initiate(now, out),
+            Ok(_) | Err(_) => &[],
+        }
+    }
+
+    /// The datagram that carries `packet`; without a session the packet waits, and an initiation may come
+    /// out instead. `out` has room for [`OVERHEAD`] more than the packet and for [`CONTROL_ROOM`].
+    pub(super) fn seal<'a>(&mut self, now: Duration, packet: &[u8], out: &'a mut [u8]) -> &'a [u8] {
+        let made = written(self.tunn.encapsulate(packet, out)).unwrap_or(0);
+        self.noted(now, &out[..made])
+    }
+
+    /// Opens a datagram, whoever sent it. `out` has room for the datagram and for [`CONTROL_ROOM`].
+    pub(super) fn open<'a>(&mut self, now: Duration, datagram: &[u8], out: &'a mut [u8]) -> Opened<'a> {
+        if datagram.is_empty() {
+            return Opened::Nothing; // boringtun takes it for the question that `waiting` asks
+        }
+        // Without a source address boringtun makes no cookies: a client answers nobody but its relay.
+        match self.tunn.decapsulate(None, datagram, out) {
+            TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
+                self.on_data(now, datagram);
+                Opened::Packet(packet)
+            }
+            TunnResult::WriteToNetwork(answer) => {
+                self.on_handshake(now, datagram, answer);
+                Opened::Answer(answer)
+            }
+            TunnResult::Done => {
+                self.on_data(now, datagram);
+                Opened::Nothing
+            }
+            TunnResult::Err(error) => {
+                tracing::trace!(?error, "a datagram that the relay did not make, or not for this session");
+                Opened::Nothing
+            }
+        }
+    }
+
+    /// The next of the packets that waited for a session, sealed; empty when none is left.
+    pub(super) fn waiting<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
+        let made = written(self.tunn.decapsulate(None, &[], out)).unwrap_or(0);
+        self.noted(now, &out[..made])
+    }
+
+    /// The network took `datagram`, which one of the calls above made.
+    pub(super) fn on_sent(&mut self, now: Duration, datagram: &[u8]) {
+        if kind(datagram) == Some(Kind::Data) && datagram.len() > OVERHEAD {
+            self.stats.tx_bytes += (datagram.len() - OVERHEAD) as u64;
+            self.stats.last_data_sent = Some(now);
+            self.unanswered_since.get_or_insert(now);
+        }
+    }
+
+    /// The kernel took a packet that [`Session::open`] gave.
+    pub(super) fn on_delivered(&mut self, packet: &[u8]) {
+        self.stats.rx_bytes += packet.len() as u64;
+    }
+
+    /// An authenticated datagram of a session: with the first one of a session that the relay began, it is
+    /// the current one. Also asked about cookies, which say nothing of the kind.
+    fn on_data(&mut self, now: Duration, datagram: &[u8]) {
+        if kind(datagram) != Some(Kind::Data) {
+            return;
+        }
+        self.on_heard(now);
+        if let Some((_, made)) = self.responded.take_if(|(ours, _)| index(datagram, 4) == Some(*ours)) {
+            self.stats.handshake = Some(made);
+        }
+    }
+
+    fn on_handshake(&mut self, now: Duration, datagram: &[u8], answer: &[u8]) {
+        match kind(datagram) {
+            Some(Kind::Response) => self.stats.handshake = Some(now),
+            Some(Kind::Initiation) => self.responded = index(answer, 4).map(|ours| (ours, now)),
+            Some(Kind::Cookie | Kind::Data) | None => return,
+        }
+        self.on_heard(now);
+    }
+
+    fn on_heard(&mut self, now: Duration) {
+        self.stats.last_received = Some(now);
+        self.unanswered_since = None;
+    }
+
+    fn noted<'a>(&mut self, now: Duration, datagram: &'a [u8]) -> &'a [u8] {
+        if kind(datagram) == Some(Kind::Initiation) {
+            self.initiated = now;
+            self.retry_at = now + RETRY_AFTER + Duration::from_millis(random() % (JITTER_MS + 1));
+        }
+        datagram
+    }
+
+    /// Also remembers that the relay was asked because of unanswered data.
+    fn initiation_due(&mut self, now: Duration) -> bool {
+        if now < self.retry_at {
+            return false;
+        }
+        let unanswered = self.unanswered_since.is_some_and(|since| now >= since + UNANSWERED_AFTER);
+        if unanswered && self.asked.is_none_or(|asked| now >= asked + UNANSWERED_EVERY) {
+            self.asked = Some(now);
+            return true;
+        }
+        self.stats.handshake.is_none_or(|made| now >= made + REKEY_AFTER)
+    }
+}
+
+/// A fresh protocol machine. It stamps its initiations from the wall clock at this moment on; its index is
+/// random so that datagrams meant for another one do not fit it.
+fn machine(peer: &Peer) -> Tunn {
+    let keepalive = (peer.keepalive_s > 0).then_some(peer.keepalive_s);
+    let index = u32::try_from(random() >> 40).expect("24 bits fit into 32");
+    Tunn::new(peer.private_key.clone(), peer.public_key, peer.preshared_key, keepalive, index, None)
+}
+
+/// Unpredictable enough for an index and for jitter; keys come from elsewhere.
+fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// How many bytes boringtun wrote for the network.
+fn written(result: TunnResult<'_>) -> Result<usize, WireGuardError> {
+    match result {
+        TunnResult::WriteToNetwork(datagram) => Ok(datagram.len()),
+        TunnResult::Err(error) => Err(error),
+        TunnResult::Done | TunnResult::WriteToTunnelV4(..) | TunnResult::WriteToTunnelV6(..) => Ok(0),
+    }
+}
+
+/// What the first byte of a message tells (the paper, 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Initiation,
+    Response,
+    Cookie,
+    Data,
+}
+
+fn kind(datagram: &[u8]) -> Option<Kind> {
+    match datagram.first()? {
+        1 => Some(Kind::Initiation),
+        2 => Some(Kind::Response),
+        3 => Some(Kind::Cookie),
+        4 => Some(Kind::Data),
+        _ => None,
+    }
+}
+
+fn index(datagram: &[u8], at: usize) -> Option<u32> {
+    let bytes = datagram.get(at..at + 4)?;
+    Some(u32::from_le_bytes(bytes.try_into().expect("the slice has four bytes")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! A session against boringtun as the relay, in memory. Our times are made up; boringtun's own clock hardly
+//! moves meanwhile, so what happens is our doing.
+
+use super::*;
+use crate::tunnel::{PublicKey, StaticSecret};
+
+const START: Duration = Duration::from_secs(1_000);
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn carries_packets_both_ways_after_a_handshake() {
+    let (mut session, mut relay) = connected();
+    let out = &mut [0; 2_048];
+
+    let datagram = session.seal(START, &packet(7), out).to_vec();
+    session.on_sent(START, &datagram);
+    assert_eq!(relay.open(&datagram), packet(7));
+
+    let datagram = relay.seal(&packet(9));
+    assert_eq!(session.open(START + SECOND, &datagram, out), Opened::Packet(&packet(9)));
+    session.on_delivered(&packet(9));
+
+    let stats = session.stats();
+    assert_eq!((stats.handshake, stats.last_received), (Some(START), Some(START + SECOND)));
+    assert_eq!((stats.tx_bytes, stats.last_data_sent), (27, Some(START)));
+    assert_eq!(stats.rx_bytes, 29);
+}
+
+#[test]
+fn sends_what_waited_for_the_session() {
+    let (mut session, mut relay) = strangers();
+    let out = &mut [0; 2_048];
+    let initiation = session.seal(START, &packet(7), out).to_vec();
+    assert_eq!(kind(&initiation), Some(Kind::Initiation));
+    shake(&mut session, &mut relay, &initiation);
+
+    let datagram = session.waiting(START, out).to_vec();
+    assert_eq!(relay.open(&datagram), packet(7));
+    assert!(session.waiting(START, out).is_empty());
+}
+
+#[test]
+fn counts_a_handshake_of_the_relay_once_the_relay_uses_it() {
+    let (mut session, mut relay) = connected();
+    let later = START + 60 * SECOND;
+    let initiation = relay.initiation();
+    let out = &mut [0; 2_048];
+    let Opened::Answer(response) = session.open(later, &initiation, out) else { panic!("no answer") };
+    let first_use = relay.answer(response);
+    assert_eq!(session.stats().handshake, Some(START));
+
+    assert_eq!(session.open(later + SECOND, &first_use, out), Opened::Nothing);
+    assert_eq!(session.stats().handshake, Some(later));
+}
+
+#[test]
+fn hears_nobody_but_the_relay() {
+    let (mut session, mut relay) = connected();
+    let (mut other, _) = strangers();
+    let out = &mut [0; 2_048];
+    let mut forged = relay.seal(&packet(7));
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let replayed = relay.seal(&packet(8));
+    assert_eq!(session.open(START, &replayed, out), Opened::Packet(&packet(8)));
+
+    let stranger = other.initiate(START, &mut [0; 2_048]).to_vec();
+    for datagram in [&[][..], &[4], &forged, &replayed, &stranger, &[0xff; 1_500]] {
+        assert_eq!(session.open(START + SECOND, datagram, out), Opened::Nothing);
+    }
+    assert_eq!(session.stats().last_received, Some(START));
+}
+
+#[test]
+fn tries_for_ever_every_five_seconds_while_nobody_answers() {
+    let (mut session, _) = strangers();
+    let initiated = session.initiate(START, &mut [0; 2_048]).len();
+    assert_eq!(initiated, CONTROL_ROOM);
+    let tries = initiations(&mut session, START, 600 * SECOND);
+    assert!(tries.len() >= 112, "{}", tries.len());
+    for pair in tries.windows(2) {
+        let pause = pair[1].saturating_sub(pair[0]);
+        assert!(pause >= RETRY_AFTER && pause < RETRY_AFTER + SECOND, "{pause:?}");
+    }
+}
+
+#[test]
+fn renews_a_session_that_only_keepalives_use() {
+    let (mut session, _) = connected();
+    let tries = initiations(&mut session, START, 125 * SECOND);
+    assert_eq!(tries, [START + REKEY_AFTER]);
+}
+
+#[test]
+fn asks_for_a_new_session_when_data_stays_unanswered() {
+    let (mut session, _) = connected();
+    let sent = START + 30 * SECOND;
+    let datagram = session.seal(sent, &packet(7), &mut [0; 2_048]).to_vec();
+    session.on_sent(sent, &datagram);
+    let tries = initiations(&mut session, sent, 21 * SECOND);
+    assert_eq!(tries, [sent + UNANSWERED_AFTER, sent + UNANSWERED_AFTER + UNANSWERED_EVERY]);
+}
+
+#[test]
+fn leaves_a_session_alone_whose_data_is_answered() {
+    let (mut session, mut relay) = connected();
+    let datagram = session.seal(START, &packet(7), &mut [0; 2_048]).to_vec();
+    session.on_sent(START, &datagram);
+    session.open(START + SECOND, &relay.seal(&packet(9)), &mut [0; 2_048]);
+    assert_eq!(initiations(&mut session, START, 60 * SECOND), []);
+}
+
+#[test]
+fn honours_one_kick_a_second() {
+    let (mut session, _) = connected();
+    let out = &mut [0; 2_048];
+    let later = START + 10 * SECOND;
+    assert_eq!(kind(session.kick(later, out)), Some(Kind::Initiation));
+    assert!(session.kick(later + SECOND / 2, out).is_empty());
+    assert_eq!(kind(session.kick(later + SECOND, out)), Some(Kind::Initiation));
+}
+
+#[test]
+fn goes_on_counting_with_another_peer_but_forgets_the_old_ones_handshake() {
+    let before = Stats { handshake: Some(START), rx_bytes: 5, tx_bytes: 6, ..Stats::default() };
+    let session = Session::new(peer(1, 2), before);
+    assert_eq!(session.stats(), Stats { rx_bytes: 5, tx_bytes: 6, ..Stats::default() });
+}
+
+/// When a session makes initiations, asked every quarter of a second from `from` on.
+fn initiations(session: &mut Session, from: Duration, span: Duration) -> Vec<Duration> {
+    let out = &mut [0; 2_048];
+    let step = SECOND / 4;
+    let mut made = Vec::new();
+    for now in (1..=span.as_millis() / step.as_millis()).map(|n| from + step * u32::try_from(n).unwrap()) {
+        if kind(session.tick(now, out)) == Some(Kind::Initiation) {
+            made.push(now);
+        }
+    }
+    made
+}
+
+fn connected() -> (Session, Relay) {
+    let (mut session, mut relay) = strangers();
+    let initiation = session.initiate(START, &mut [0; 2_048]).to_vec();
+    shake(&mut session, &mut relay, &initiation);
+    (session, relay)
+}
+
+fn shake(session: &mut Session, relay: &mut Relay, initiation: &[u8]) {
+    let out = &mut [0; 2_048];
+    let response = relay.answer(initiation);
+    let Opened::Answer(keepalive) = session.open(START, &response, out) else { panic!("no handshake") };
+    assert!(relay.open(keepalive).is_empty());
+}
+
+fn strangers() -> (Session, Relay) {
+    (Session::new(peer(1, 2), Stats::default()), Relay(machine(&peer(2, 1))))
+}
+
+fn peer(ours: u8, theirs: u8) -> Peer {
+    Peer {
+        private_key: StaticSecret::from([ours; 32]),
+        public_key: PublicKey::from(&StaticSecret::from([theirs; 32])),
+        preshared_key: Some([3; 32]),
+        endpoint: "192.0.2.130:51820".parse().unwrap(),
+        keepalive_s: 0,
+    }
+}
+
+/// An IPv4 packet without a meaning, of 20 bytes and `extra`.
+fn packet(extra: u8) -> Vec<u8> {
+    let mut packet = vec![0; 20 + usize::from(extra)];
+    packet[0] = 0x45;
+    packet[3] = 20 + extra;
+    packet
+}
+
+struct Relay(Tunn);
+
+impl Relay {
+    fn initiation(&mut self) -> Vec<u8> {
+        datagram(self.0.format_handshake_initiation(&mut [0; 2_048], true))
+    }
+
+    fn answer(&mut self, message: &[u8]) -> Vec<u8> {
+        datagram(self.0.decapsulate(None, message, &mut [0; 2_048]))
+    }
+
+    fn seal(&mut self, packet: &[u8]) -> Vec<u8> {
+        datagram(self.0.encapsulate(packet, &mut [0; 2_048]))
+    }
+
+    /// Empty for a keepalive.
+    fn open(&mut self, message: &[u8]) -> Vec<u8> {
+        match self.0.decapsulate(None, message, &mut [0; 2_048]) {
+            TunnResult::WriteToTunnelV4(packet, _) => packet.to_vec(),
+            TunnResult::Done => Vec::new(),
+            TunnResult::Err(error) => panic!("the relay cannot open it: {error:?}"),
+            TunnResult::WriteToNetwork(_) | TunnResult::WriteToTunnelV6(..) => panic!("not what was sealed"),
+        }
+    }
+}
+
+fn datagram(result: TunnResult<'_>) -> Vec<u8> {
+    let TunnResult::WriteToNetwork(datagram) = result else { panic!("nothing to send: {result:?}") };
+    datagram.to_vec()
+}
