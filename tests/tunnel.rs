@@ -1,0 +1,168 @@
+//! The tunnel's engine against an independent implementation, wireguard-go, as the relay; each of them in a
+//! network namespace that its test makes and that ends with it. Needs root, `ip` and wireguard-go.
+
+use std::time::Duration;
+
+use byway::tunnel::Engine;
+
+use crate::world::{DEVICE, MARK, Relay, eventually, within};
+
+#[path = "tunnel/world.rs"]
+mod world;
+
+/// How soon a relay that is there again must carry: one retry of the handshake, with room for a busy machine.
+const CARRIED_AGAIN: Duration = Duration::from_secs(6);
+/// Silence after which everybody's timers have noticed.
+const SILENCE: Duration = Duration::from_secs(16);
+
+#[test]
+fn carries_both_families_over_both_families() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    let engine = world::start_engine();
+    for endpoint in [relay.endpoint_v4(), relay.endpoint_v6()] {
+        engine.set_peer(relay.peer(endpoint));
+        eventually("a handshake", || engine.stats().handshake.is_some());
+        eventually("an answer by IPv4", || world::answer_v4() == Some(1));
+        eventually("an answer by IPv6", || world::answer_v6() == Some(1));
+    }
+    let stats = engine.stats();
+    assert!(stats.last_received >= stats.handshake && stats.last_data_sent.is_some(), "{stats:?}");
+    assert!(stats.rx_bytes > 0 && stats.tx_bytes >= stats.rx_bytes, "{stats:?}");
+    assert!(engine.healthy());
+}
+
+#[test]
+fn carries_again_soon_after_a_silent_relay_returns() {
+    world::enter_namespace();
+    let mut relay = Relay::new(1);
+    let engine = world::start_engine();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("an answer", || world::answer_v4().is_some());
+
+    relay.stop();
+    let last_heard = engine.stats().last_received.expect("it answered");
+    eventually("long silence", || {
+        world::answer_v4();
+        world::boot_time() > last_heard + SILENCE
+    });
+    relay.start();
+    within(CARRIED_AGAIN, "an answer", || world::answer_v4().is_some());
+}
+
+#[test]
+fn finds_a_relay_that_lost_its_sessions() {
+    world::enter_namespace();
+    let mut relay = Relay::new(1);
+    let engine = world::start_engine();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("an answer", || world::answer_v4().is_some());
+
+    relay.stop();
+    relay.start();
+    within(CARRIED_AGAIN, "an answer", || world::answer_v4().is_some());
+}
+
+#[test]
+fn a_kick_finds_it_at_once() {
+    world::enter_namespace();
+    let mut relay = Relay::new(1);
+    let engine = world::start_engine();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("an answer", || world::answer_v4().is_some());
+
+    relay.stop();
+    relay.start();
+    within(Duration::from_secs(2), "an answer", || {
+        engine.kick();
+        world::answer_v4().is_some()
+    });
+}
+
+#[test]
+fn goes_on_trying_after_the_protocol_gives_up() {
+    world::enter_namespace();
+    let mut relay = Relay::new(1);
+    relay.stop();
+    let engine = world::start_engine();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    let begun = world::boot_time();
+    within(Duration::from_mins(2), "more than the protocol's 90 s", || {
+        world::answer_v4();
+        world::boot_time() > begun + Duration::from_secs(95)
+    });
+    relay.start();
+    within(CARRIED_AGAIN, "an answer", || world::answer_v4().is_some());
+}
+
+#[test]
+fn swaps_the_relay_under_a_device_that_stays() {
+    world::enter_namespace();
+    let (first, second) = (Relay::new(1), Relay::new(2));
+    let engine = world::start_engine();
+    engine.set_peer(first.peer(first.endpoint_v4()));
+    eventually("an answer of the first", || world::answer_v4() == Some(1));
+    let (device, before) = (world::device_index(), engine.stats());
+
+    engine.set_peer(second.peer(second.endpoint_v4()));
+    assert_ne!(engine.stats().handshake, before.handshake);
+    eventually("an answer of the second", || world::answer_v4() == Some(2));
+    let after = engine.stats();
+    assert!(after.rx_bytes > before.rx_bytes && after.tx_bytes > before.tx_bytes, "{before:?} {after:?}");
+    assert_eq!(world::device_index(), device);
+}
+
+#[test]
+fn the_device_outlives_the_engine_with_its_addresses() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    let engine = world::start_engine();
+    let device = world::device_index();
+    drop(engine);
+    assert_eq!(world::device_index(), device);
+
+    let engine = Engine::start(DEVICE, MARK).expect("the device can be taken again");
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("an answer", || world::answer_v4().is_some());
+    assert_eq!(world::device_index(), device);
+}
+
+#[test]
+fn a_device_that_somebody_else_holds_is_refused_by_name() {
+    world::enter_namespace();
+    let _engine = world::start_engine();
+    let error = Engine::start(DEVICE, MARK).expect_err("it is held");
+    assert!(error.to_string().contains(DEVICE), "{error}");
+}
+
+#[test]
+fn makes_the_device_anew_when_somebody_deletes_it() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    let engine = world::start_engine();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("an answer", || world::answer_v4().is_some());
+
+    let deleted = world::device_index();
+    world::delete_device();
+    within(Duration::from_secs(1), "another device", || {
+        world::device_index().is_some_and(|now| Some(now) != deleted)
+    });
+    eventually("health", || engine.healthy());
+    world::configure_device();
+    eventually("an answer", || world::answer_v4().is_some());
+}
+
+#[test]
+fn sends_only_with_its_mark_and_survives_a_firewall_that_refuses_it() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    world::refuse_mark();
+    let engine = world::start_engine();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("two refusals", || engine.stats().unsent >= 2);
+    assert!(engine.healthy() && engine.stats().handshake.is_none());
+
+    world::allow_mark();
+    within(CARRIED_AGAIN, "an answer", || world::answer_v4().is_some());
+}
