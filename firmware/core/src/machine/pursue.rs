@@ -46,7 +46,7 @@ impl Core {
                 if door.is_some_and(|door| impatient || self.may_stay(door.egress, turn.now).is_err()) {
                     self.to_seal(Some(lack), turn);
                 } else {
-                    self.to_lacking(lack);
+                    self.to_lacking(lack, turn);
                 }
             }
         }

@@ -36,9 +36,12 @@ impl Core {
         self.agenda.set(Why::CheckExit, turn.now);
     }
 
-    pub(super) fn to_lacking(&mut self, newer: Lack) {
-        if let State::Proving { lack, .. } = &mut self.state {
-            *lack = newer;
+    pub(super) fn to_lacking(&mut self, newer: Lack, turn: &Turn) {
+        let State::Proving { lack, .. } = &mut self.state else { return };
+        let older = core::mem::replace(lack, newer);
+        // The last answer may have aged while the relay was silent, and the next check lie far ahead.
+        if matches!(lack, Lack::ExitCheck(_)) && !matches!(older, Lack::ExitCheck(_)) {
+            self.agenda.hasten(Why::CheckExit, turn.now);
         }
     }
 

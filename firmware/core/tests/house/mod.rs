@@ -1,0 +1,40 @@
+//! The house that these tests stand in: what is configured there, and its line.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+use byway_core::{Egress, Expect, Settings, TunnelEnd, Uplink, Uptime};
+
+pub(crate) fn at(ms: u64) -> Uptime {
+    Uptime::since_boot(Duration::from_millis(ms))
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        name: String::from("byway"),
+        relay: String::from("se-got-wg-001"),
+        tunnel: TunnelEnd {
+            addresses: vec![
+                IpAddr::from(Ipv4Addr::new(10, 64, 7, 9)),
+                "fc00:bbbb:bbbb:bb01::7:9".parse().expect("an address"),
+            ],
+            relay: "192.0.2.130:51820".parse().expect("a socket address"),
+            mtu: 1380,
+        },
+        expect: Expect::Mullvad,
+        control: Some(String::from("https://headscale.example.com")),
+        last_egress: Egress::Privacy,
+    }
+}
+
+pub(crate) fn uplink() -> Uplink {
+    Uplink {
+        interface: String::from("eth0"),
+        addresses: vec![
+            "192.168.77.2/24".parse().expect("an address"),
+            "2001:db8:77::2/64".parse().expect("an address"),
+        ],
+        gateway4: Some(Ipv4Addr::new(192, 168, 77, 1)),
+        gateway6: Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+    }
+}

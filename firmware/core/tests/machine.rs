@@ -1,0 +1,27 @@
+//! What must never come back: single sentences about the machine, each of which was once untrue.
+
+mod drive;
+mod house;
+
+use byway_core::{Effect, Egress, Input, PingReport};
+use drive::{Drive, open};
+
+/// A silent relay: three pings in seven seconds without an answer.
+fn fall_silent(drive: &mut Drive) {
+    drive.clock += 7_000;
+    for _ in 0..3 {
+        drive.feed(Input::Ping(PingReport { sent: drive.now(), answered: false }));
+    }
+}
+
+#[test]
+fn checks_the_exit_again_when_the_relay_returns_after_the_last_check_has_aged() {
+    let mut drive = open(Egress::Privacy);
+    drive.checked(Egress::Privacy, true);
+    fall_silent(&mut drive);
+    drive.applied();
+    drive.clock += 60_000;
+    drive.handshake();
+    drive.pong();
+    assert!(drive.effects.contains(&Effect::CheckExit(Egress::Privacy)), "{:?}", drive.effects);
+}
