@@ -3,7 +3,7 @@
 mod drive;
 mod house;
 
-use byway_core::{Effect, Egress, Input, PingReport};
+use byway_core::{Effect, Egress, Input, PingReport, Wish};
 use drive::{Drive, open};
 
 /// A silent relay: three pings in seven seconds without an answer.
@@ -24,4 +24,14 @@ fn checks_the_exit_again_when_the_relay_returns_after_the_last_check_has_aged() 
     drive.handshake();
     drive.pong();
     assert!(drive.effects.contains(&Effect::CheckExit(Egress::Privacy)), "{:?}", drive.effects);
+}
+
+#[test]
+fn forgets_no_epoch_while_an_order_is_on_its_way() {
+    let mut drive = open(Egress::Residential);
+    drive.handshake();
+    drive.clock += 90_000;
+    drive.feed(Input::Wished(Wish::Sealed));
+    assert!(drive.effects.iter().any(|effect| matches!(effect, Effect::Apply(..))));
+    assert!(!drive.effects.iter().any(|effect| matches!(effect, Effect::Forget(_))), "{:?}", drive.effects);
 }

@@ -65,6 +65,8 @@ impl Core {
         turn.effects.push(Effect::Apply(generation, posture.clone()));
         self.kernel.posture = None;
         self.agenda.stop(Why::Patience);
+        // The door of the epoch before may still be open: its flows must not lose their stamp and get a new one.
+        self.agenda.stop(Why::Forget);
         self.enter(State::Applying { generation, posture, lack }, turn);
     }
 
