@@ -35,3 +35,13 @@ fn forgets_no_epoch_while_an_order_is_on_its_way() {
     assert!(drive.effects.iter().any(|effect| matches!(effect, Effect::Apply(..))));
     assert!(!drive.effects.iter().any(|effect| matches!(effect, Effect::Forget(_))), "{:?}", drive.effects);
 }
+
+#[test]
+fn dates_the_view_from_the_moment_it_turned_to_sealed() {
+    let mut drive = Drive::at_home(Wish::Privacy);
+    drive.handshake();
+    drive.pong();
+    drive.clock += 5_000;
+    drive.checked(Egress::Privacy, false);
+    assert_eq!(drive.core.view().since, drive.now());
+}

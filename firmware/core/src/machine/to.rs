@@ -37,12 +37,12 @@ impl Core {
     }
 
     pub(super) fn to_lacking(&mut self, newer: Lack, turn: &Turn) {
-        let State::Proving { lack, .. } = &mut self.state else { return };
-        let older = core::mem::replace(lack, newer);
+        let State::Proving { egress, asked, lack, door } = self.state.clone() else { return };
         // The last answer may have aged while the relay was silent, and the next check lie far ahead.
-        if matches!(lack, Lack::ExitCheck(_)) && !matches!(older, Lack::ExitCheck(_)) {
+        if matches!(newer, Lack::ExitCheck(_)) && !matches!(lack, Lack::ExitCheck(_)) {
             self.agenda.hasten(Why::CheckExit, turn.now);
         }
+        self.enter(State::Proving { egress, asked, lack: newer, door }, turn);
     }
 
     pub(super) fn to_opening(&mut self, egress: Egress, turn: &mut Turn) {
