@@ -3,7 +3,7 @@
 mod drive;
 mod house;
 
-use byway_core::{Effect, Egress, Input, PingReport, Wish};
+use byway_core::{Effect, Egress, Input, PingReport, State, Wish};
 use drive::{Drive, open};
 
 /// A silent relay: three pings in seven seconds without an answer.
@@ -44,4 +44,15 @@ fn dates_the_view_from_the_moment_it_turned_to_sealed() {
     drive.clock += 5_000;
     drive.checked(Egress::Privacy, false);
     assert_eq!(drive.core.view().since, drive.now());
+}
+
+#[test]
+fn keeps_no_door_that_lost_its_proof_because_it_is_wished_again() {
+    let mut drive = open(Egress::Privacy);
+    drive.handshake();
+    drive.clock += 179_900;
+    drive.feed(Input::Wished(Wish::Residential));
+    drive.clock += 200;
+    drive.feed(Input::Wished(Wish::Privacy));
+    assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_none()));
 }

@@ -33,7 +33,10 @@ impl Core {
             (None, Some(_)) => self.to_seal(None, turn),
             (None, None) => self.to_sealed(turn),
             // The finger was quicker than the proof: the door that is wished again never closed.
-            (Some(wished), Some(door)) if wished == door.egress => self.to_open(door, turn),
+            (Some(wished), Some(door)) if wished == door.egress => {
+                self.to_open(door, turn);
+                self.pursue_open(door, turn);
+            }
             (Some(wished), door) if wished != egress => {
                 self.to_proving(wished, door, turn);
                 self.pursue(turn);
