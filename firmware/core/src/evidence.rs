@@ -83,8 +83,8 @@ pub(crate) struct Evidence {
     /// The last check that got an answer, a door.
     privacy_exit: Option<ExitReport>,
     residential_exit: Option<ExitReport>,
-    /// Why the newest check got none, and how many in a row.
-    pub(crate) check_error: Option<String>,
+    /// By which door and why the newest check got none, and how many by that door in a row.
+    failed_check: Option<(Egress, String)>,
     pub(crate) check_failures: u32,
 }
 
@@ -100,16 +100,22 @@ impl Evidence {
 
     pub(crate) fn learn_exit(&mut self, report: ExitReport) {
         if let Err(error) = &report.result {
-            self.check_error = Some(error.clone());
-            self.check_failures = self.check_failures.saturating_add(1);
+            let before = if self.check_error(report.by).is_some() { self.check_failures } else { 0 };
+            self.check_failures = before.saturating_add(1);
+            self.failed_check = Some((report.by, error.clone()));
         } else {
-            self.check_error = None;
+            self.failed_check = None;
             self.check_failures = 0;
             match report.by {
                 Egress::Privacy => self.privacy_exit = Some(report),
                 Egress::Residential => self.residential_exit = Some(report),
             }
         }
+    }
+
+    /// Why the newest check got no answer, if it went by that door.
+    pub(crate) fn check_error(&self, by: Egress) -> Option<&str> {
+        self.failed_check.as_ref().filter(|(egress, _)| *egress == by).map(|(_, error)| error.as_str())
     }
 
     /// The newest answer by that door, and when it was asked for.
@@ -139,7 +145,7 @@ impl Evidence {
                 self.handshake_is_fresh(now)?;
                 self.pong.filter(|sent| *sent >= asked).ok_or(Lack::Pong)?;
                 self.exit_is_expected(expect)?;
-                self.exit_is_fresh(now).then_some(()).ok_or_else(|| Lack::ExitCheck(self.check_error.clone()))
+                self.exit_is_fresh(now).then_some(()).ok_or_else(|| self.lack_of_answer())
             }
         }
     }
@@ -175,9 +181,13 @@ impl Evidence {
         fresh.then_some(()).ok_or(Lack::Handshake)
     }
 
+    fn lack_of_answer(&self) -> Lack {
+        Lack::ExitCheck(self.check_error(Egress::Privacy).map(String::from))
+    }
+
     fn exit_is_expected(&self, expect: Expect) -> Result<(), Lack> {
         let Some((exits, _)) = self.exits(Egress::Privacy) else {
-            return Err(Lack::ExitCheck(self.check_error.clone()));
+            return Err(self.lack_of_answer());
         };
         let foreign = exits.iter().find(|exit| exit.mullvad != Some(true));
         match (expect, foreign) {

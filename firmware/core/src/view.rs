@@ -148,7 +148,7 @@ impl Subject<'_> {
             (Egress::Privacy, Expect::Any) => format!("by {}", self.settings.relay),
             (Egress::Residential, _) => String::from("by the house's own line"),
         };
-        match &self.evidence.check_error {
+        match self.evidence.check_error(egress) {
             Some(error) => format!("{by}; the exit check gets no answer: {error}"),
             None => by,
         }

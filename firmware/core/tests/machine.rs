@@ -3,7 +3,7 @@
 mod drive;
 mod house;
 
-use byway_core::{Effect, Egress, Input, PingReport, State, Wish};
+use byway_core::{Effect, Egress, Input, Lack, PingReport, State, Wish};
 use drive::{Drive, open};
 
 /// A silent relay: three pings in seven seconds without an answer.
@@ -55,4 +55,15 @@ fn keeps_no_door_that_lost_its_proof_because_it_is_wished_again() {
     drive.clock += 200;
     drive.feed(Input::Wished(Wish::Privacy));
     assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_none()));
+}
+
+#[test]
+fn blames_no_door_for_the_other_ones_check() {
+    let mut drive = open(Egress::Residential);
+    drive.unchecked(Egress::Residential);
+    drive.feed(Input::Wished(Wish::Privacy));
+    drive.handshake();
+    drive.pong();
+    let State::Proving { lack, .. } = drive.core.state() else { panic!("{:?}", drive.core.state()) };
+    assert_eq!(*lack, Lack::ExitCheck(None));
 }
