@@ -13,7 +13,7 @@ pub enum Why {
     CheckExit,
     /// The other door has stayed open long enough while this one is proven.
     Patience,
-    /// Load the sealed rule set again, which the kernel refused.
+    /// Order again what the kernel refused.
     Retry,
     /// Drop what is left of the flows of older epochs.
     Forget,
@@ -29,7 +29,7 @@ impl fmt::Display for Why {
             Self::Ping => "ping the gateway",
             Self::CheckExit => "check the exit",
             Self::Patience => "patience with the other door is over",
-            Self::Retry => "try to seal again",
+            Self::Retry => "order again what the kernel refused",
             Self::Forget => "forget older epochs",
         })
     }

@@ -70,6 +70,8 @@ pub enum Lack {
     ExitCheck(Option<String>),
     NotMullvad(IpAddr),
     Silence,
+    /// Why the kernel did not take the open rule set a moment ago.
+    Refused(String),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -213,6 +215,7 @@ impl fmt::Display for Lack {
                 )
             }
             Self::Silence => f.write_str("the relay fell silent"),
+            Self::Refused(error) => write!(f, "the kernel does not take the open rule set: {error}"),
         }
     }
 }

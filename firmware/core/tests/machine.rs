@@ -67,3 +67,16 @@ fn blames_no_door_for_the_other_ones_check() {
     let State::Proving { lack, .. } = drive.core.state() else { panic!("{:?}", drive.core.state()) };
     assert_eq!(*lack, Lack::ExitCheck(None));
 }
+
+#[test]
+fn waits_a_second_before_it_opens_again_what_the_kernel_refused_and_says_why() {
+    let mut drive = Drive::at_home(Wish::Residential);
+    drive.feed(Input::Gateway(true));
+    drive.refused("nft: out of memory");
+    drive.applied();
+    assert!(matches!(drive.core.state(), State::Proving { .. }), "{:?}", drive.core.state());
+    assert!(drive.core.view().why.contains("nft: out of memory"), "{}", drive.core.view().why);
+    drive.clock += 1_000;
+    drive.feed(Input::Tick);
+    assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_some()));
+}

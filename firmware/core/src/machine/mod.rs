@@ -56,6 +56,8 @@ struct Kernel {
     generation: Generation,
     epoch: Option<Epoch>,
     posture: Option<Posture>,
+    /// When and why it did not open a door.
+    refused: Option<(Uptime, String)>,
     /// An exit check is under way.
     checking: bool,
     drift: Drift,

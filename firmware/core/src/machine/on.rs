@@ -4,8 +4,9 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::demand::QUICK_PING;
+use super::to::RETRY;
 use super::{Core, Effect, Generation, State, Turn, Unapplied};
-use crate::{Egress, ExitReport, Expect, PingReport, TunnelReport, Why, Wish};
+use crate::{Egress, ExitReport, Expect, Lack, PingReport, TunnelReport, Why, Wish};
 
 /// Between two checks of an open door that agree with it.
 const CALM_CHECK: Duration = Duration::from_mins(10);
@@ -77,7 +78,11 @@ impl Core {
                 }
             }
             // Whatever the kernel made of it, the answer to doubt is to seal.
-            (Err(_), Some(_)) => self.to_seal(None, turn),
+            (Err(Unapplied(error)), Some(_)) => {
+                self.kernel.refused = Some((turn.now, error.clone()));
+                self.agenda.set(Why::Retry, turn.now + RETRY);
+                self.to_seal(Some(Lack::Refused(error)), turn);
+            }
             (Err(Unapplied(error)), None) => self.to_unverified(error, turn),
         }
     }
@@ -100,7 +105,12 @@ impl Core {
             Why::CheckExit => self.check_exit(turn),
             // Judged by `pursue`, which ran before.
             Why::Patience => {}
-            Why::Retry => self.to_seal(None, turn),
+            // So is an opening; a refused sealing is ordered here.
+            Why::Retry => {
+                if matches!(self.state, State::Unverified { .. }) {
+                    self.to_seal(None, turn);
+                }
+            }
             Why::Forget => turn.effects.extend(self.kernel.epoch.map(Effect::Forget)),
         }
     }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::to::RETRY;
 use super::{Core, State, Turn};
 use crate::{Door, Egress, Lack, Uptime};
 
@@ -72,6 +73,11 @@ impl Core {
 
     fn may_open(&self, egress: Egress, asked: Uptime, now: Uptime) -> Result<(), Lack> {
         self.facts.uplink.as_ref().ok_or(Lack::Uplink)?;
+        if let Some((at, error)) = &self.kernel.refused
+            && now.since(*at) < RETRY
+        {
+            return Err(Lack::Refused(error.clone()));
+        }
         self.evidence.may_open(egress, self.settings.expect, asked, now)
     }
 

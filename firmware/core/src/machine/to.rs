@@ -7,7 +7,8 @@ use super::pursue::PATIENCE;
 use super::{Core, Effect, Generation, State, Turn};
 use crate::{Door, Egress, Epoch, Lack, Posture, Why, view};
 
-const RETRY: Duration = Duration::from_secs(1);
+/// Between two orders of the same kind, the first of which the kernel refused.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn to_sealed(&mut self, turn: &Turn) {
