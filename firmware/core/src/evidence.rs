@@ -74,6 +74,21 @@ pub enum Lack {
     Refused(String),
 }
 
+impl Lack {
+    /// Whether another exit check may end it.
+    pub(crate) const fn is_about_exit(&self) -> bool {
+        match self {
+            Self::ExitCheck(_) | Self::NotMullvad(_) => true,
+            Self::Uplink
+            | Self::Gateway
+            | Self::Handshake
+            | Self::Pong
+            | Self::Silence
+            | Self::Refused(_) => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     /// The house's router is there: a valid neighbour entry.

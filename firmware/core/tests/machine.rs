@@ -27,6 +27,20 @@ fn checks_the_exit_again_when_the_relay_returns_after_the_last_check_has_aged() 
 }
 
 #[test]
+fn checks_a_foreign_exit_again_when_privacy_is_wished_again() {
+    let mut drive = open(Egress::Privacy);
+    drive.checked(Egress::Privacy, false);
+    drive.applied();
+    drive.feed(Input::Wished(Wish::Residential));
+    drive.feed(Input::Gateway(true));
+    drive.applied();
+    drive.checked(Egress::Residential, false);
+    drive.feed(Input::Wished(Wish::Privacy));
+    drive.pong();
+    assert!(drive.effects.contains(&Effect::CheckExit(Egress::Privacy)), "{:?}", drive.effects);
+}
+
+#[test]
 fn forgets_no_epoch_while_an_order_is_on_its_way() {
     let mut drive = open(Egress::Residential);
     drive.handshake();

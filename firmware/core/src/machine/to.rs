@@ -39,8 +39,8 @@ impl Core {
 
     pub(super) fn to_lacking(&mut self, newer: Lack, turn: &Turn) {
         let State::Proving { egress, asked, lack, door } = self.state.clone() else { return };
-        // The last answer may have aged while the relay was silent, and the next check lie far ahead.
-        if matches!(newer, Lack::ExitCheck(_)) && !matches!(lack, Lack::ExitCheck(_)) {
+        // The last answer may be of another time, and the next check lie far ahead.
+        if newer.is_about_exit() && !lack.is_about_exit() {
             self.agenda.hasten(Why::CheckExit, turn.now);
         }
         self.enter(State::Proving { egress, asked, lack: newer, door }, turn);
