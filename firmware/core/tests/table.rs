@@ -1,0 +1,297 @@
+//! Every state with every input, one line a pair: `golden/transitions.txt`. It says what the machine does; the
+//! diagram of `machine/mod.rs` and DESIGN 4 say why. `UPDATE_EXPECT=1` writes it anew: read the difference.
+
+mod drive;
+mod house;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use byway_core::tailnet::TailnetFacts;
+use byway_core::{
+    Door, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, State, TunnelReport,
+    Unapplied, Uplink, Wish,
+};
+use drive::{Drive, open};
+use expect_test::expect_file;
+
+#[test]
+fn every_state_meets_every_input() {
+    let mut table = String::from(HEADER);
+    for (scene, reach) in SCENES {
+        let drive = reach();
+        _ = writeln!(table, "\n# {scene}: {}", state(drive.core.state()));
+        for (word, moment) in moments(&drive) {
+            let mut drive = reach();
+            drive.clock += moment.later;
+            drive.feed(moment.input);
+            let (next, effects) = (state(drive.core.state()), effects(&drive.effects));
+            _ = writeln!(table, "{scene:<25} | {word:<42} -> {next}; {effects}");
+        }
+    }
+    expect_file!["golden/transitions.txt"].assert_eq(&table);
+}
+
+#[test]
+fn the_table_leaves_out_no_state() {
+    let reached: BTreeSet<usize> = SCENES.iter().map(|(_, reach)| rank(reach().core.state())).collect();
+    assert_eq!(reached, (0..5).collect());
+}
+
+const HEADER: &str = "\
+# state | input -> next state; effects
+# `#5` is the generation of an order, `@1090` the epoch: a fresh one with every order, sealing too.
+";
+
+/// Every state, with each door and each lack that matters; by nothing but inputs.
+const SCENES: [(&str, fn() -> Drive); 15] = [
+    ("sealed", || Drive::at_home(Wish::Sealed)),
+    ("sealing", sealing),
+    ("opening privacy", opening_privacy),
+    ("opening residential", opening_residential),
+    ("proving privacy: session", || Drive::at_home(Wish::Privacy)),
+    ("proving privacy: pong", proving_privacy_without_pong),
+    ("proving privacy: exit", proving_privacy_without_exit),
+    ("proving privacy: answer", proving_privacy_without_an_answer),
+    ("proving privacy: foreign", proving_privacy_with_a_foreign_exit),
+    ("privacy from residential", privacy_from_residential),
+    ("proving residential", || Drive::at_home(Wish::Residential)),
+    ("residential from privacy", residential_from_privacy),
+    ("open privacy", || open(Egress::Privacy)),
+    ("open residential", || open(Egress::Residential)),
+    ("unverified", unverified),
+];
+
+/// A new state is not compiled before it has a number here, and not accepted before a scene reaches it.
+const fn rank(state: &State) -> usize {
+    match state {
+        State::Sealed => 0,
+        State::Applying { .. } => 1,
+        State::Proving { .. } => 2,
+        State::Open { .. } => 3,
+        State::Unverified { .. } => 4,
+    }
+}
+
+fn sealing() -> Drive {
+    let mut drive = Drive::start(house::settings(), Wish::Privacy);
+    drive.feed(Input::Uplink(Some(house::uplink())));
+    drive.applied();
+    drive
+}
+
+fn opening_privacy() -> Drive {
+    let mut drive = proving_privacy_without_pong();
+    drive.pong();
+    drive
+}
+
+fn opening_residential() -> Drive {
+    let mut drive = Drive::at_home(Wish::Residential);
+    drive.feed(Input::Gateway(true));
+    drive
+}
+
+fn proving_privacy_without_pong() -> Drive {
+    let mut drive = Drive::at_home(Wish::Privacy);
+    drive.handshake();
+    drive.checked(Egress::Privacy, true);
+    drive
+}
+
+fn proving_privacy_without_exit() -> Drive {
+    let mut drive = Drive::at_home(Wish::Privacy);
+    drive.handshake();
+    drive.pong();
+    drive
+}
+
+fn proving_privacy_without_an_answer() -> Drive {
+    let mut drive = proving_privacy_without_exit();
+    drive.unchecked(Egress::Privacy);
+    drive
+}
+
+fn proving_privacy_with_a_foreign_exit() -> Drive {
+    let mut drive = proving_privacy_without_exit();
+    drive.checked(Egress::Privacy, false);
+    drive
+}
+
+/// The residential door is still open.
+fn privacy_from_residential() -> Drive {
+    let mut drive = open(Egress::Residential);
+    drive.handshake();
+    drive.feed(Input::Wished(Wish::Privacy));
+    drive.checked(Egress::Privacy, true);
+    drive
+}
+
+/// The privacy door is still open.
+fn residential_from_privacy() -> Drive {
+    let mut drive = open(Egress::Privacy);
+    drive.feed(Input::Wished(Wish::Residential));
+    drive
+}
+
+fn unverified() -> Drive {
+    let mut drive = Drive::at_home(Wish::Privacy);
+    drive.feed(Input::Drifted(String::from("chain forward is gone")));
+    drive.refused("nft crashed");
+    drive
+}
+
+/// An input and how long after the state was reached it comes.
+struct Moment {
+    later: u64,
+    input: Input,
+}
+
+fn moments(drive: &Drive) -> Vec<(String, Moment)> {
+    let mut moments = Vec::new();
+    let mut samples = samples_after(None, drive);
+    while let Some((_, last)) = samples.last() {
+        let next = samples_after(Some(last), drive);
+        let now = |(word, input)| (String::from(word), Moment { later: 0, input });
+        moments.extend(samples.into_iter().map(now));
+        samples = next;
+    }
+    let (due, why) = drive.core.deadline().expect("there is always the next ping");
+    let later = u64::try_from(due.since(drive.now()).as_millis()).expect("a deadline of this year") - 10;
+    moments.push((format!("tick, when due: {why}"), Moment { later, input: Input::Tick }));
+    moments.push((String::from("tick, 3 minutes later"), Moment { later: 180_000, input: Input::Tick }));
+    moments
+}
+
+/// The samples of the variant that follows: a new variant of `Input` is not compiled before it has a place here.
+fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Input)> {
+    let Some(last) = last else { return wishes() };
+    match last {
+        Input::Wished(_) => vec![("toggled", Input::Toggled)],
+        Input::Toggled => uplinks(),
+        Input::Uplink(_) => {
+            vec![("gateway is there", Input::Gateway(true)), ("gateway is gone", Input::Gateway(false))]
+        }
+        Input::Gateway(_) => tunnels(drive),
+        Input::Tunnel(_) => pings(drive),
+        Input::Ping(_) => exits(drive),
+        Input::Exit(_) => vec![("tailnet", Input::Tailnet(TailnetFacts::default()))],
+        Input::Tailnet(_) => outcomes(drive),
+        Input::Applied(..) => vec![("drifted", Input::Drifted(String::from("a rule is gone")))],
+        Input::Drifted(_) => vec![("tick", Input::Tick)],
+        Input::Tick => Vec::new(),
+    }
+}
+
+fn wishes() -> Vec<(&'static str, Input)> {
+    vec![
+        ("wished privacy", Input::Wished(Wish::Privacy)),
+        ("wished residential", Input::Wished(Wish::Residential)),
+        ("wished sealed", Input::Wished(Wish::Sealed)),
+    ]
+}
+
+fn uplinks() -> Vec<(&'static str, Input)> {
+    let elsewhere = Uplink { addresses: Vec::new(), ..house::uplink() };
+    vec![
+        ("uplink as before", Input::Uplink(Some(house::uplink()))),
+        ("uplink with other addresses", Input::Uplink(Some(elsewhere))),
+        ("uplink is gone", Input::Uplink(None)),
+    ]
+}
+
+fn tunnels(drive: &Drive) -> Vec<(&'static str, Input)> {
+    let now = Some(drive.now());
+    let report = TunnelReport { handshake: now, heard: now, sent: now, rx_bytes: 0, tx_bytes: 0 };
+    let silent = TunnelReport { heard: None, ..report.clone() };
+    let lost = TunnelReport { handshake: None, ..report.clone() };
+    vec![
+        ("tunnel: session, heard", Input::Tunnel(report)),
+        ("tunnel: session, nothing heard", Input::Tunnel(silent)),
+        ("tunnel: no session", Input::Tunnel(lost)),
+    ]
+}
+
+fn pings(drive: &Drive) -> Vec<(&'static str, Input)> {
+    let ping = |sent, answered| Input::Ping(PingReport { sent, answered });
+    vec![
+        ("ping answered", ping(drive.now(), true)),
+        ("ping answered, sent before the wish", ping(house::at(900), true)),
+        ("ping unanswered", ping(drive.now(), false)),
+    ]
+}
+
+fn exits(drive: &Drive) -> Vec<(&'static str, Input)> {
+    let asked = drive.now();
+    let address = IpAddr::from([203, 0, 113, 77]);
+    let exit = |by, mullvad| {
+        let result = Ok(vec![Exit { address, mullvad, place: None }]);
+        Input::Exit(ExitReport { by, asked, result })
+    };
+    let error = |by| Input::Exit(ExitReport { by, asked, result: Err(String::from("timed out")) });
+    vec![
+        ("exit by privacy: mullvad", exit(Egress::Privacy, Some(true))),
+        ("exit by privacy: not mullvad", exit(Egress::Privacy, Some(false))),
+        ("exit by privacy: does not say", exit(Egress::Privacy, None)),
+        ("exit by privacy: no answer", error(Egress::Privacy)),
+        ("exit by residential: not mullvad", exit(Egress::Residential, Some(false))),
+        ("exit by residential: no answer", error(Egress::Residential)),
+    ]
+}
+
+fn outcomes(drive: &Drive) -> Vec<(&'static str, Input)> {
+    let newest = drive.ordered;
+    let stale = Generation(newest.0 - 1);
+    let refused = || Err(Unapplied(String::from("nft crashed")));
+    vec![
+        ("applied", Input::Applied(newest, Ok(()))),
+        ("not applied", Input::Applied(newest, refused())),
+        ("applied, an order before", Input::Applied(stale, Ok(()))),
+        ("not applied, an order before", Input::Applied(stale, refused())),
+    ]
+}
+
+fn state(state: &State) -> String {
+    match state {
+        State::Sealed => String::from("sealed"),
+        State::Applying { generation, posture, lack } => {
+            let lack = lack.as_ref().map_or_else(String::new, |lack| format!(", for {lack:?}"));
+            format!("applying #{} {}{lack}", generation.0, door(posture.door, "sealed"))
+        }
+        State::Proving { egress, lack, door: open, .. } => {
+            format!("proving {egress}, lacks {lack:?}, door {}", door(*open, "none"))
+        }
+        State::Open { door: open } => format!("open {}", door(Some(*open), "")),
+        State::Unverified { error } => format!("unverified: {error}"),
+    }
+}
+
+fn effects(effects: &[Effect]) -> String {
+    let words: Vec<String> = effects.iter().map(effect).collect();
+    if words.is_empty() { String::from("nothing") } else { words.join(", ") }
+}
+
+fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Apply(generation, posture) => format!("apply #{} {}", generation.0, order(posture)),
+        Effect::Remember(wish) => format!("remember {wish}"),
+        Effect::Ping => String::from("ping"),
+        Effect::CheckExit(by) => format!("check exit by {by}"),
+        Effect::Forget(epoch) => format!("forget before @{epoch}"),
+        Effect::StopForwarding => String::from("stop forwarding"),
+    }
+}
+
+fn order(posture: &Posture) -> String {
+    let uplink = match &posture.facts.uplink {
+        None => " without uplink",
+        Some(uplink) if *uplink == house::uplink() => "",
+        Some(_) => " with the new uplink",
+    };
+    format!("{}{uplink}", door(posture.door, "sealed"))
+}
+
+fn door(door: Option<Door>, none: &str) -> String {
+    door.map_or_else(|| String::from(none), |Door { egress, epoch }| format!("{egress}@{epoch}"))
+}
