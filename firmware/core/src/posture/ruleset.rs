@@ -16,7 +16,7 @@ use crate::Egress;
 pub const TAILNET4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
 pub const TAILNET6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
 
-/// What a flip rewrites: five chains' worth of text, in the order of `ruleset.nft`.
+/// What a flip rewrites beside `door`, in the order of `ruleset.nft`.
 const FLIPPED_CHAINS: [&str; 4] = ["steer", "epoch", "epoch_back", "own"];
 
 /// The whole rule set; one transaction for `nft -f -`, whatever was there before.
