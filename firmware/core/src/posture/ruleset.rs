@@ -23,7 +23,9 @@ const FLIPPED_CHAINS: [&str; 4] = ["steer", "epoch", "epoch_back", "own"];
 pub fn whole(posture: &Posture) -> String {
     let mut text = String::from(include_str!("ruleset.nft"));
     for (chain, rules) in door_chains(posture.door) {
-        text = text.replace(&format!("@{chain}@"), &rules.join("; "));
+        // nft 1.0.6 takes no rule before a closing brace without its semicolon.
+        let rules: Vec<String> = rules.iter().map(|rule| format!("{rule}; ")).collect();
+        text = text.replace(&format!("@{chain}@ }}"), &format!("{}}}", rules.concat()));
     }
     for (set, elements) in sets(posture) {
         text = text.replace(&format!("@{set}@ }}"), &format!("{}}}", set_elements(&elements)));
@@ -117,4 +119,21 @@ fn set_elements(elements: &[String]) -> String {
         return String::new();
     }
     format!("elements = {{ {} }} ", elements.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Epoch, Uptime};
+
+    #[test]
+    fn ends_every_rule_of_a_one_line_chain_with_a_semicolon_else_nft_refuses_the_set() {
+        let door = Door { egress: Egress::Residential, epoch: Epoch::fresh(None, Uptime::default()) };
+        let text = whole(&Posture { door: Some(door), ..Posture::default() });
+        for chain in FLIPPED_CHAINS {
+            let line = text.lines().find(|line| line.trim().starts_with(&format!("chain {chain} ")));
+            let body = line.and_then(|line| line.split(['{', '}']).nth(1)).expect("a one-line chain");
+            assert!(body.trim_end().ends_with(';'), "{chain}: {body}");
+        }
+    }
 }
