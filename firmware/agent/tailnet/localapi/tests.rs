@@ -1,0 +1,175 @@
+//! See `localapi.rs`.
+
+use super::*;
+use crate::tailnet::{
+    bus::Notice,
+    fake::{Fake, RUNNING},
+};
+use byway_core::tailnet::{BackendState, ExitNode, TailnetFacts, Wanted, default_routes};
+
+#[tokio::test]
+async fn reads_the_status_of_an_approved_exit_node() {
+    let fake = Fake::start();
+    fake.answer("GET status", 200, RUNNING);
+    let status = fake.api().status().await.unwrap();
+    assert_eq!((status.state, status.have_node_key), (BackendState::Running, true));
+    let node = status.node.clone().unwrap();
+    assert_eq!((node.name.as_deref(), node.id.as_deref()), (Some("byway-1"), Some("7")));
+    assert_eq!(node.addresses, ["100.64.0.2".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(node.key_expiry.as_deref(), Some("2027-05-01T00:00:00Z"));
+
+    let prefs = fake.api().prefs().await.unwrap().prefs();
+    let wanted = Wanted { control: None, hostname: "byway".into(), have_auth_key: false };
+    let facts = TailnetFacts::new(&status, &prefs, &wanted, None);
+    assert_eq!(facts.exit_node, Some(ExitNode::Approved));
+}
+
+#[tokio::test]
+async fn takes_nulls_and_unknown_keys_as_go_writes_them() {
+    let fake = Fake::start();
+    let bare = r#"{"BackendState":"NeedsLogin","AuthURL":"","Health":null,"Peer":null,"New":{"x":[1]},
+            "Self":{"ID":"","HostName":"pi","DNSName":"","TailscaleIPs":null,"Created":"0001-01-01T00:00:00Z"}}"#;
+    fake.answer("GET status", 200, bare);
+    fake.answer(
+        "GET prefs",
+        200,
+        r#"{"ControlURL":"","AdvertiseRoutes":null,"AutoUpdate":{"Check":true,"Apply":null}}"#,
+    );
+    fake.answer("GET derpmap", 200, r#"{"Regions":{"1":{"Nodes":null},"2":null}}"#);
+    let status = fake.api().status().await.unwrap();
+    assert_eq!((status.state, status.login_url, status.node), (BackendState::NeedsLogin, None, None));
+    assert_eq!(fake.api().peers().await.unwrap(), []);
+    assert!(fake.api().derp_hosts().await.unwrap().is_empty());
+    let prefs = fake.api().prefs().await.unwrap().prefs();
+    assert!(prefs.control.is_none() && prefs.auto_update && prefs.advertise_routes.is_empty());
+}
+
+#[tokio::test]
+async fn sends_a_change_as_masked_preferences() {
+    let fake = Fake::start();
+    let changes = [
+        Preference::Hostname("byway".into()),
+        Preference::AdvertiseRoutes(default_routes().to_vec()),
+        Preference::AutoUpdate(false),
+        Preference::NoExitNode,
+    ];
+    fake.api().change_prefs(&changes).await.unwrap();
+    let expected = json!({
+        "Hostname": "byway", "HostnameSet": true,
+        "AdvertiseRoutes": ["0.0.0.0/0", "::/0"], "AdvertiseRoutesSet": true,
+        "AutoUpdate": {"Check": false, "Apply": false}, "AutoUpdateSet": {"CheckSet": true, "ApplySet": true},
+        "ExitNodeID": "", "ExitNodeIDSet": true, "ExitNodeIP": "", "ExitNodeIPSet": true,
+        "AutoExitNode": "", "AutoExitNodeSet": true,
+    });
+    assert_eq!(fake.asked(), [("PATCH prefs".into(), expected)]);
+}
+
+#[tokio::test]
+async fn starts_with_all_preferences_but_the_nodes_identity() {
+    let fake = Fake::start();
+    fake.answer("GET prefs", 200, r#"{"ControlURL":"","NotepadURLs":true,"Config":{"NodeID":"secret"}}"#);
+    let prefs = fake.api().prefs().await.unwrap();
+    let changes = [Preference::Control("https://hs.example.net".into())];
+    fake.api().start(&prefs, &changes, Some(&AuthKey::new("hskey-1"))).await.unwrap();
+    let updated = json!({"ControlURL": "https://hs.example.net", "NotepadURLs": true});
+    let expected = json!({"UpdatePrefs": updated, "AuthKey": "hskey-1"});
+    assert_eq!(fake.asked(), [("POST start".into(), expected)]);
+}
+
+#[tokio::test]
+async fn understands_all_three_forms_of_refusal() {
+    let fake = Fake::start();
+    for (status, body) in [
+        (400, r#"{"Error":"bad routes"}"#),
+        (500, r#"{"error":"bad routes"}"#),
+        (
+            403,
+            "bad routes
+",
+        ),
+    ] {
+        fake.answer("PATCH prefs", status, body);
+        let error = fake.api().change_prefs(&[]).await.unwrap_err();
+        assert_eq!(error.to_string(), "tailscaled refuses PATCH prefs: bad routes");
+    }
+    fake.answer("PATCH prefs", 500, "");
+    let error = fake.api().change_prefs(&[]).await.unwrap_err();
+    assert_eq!(error.to_string(), "tailscaled refuses PATCH prefs: 500 Internal Server Error");
+    fake.answer(
+        "GET derpmap",
+        404,
+        "404 page not found
+",
+    );
+    let error = fake.api().derp_hosts().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "this tailscaled is built without GET derpmap: use the one that byway builds"
+    );
+    fake.answer("GET status", 200, r#"{"BackendState":"Dreaming"}"#);
+    assert!(matches!(fake.api().status().await, Err(Error::Garbled { .. })));
+}
+
+#[tokio::test]
+async fn gives_up_on_a_tailscaled_that_accepts_and_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let api = LocalApi::new(&socket).with_patience(Duration::from_millis(50));
+    assert!(matches!(api.status().await, Err(Error::Silent { .. })));
+    assert!(matches!(api.watch().await, Err(Error::Silent { .. })));
+    assert_eq!(api.pid().await.unwrap(), nix::unistd::getpid().as_raw());
+}
+
+#[tokio::test]
+async fn says_that_nobody_answers() {
+    let error = LocalApi::new("/nowhere/tailscaled.sock").status().await.unwrap_err();
+    assert_eq!(error.to_string(), "nobody answers on /nowhere/tailscaled.sock");
+}
+
+#[tokio::test]
+async fn lists_peers_relay_hosts_and_callers() {
+    let fake = Fake::start();
+    fake.answer("GET status", 200, RUNNING);
+    let peers = fake.api().peers().await.unwrap();
+    let names: Vec<_> = peers.iter().map(|it| (it.name.as_str(), it.direct, it.relay.as_deref())).collect();
+    assert_eq!(names, [("laptop", false, Some("lab")), ("phone", true, Some("lab"))]);
+    assert_eq!((peers[1].rx_bytes, peers[1].tx_bytes), (5, 9));
+
+    fake.answer(
+        "GET derpmap",
+        200,
+        r#"{"Regions":{"9":{"Nodes":[{"HostName":"b.example.net"},{"HostName":"a.example.net"}]}}}"#,
+    );
+    let hosts = fake.api().derp_hosts().await.unwrap();
+    assert_eq!(hosts.into_iter().collect::<Vec<_>>(), ["a.example.net", "b.example.net"]);
+
+    let addr = "100.64.0.7:4000".parse().unwrap();
+    fake.answer(
+        "GET whois",
+        404,
+        "no match for IP:port
+",
+    );
+    assert_eq!(fake.api().whois(addr).await.unwrap(), None);
+    fake.answer(
+        "GET whois",
+        200,
+        r#"{"Node":{"Name":"phone.t.example.net."},"UserProfile":{"LoginName":"alice"}}"#,
+    );
+    let caller = Caller { node: "phone.t.example.net".into(), user: "alice".into() };
+    assert_eq!(fake.api().whois(addr).await.unwrap(), Some(caller));
+}
+
+#[tokio::test]
+async fn hears_every_notice_of_the_bus_and_its_end() {
+    let fake = Fake::start();
+    let mut bus = fake.api().watch().await.unwrap();
+    assert_eq!(bus.first().await.unwrap(), Notice { err_message: None });
+    fake.notify("{\"ErrMessage\":\"no such");
+    fake.notify(" key\"}\n{\"State\":6,\"Health\":null}\n");
+    assert_eq!(bus.next().await.unwrap(), Notice { err_message: Some("no such key".into()) });
+    assert_eq!(bus.next().await.unwrap(), Notice { err_message: None });
+    fake.hang_up();
+    assert!(bus.next().await.is_err());
+}

@@ -1,0 +1,176 @@
+//! Takes the auth key out of byway.toml once it has served, and leaves every other byte as it was.
+//!
+//! Does not know when that is. Afterwards the line reads `auth_key = ""`, which means the same as none.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+const TABLE: &str = "tailnet";
+const KEY: &str = "auth_key";
+const NOTHING: &str = "\"\"";
+
+/// Carries the file's name, never its text.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot take the auth key out of {}: {source}; remove it by hand", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot take the auth key out of {}: it is not valid TOML (byway check tells where)", path.display())]
+    NotToml { path: PathBuf },
+    #[error("cannot take the auth key out of {}: {KEY} is not a string (byway check tells where)", path.display())]
+    NotAString { path: PathBuf },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wiped {
+    Now,
+    /// There was none.
+    Before,
+}
+
+/// Blocks on the card; call it where that is allowed.
+pub fn wipe_auth_key(config: &Path) -> Result<Wiped, Error> {
+    let failed = |source| Error::File { path: config.into(), source };
+    let text = fs::read_to_string(config).map_err(failed)?;
+    let Some(value) = auth_key_in(&text, config)? else {
+        return Ok(Wiped::Before);
+    };
+    let without = [&text[..value.start], NOTHING, &text[value.end..]].concat();
+    replace(config, &without).or_else(|_| write_in_place(config, &without)).map_err(failed)?;
+    Ok(Wiped::Now)
+}
+
+/// Where the value stands, its quotes included. TOML's own parser says so: whatever it takes for a string,
+/// over several lines or in an inline table, is found.
+fn auth_key_in(text: &str, config: &Path) -> Result<Option<Range<usize>>, Error> {
+    // The parser's error quotes the line, which may be the key's.
+    let document = DeTable::parse(text).map_err(|_| Error::NotToml { path: config.into() })?;
+    let table = document.get_ref().get(TABLE).map(Spanned::get_ref);
+    let Some(value) = table.and_then(DeValue::as_table).and_then(|table| table.get(KEY)) else {
+        return Ok(None);
+    };
+    match value.get_ref().as_str() {
+        Some("") => Ok(None),
+        Some(_) => Ok(Some(value.span())),
+        None => Err(Error::NotAString { path: config.into() }),
+    }
+}
+
+/// A power cut leaves the old file or the new one, never half of one.
+fn replace(config: &Path, text: &str) -> io::Result<()> {
+    let folder = config.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = folder.join(".byway.toml.new");
+    let written = write_new(&new, text, fs::metadata(config)?.permissions());
+    if let Err(e) = written.and_then(|()| fs::rename(&new, config)) {
+        let _ = fs::remove_file(&new);
+        return Err(e);
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn write_new(path: &Path, text: &str, permissions: Permissions) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.set_permissions(permissions)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// For a file that cannot be renamed over, as one that is mounted by itself.
+fn write_in_place(config: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).truncate(true).open(config)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const BEFORE: &str = "# my box\n[box]\nname = \"byway\"   # auth_key = \"not this\"\n\n[tailnet]\r\n\
+                          control = 'https://hs.example.net'\nauth_key =  VALUE  # from Anna\n[mullvad]\nconfig=[]";
+
+    #[test]
+    fn takes_out_the_value_and_leaves_every_other_byte() {
+        for value in
+            ["\"hskey-1\"", "'hskey-1'", "\"hs\\u006bey-1\"", "\"\"\"hskey\n-1\"\"\"", "'''hskey-1'''"]
+        {
+            let (_folder, config) = config_with(&BEFORE.replace("VALUE", value));
+            assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Now, "{value}");
+            assert_eq!(fs::read_to_string(&config).unwrap(), BEFORE.replace("VALUE", "\"\""));
+            assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Before, "a second time");
+        }
+    }
+
+    #[test]
+    fn finds_it_in_every_spelling_of_the_table() {
+        for (before, after) in [
+            (
+                "tailnet = { auth_key = \"k\", control = \"c\" }\n",
+                "tailnet = { auth_key = \"\", control = \"c\" }\n",
+            ),
+            ("tailnet.auth_key = \"k\"\n", "tailnet.auth_key = \"\"\n"),
+            ("[\"tailnet\"]\n'auth_key' = \"k\"\n", "[\"tailnet\"]\n'auth_key' = \"\"\n"),
+        ] {
+            let (_folder, config) = config_with(before);
+            wipe_auth_key(&config).unwrap();
+            assert_eq!(fs::read_to_string(&config).unwrap(), after);
+        }
+    }
+
+    #[test]
+    fn leaves_a_file_without_a_key_alone() {
+        for text in ["", "[tailnet]\ncontrol = \"c\"\n", "[box]\nauth_key = \"another's\"\n"] {
+            let (_folder, config) = config_with(text);
+            assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Before);
+            assert_eq!(fs::read_to_string(&config).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn keeps_the_mode_and_leaves_no_second_file() {
+        let (folder, config) = config_with("[tailnet]\nauth_key = \"k\"\n");
+        fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        wipe_auth_key(&config).unwrap();
+        assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn writes_in_place_where_no_second_file_can_be() {
+        let (folder, config) = config_with("[tailnet]\nauth_key = \"k\"\n");
+        // Whoever runs this as root may write into any folder; nobody may put a file where a folder is.
+        fs::create_dir(folder.path().join(".byway.toml.new")).unwrap();
+        assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Now);
+        assert_eq!(fs::read_to_string(&config).unwrap(), "[tailnet]\nauth_key = \"\"\n");
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read_without_quoting_it() {
+        for text in ["[tailnet]\nauth_key = [\"hskey-1\"]\n", "[tailnet]\nauth_key = \"hskey-1\n"] {
+            let (_folder, config) = config_with(text);
+            let error = wipe_auth_key(&config).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("byway.toml") && !shown.contains("hskey"), "{shown}");
+            assert_eq!(fs::read_to_string(&config).unwrap(), text);
+        }
+        let missing = wipe_auth_key(Path::new("/nowhere/byway.toml")).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/byway.toml"), "{missing}");
+    }
+
+    fn config_with(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("byway.toml");
+        fs::write(&config, text).unwrap();
+        (folder, config)
+    }
+}
