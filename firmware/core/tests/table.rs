@@ -44,8 +44,11 @@ const HEADER: &str = "\
 # `#5` is the generation of an order, `@1090` the epoch: a fresh one with every order, sealing too.
 ";
 
+/// What it is called, and how to get there.
+type Scene = (&'static str, fn() -> Drive);
+
 /// Every state, with each door and each lack that matters; by nothing but inputs.
-const SCENES: [(&str, fn() -> Drive); 15] = [
+const SCENES: [Scene; 15] = [
     ("sealed", || Drive::at_home(Wish::Sealed)),
     ("sealing", sealing),
     ("opening privacy", opening_privacy),

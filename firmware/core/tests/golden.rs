@@ -1,0 +1,306 @@
+//! What is told and what is loaded, word for word: every view, rule set, flip, plan and sysctl in `golden/`.
+//! `UPDATE_EXPECT=1` writes them anew: read the difference.
+
+mod drive;
+mod house;
+
+use std::collections::BTreeSet;
+use std::fmt::{Debug, Write as _};
+use std::net::IpAddr;
+
+use byway_core::posture::routing::plan;
+use byway_core::posture::ruleset::{flip, whole};
+use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
+use byway_core::tailnet::TailnetFacts;
+use byway_core::{
+    Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, PingReport, Posture, SeenAs, Settings,
+    State, TunnelView, UplinkView, Uptime, View, Wish,
+};
+use drive::{Drive, open};
+use expect_test::expect_file;
+
+#[test]
+fn every_view_reads_like_this() {
+    let mut text = String::new();
+    for (name, reach) in SCENES {
+        _ = writeln!(text, "# {name}\n{}", told(&reach().core.view()));
+    }
+    expect_file!["golden/views.txt"].assert_eq(&text);
+}
+
+#[test]
+fn the_views_leave_out_no_lack() {
+    let states = SCENES.iter().map(|(_, reach)| reach().core.state().clone());
+    let shown: BTreeSet<usize> = states.filter_map(|state| lack(&state).map(|lack| rank(&lack))).collect();
+    assert_eq!(shown, (0..8).collect());
+}
+
+#[test]
+fn the_boot_s_rule_set_knows_nothing_and_refuses_all() {
+    let boot = Posture::default();
+    expect_file!["golden/boot.nft"].assert_eq(&whole(&boot));
+    expect_file!["golden/boot.plan"].assert_eq(&planned(&boot));
+}
+
+#[test]
+fn a_house_with_both_families() {
+    expect_file!["golden/sealed.nft"].assert_eq(&whole(&Posture::sealed(facts())));
+    expect_file!["golden/privacy.nft"].assert_eq(&whole(&by(Egress::Privacy, facts())));
+    expect_file!["golden/residential.nft"].assert_eq(&whole(&by(Egress::Residential, facts())));
+    expect_file!["golden/house.plan"].assert_eq(&planned(&Posture::sealed(facts())));
+}
+
+#[test]
+fn a_flip_is_one_batch() {
+    expect_file!["golden/flip_to_sealed.nft"].assert_eq(&flip(&Posture::sealed(facts())));
+    expect_file!["golden/flip_to_privacy.nft"].assert_eq(&flip(&by(Egress::Privacy, facts())));
+    expect_file!["golden/flip_to_residential.nft"].assert_eq(&flip(&by(Egress::Residential, facts())));
+}
+
+#[test]
+fn a_house_and_a_tunnel_without_ipv6() {
+    let mut facts = facts();
+    if let Some(uplink) = &mut facts.uplink {
+        uplink.addresses.truncate(1);
+        uplink.gateway6 = None;
+    }
+    if let Some(tunnel) = &mut facts.tunnel {
+        tunnel.addresses.truncate(1);
+    }
+    expect_file!["golden/v4_only.nft"].assert_eq(&whole(&by(Egress::Residential, facts.clone())));
+    expect_file!["golden/v4_only.plan"].assert_eq(&planned(&Posture::sealed(facts)));
+}
+
+/// And a relay that is reached by IPv6, because the provider's IPv4 is what it is.
+#[test]
+fn a_house_behind_carrier_grade_nat() {
+    let mut facts = facts();
+    if let Some(uplink) = &mut facts.uplink {
+        uplink.addresses[0] = "100.64.12.7/16".parse().expect("an address");
+        uplink.gateway4 = Some([100, 64, 0, 1].into());
+    }
+    if let Some(tunnel) = &mut facts.tunnel {
+        tunnel.relay = "[2001:db8:130::1]:51820".parse().expect("a socket address");
+    }
+    expect_file!["golden/carrier_grade.nft"].assert_eq(&whole(&by(Egress::Privacy, facts.clone())));
+    expect_file!["golden/carrier_grade.plan"].assert_eq(&planned(&Posture::sealed(facts)));
+}
+
+#[test]
+fn rules_and_routes_stand_still_when_the_door_changes() {
+    let sealed = planned(&Posture::sealed(facts()));
+    assert_eq!(planned(&by(Egress::Privacy, facts())), sealed);
+    assert_eq!(planned(&by(Egress::Residential, facts())), sealed);
+}
+
+/// A prefix inside another makes an interval set refuse the whole rule set.
+#[test]
+fn house_prefixes_that_overlap_are_merged() {
+    let mut facts = facts();
+    if let Some(uplink) = &mut facts.uplink {
+        uplink.addresses.push("192.168.77.3/25".parse().expect("an address"));
+    }
+    let text = whole(&Posture::sealed(facts));
+    assert!(text.contains("set house4   { type ipv4_addr; flags interval; elements = { 192.168.77.0/24 } }"));
+}
+
+fn facts() -> Facts {
+    Facts { uplink: Some(house::uplink()), tunnel: Some(house::settings().tunnel) }
+}
+
+fn by(egress: Egress, facts: Facts) -> Posture {
+    let epoch = Epoch::fresh(None, house::at(5_000));
+    Posture { facts, door: Some(Door { egress, epoch }) }
+}
+
+fn planned(posture: &Posture) -> String {
+    let plan = plan(posture);
+    let mut text = String::new();
+    for rule in plan.rules {
+        _ = writeln!(text, "{rule}");
+    }
+    for route in plan.routes {
+        _ = writeln!(text, "{route}");
+    }
+    for Sysctl { path, value } in
+        [before_forwarding(), forwarding(), after_forwarding(posture)].into_iter().flatten()
+    {
+        _ = writeln!(text, "{path} = {value}");
+    }
+    text
+}
+
+/// What it is called, and how to get there.
+type Scene = (&'static str, fn() -> Drive);
+
+const SCENES: [Scene; 21] = [
+    ("started", || Drive::start(house::settings(), Wish::Privacy)),
+    ("sealed as wished", || Drive::at_home(Wish::Sealed)),
+    ("no line", || {
+        let mut drive = Drive::start(house::settings(), Wish::Residential);
+        drive.applied();
+        drive
+    }),
+    ("no router", || Drive::at_home(Wish::Residential)),
+    ("no session", || Drive::at_home(Wish::Privacy)),
+    ("no pong", no_pong),
+    ("no check yet", no_check),
+    ("no answer to the check", || {
+        let mut drive = no_check();
+        drive.unchecked(Egress::Privacy);
+        drive
+    }),
+    ("a foreign exit", || {
+        let mut drive = no_check();
+        drive.checked(Egress::Privacy, false);
+        drive
+    }),
+    ("opening privacy", || {
+        let mut drive = no_check();
+        drive.checked(Egress::Privacy, true);
+        drive
+    }),
+    ("the kernel refuses the door", refused),
+    ("the kernel refused the door", || {
+        let mut drive = refused();
+        drive.applied();
+        drive
+    }),
+    ("open by privacy", || open(Egress::Privacy)),
+    ("open by privacy, checked by both families", || {
+        let mut drive = open(Egress::Privacy);
+        let asked = drive.now();
+        let addresses: [IpAddr; 2] = [[192, 0, 2, 130].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x130].into()];
+        let exit = |address| Exit { address, mullvad: Some(true), place: None };
+        let result = Ok(addresses.map(exit).to_vec());
+        drive.feed(Input::Exit(ExitReport { by: Egress::Privacy, asked, result }));
+        drive
+    }),
+    ("open by privacy, the check fails", || {
+        let mut drive = open(Egress::Privacy);
+        drive.unchecked(Egress::Privacy);
+        drive
+    }),
+    ("open by another provider", another_provider),
+    ("the relay fell silent", silent),
+    ("residential wished, privacy still open", || {
+        let mut drive = open(Egress::Privacy);
+        drive.feed(Input::Wished(Wish::Residential));
+        drive
+    }),
+    ("open by residential", || {
+        let mut drive = open(Egress::Residential);
+        drive.checked(Egress::Residential, false);
+        drive
+    }),
+    ("drift was healed", || {
+        let mut drive = open(Egress::Residential);
+        drive.feed(Input::Drifted(String::from("chain forward: a rule is gone")));
+        drive.applied();
+        drive.applied();
+        drive
+    }),
+    ("the kernel does not seal", || {
+        let mut drive = open(Egress::Residential);
+        drive.feed(Input::Wished(Wish::Sealed));
+        drive.refused("nft crashed");
+        drive
+    }),
+];
+
+fn no_pong() -> Drive {
+    let mut drive = Drive::at_home(Wish::Privacy);
+    drive.handshake();
+    drive
+}
+
+fn no_check() -> Drive {
+    let mut drive = no_pong();
+    drive.pong();
+    drive
+}
+
+fn refused() -> Drive {
+    let mut drive = Drive::at_home(Wish::Residential);
+    drive.feed(Input::Gateway(true));
+    drive.refused("nft: out of memory");
+    drive
+}
+
+fn silent() -> Drive {
+    let mut drive = open(Egress::Privacy);
+    drive.clock += 7_000;
+    for _ in 0..3 {
+        drive.feed(Input::Ping(PingReport { sent: drive.now(), answered: false }));
+    }
+    drive
+}
+
+fn another_provider() -> Drive {
+    let settings = Settings { expect: Expect::Any, relay: String::from("azire-ams"), ..house::settings() };
+    let mut drive = Drive::start(settings, Wish::Privacy);
+    drive.feed(Input::Uplink(Some(house::uplink())));
+    drive.applied();
+    drive.applied();
+    drive.handshake();
+    drive.checked(Egress::Privacy, false);
+    drive.applied();
+    drive
+}
+
+fn lack(state: &State) -> Option<Lack> {
+    match state {
+        State::Proving { lack, .. } => Some(lack.clone()),
+        State::Applying { lack, .. } => lack.clone(),
+        State::Sealed | State::Open { .. } | State::Unverified { .. } => None,
+    }
+}
+
+/// A new lack is not compiled before it has a number here, and not accepted before a scene shows it.
+const fn rank(lack: &Lack) -> usize {
+    match lack {
+        Lack::Uplink => 0,
+        Lack::Gateway => 1,
+        Lack::Handshake => 2,
+        Lack::Pong => 3,
+        Lack::ExitCheck(_) => 4,
+        Lack::NotMullvad(_) => 5,
+        Lack::Silence => 6,
+        Lack::Refused(_) => 7,
+    }
+}
+
+/// Every field; a new one is not compiled before it is printed here.
+fn told(view: &View) -> String {
+    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift } = view;
+    assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
+    let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu } = tunnel;
+    let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
+    let since = since.elapsed_since_boot();
+    let handshake = handshake.map(Uptime::elapsed_since_boot);
+    format!(
+        "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
+         why: {why}\n\
+         tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}\n\
+         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\n",
+        or_none(*door),
+        or_none(handshake),
+        seen_as.as_ref().map_or_else(|| String::from("none"), seen),
+        uplink.as_ref().map_or_else(|| String::from("none"), line),
+        drift.healed,
+        or_none(drift.last.as_ref()),
+    )
+}
+
+fn seen(SeenAs { v4, v6, mullvad, checked }: &SeenAs) -> String {
+    let (v4, v6, mullvad) = (or_none(*v4), or_none(*v6), or_none(*mullvad));
+    format!("{v4} and {v6}, mullvad {mullvad}, checked at {:?}", checked.elapsed_since_boot())
+}
+
+fn line(UplinkView { interface, addresses, gateway }: &UplinkView) -> String {
+    format!("{interface} {addresses:?} by {}", or_none(*gateway))
+}
+
+fn or_none(value: Option<impl Debug>) -> String {
+    value.map_or_else(|| String::from("none"), |value| format!("{value:?}"))
+}
