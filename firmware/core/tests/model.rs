@@ -1,0 +1,116 @@
+//! The promises, kept by the core in any order of events: a simulated kernel, relay, check host, line and people
+//! around it, a clock that jumps from deadline to deadline, and a judge that knows nothing of how the core works.
+//! `PROPTEST_CASES=10000` is the long version.
+
+mod house;
+#[path = "model/judge.rs"]
+mod judge;
+#[path = "model/world.rs"]
+mod world;
+
+use byway_core::{Input, Wish};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use world::{Answer, Deed, Takes, World};
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    /// The judge looks on at every step; here is what must come in the end.
+    #[test]
+    fn when_the_faults_stop_the_wish_is_reached(first in wish(), deeds in story()) {
+        let mut world = World::boot(first);
+        for (deed, wait) in deeds {
+            world.does(deed);
+            world.runs(wait);
+        }
+        world.is_mended();
+        world.runs(60_000);
+        let view = world.core.view();
+        prop_assert!(view.is_as_wished(), "{view:#?}");
+        world.does(Deed::Wish(Wish::Sealed));
+        world.runs(50);
+        prop_assert!(world.core.view().is_as_wished(), "{:#?}", world.core.view());
+    }
+
+    #[test]
+    fn while_a_fault_lasts_the_box_is_sealed_and_says_why(first in wish(), deeds in story()) {
+        let mut world = World::boot(first);
+        for (deed, wait) in deeds {
+            world.does(deed);
+            world.runs(wait);
+        }
+        world.runs(60_000);
+        let view = world.core.view();
+        let sealed = view.door.is_none() && !view.why.is_empty();
+        prop_assert!(view.is_as_wished() || sealed, "{view:#?}");
+    }
+
+    #[test]
+    fn a_hundred_toggles_in_two_seconds_end_in_the_last_wish(
+        first in wish(),
+        waits in prop::collection::vec(0..40u64, 100),
+        slow in 1..200u64,
+    ) {
+        let mut world = World::boot(first);
+        world.runs(5_000);
+        world.does(Deed::Kernel(Takes::All, slow));
+        for wait in waits {
+            world.does(Deed::Toggle);
+            world.runs(wait);
+        }
+        world.runs(1_500);
+        prop_assert!(world.core.view().is_as_wished(), "{:#?}", world.core.view());
+    }
+}
+
+#[test]
+fn a_calm_day_costs_next_to_nothing() {
+    let mut world = World::boot(Wish::Privacy);
+    let day = 24 * 60 * 60 * 1000;
+    world.runs(day);
+    assert!(world.core.view().is_as_wished());
+    assert!(world.orders() < 5, "{} orders", world.orders());
+    assert!(world.ticks() < 10_000, "{} deadlines: more than pings and checks", world.ticks());
+}
+
+#[test]
+fn sees_the_outcome_of_nothing_that_was_not_ordered() {
+    let mut world = World::boot(Wish::Sealed);
+    world.runs(1_000);
+    for generation in 0..100 {
+        world.hears(Input::Applied(byway_core::Generation(generation), Ok(())));
+    }
+    assert!(world.core.view().is_as_wished());
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    prop_oneof![Just(Wish::Privacy), Just(Wish::Residential), Just(Wish::Sealed)]
+}
+
+/// Things that happen, and how long nothing else does. Short waits meet orders under way, long ones meet what ages.
+fn story() -> impl Strategy<Value = Vec<(Deed, u64)>> {
+    let wait = prop_oneof![4 => 0..40u64, 4 => 40..2_000u64, 3 => 2_000..15_000u64, 1 => 15_000..200_000u64];
+    prop::collection::vec((deed(), wait), 1..40)
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let answer = prop_oneof![Just(Answer::Mullvad), Just(Answer::Foreign), Just(Answer::Nothing)];
+    let takes = prop_oneof![3 => Just(Takes::All), 1 => Just(Takes::NoDoor), 1 => Just(Takes::Nothing), 1 => Just(Takes::ButFails)];
+    prop_oneof![
+        4 => wish().prop_map(Deed::Wish),
+        3 => Just(Deed::Toggle),
+        3 => any::<bool>().prop_map(Deed::Relay),
+        3 => answer.prop_map(Deed::Exit),
+        2 => (0..3u8).prop_map(Deed::Uplink),
+        2 => any::<bool>().prop_map(Deed::Gateway),
+        2 => (takes, 1..200u64).prop_map(|(takes, slow)| Deed::Kernel(takes, slow)),
+        2 => any::<bool>().prop_map(Deed::Traffic),
+        2 => Just(Deed::Drift),
+        2 => (1..4u64, any::<bool>()).prop_map(|(ago, ok)| Deed::StaleOutcome { ago, ok }),
+        1 => Just(Deed::Restart),
+    ]
+}

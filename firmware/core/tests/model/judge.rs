@@ -1,0 +1,236 @@
+//! The promises of DESIGN 1 and 4 as a judge sees them, from what was reported to the core and what it did then:
+//! the evidence for a door is weighed here a second time, without the core's help.
+
+use std::collections::BTreeMap;
+
+use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Uptime, View, Wish};
+
+use crate::house::at;
+use crate::world::{Deed, Kernel, ms_of};
+
+/// No order takes longer in this world.
+const SLOWEST_ORDER: u64 = 200;
+const PATIENCE: u64 = 300;
+
+#[derive(Debug)]
+pub(crate) struct Judge {
+    pub(crate) orders: u64,
+    pub(crate) ticks: u64,
+    /// Of the agent that runs now.
+    sealed_first: bool,
+    /// In this boot, over all agents.
+    last_epoch: u32,
+    wish: Wish,
+    last_egress: Egress,
+    /// When the wish changed, or the agent started.
+    wished: u64,
+    /// When something new was asked of the kernel or read back: proof of a relay must be younger.
+    since: u64,
+    confirmed: u64,
+    evidence: Evidence,
+    checking: bool,
+    /// The check host has just said "not Mullvad".
+    foreign: bool,
+    /// Since when the relay answers nothing, and since when clients send.
+    silent: Option<u64>,
+    traffic: Option<u64>,
+    /// In which second, and how many in it so far.
+    deadlines: (u64, u32),
+    ordered: (u64, u32),
+    deeds: BTreeMap<u64, u32>,
+}
+
+/// What the agent reported.
+#[derive(Debug, Default)]
+struct Evidence {
+    uplink: Option<Uplink>,
+    gateway: bool,
+    handshake: Option<Uptime>,
+    pong: Option<Uptime>,
+    /// Asked when, and whether every answer was "Mullvad".
+    exit: Option<(Uptime, bool)>,
+}
+
+impl Judge {
+    pub(crate) fn new(now: u64, wish: Wish) -> Self {
+        Self {
+            orders: 0,
+            ticks: 0,
+            sealed_first: false,
+            last_epoch: 0,
+            wish,
+            last_egress: wish.egress().unwrap_or(Egress::Privacy),
+            wished: now,
+            since: now,
+            confirmed: now,
+            evidence: Evidence::default(),
+            checking: false,
+            foreign: false,
+            silent: None,
+            traffic: None,
+            deadlines: (0, 0),
+            ordered: (0, 0),
+            deeds: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn restarts(&mut self, now: u64, wish: Wish) {
+        let (orders, ticks, last_epoch) = (self.orders, self.ticks, self.last_epoch);
+        let (silent, traffic) = (self.silent.map(|_| now), self.traffic.map(|_| now));
+        let deeds = std::mem::take(&mut self.deeds);
+        *self = Self { orders, ticks, last_epoch, silent, traffic, deeds, ..Self::new(now, wish) };
+    }
+
+    pub(crate) fn sees(&mut self, now: u64, deed: &Deed) {
+        *self.deeds.entry(now / 1000).or_default() += 1;
+        if let Deed::Traffic(flows) = deed {
+            self.traffic = flows.then_some(self.traffic.unwrap_or(now));
+        }
+    }
+
+    pub(crate) fn looks_at_the_relay(&mut self, now: u64, answers: bool) {
+        self.silent = if answers { None } else { Some(self.silent.unwrap_or(now)) };
+    }
+
+    pub(crate) fn counts_a_deadline(&mut self, now: u64) {
+        self.ticks += 1;
+        let this_second = count_in(&mut self.deadlines, now / 1000);
+        assert!(this_second <= 10, "a busy loop: {this_second} deadlines in the second before {now} ms");
+    }
+
+    pub(crate) fn hears(&mut self, now: u64, input: &Input) {
+        let evidence = &mut self.evidence;
+        match input {
+            Input::Wished(wish) => self.wants(now, *wish),
+            Input::Toggled => {
+                let next = self.wish.egress().map_or(self.last_egress, Egress::other);
+                self.wants(now, next.into());
+            }
+            Input::Uplink(uplink) => evidence.uplink.clone_from(uplink),
+            Input::Gateway(there) => evidence.gateway = *there,
+            Input::Tunnel(report) => evidence.handshake = report.handshake,
+            Input::Ping(report) if report.answered => evidence.pong = evidence.pong.max(Some(report.sent)),
+            Input::Exit(report) => {
+                self.checking = false;
+                if let (Egress::Privacy, Ok(exits)) = (report.by, &report.result) {
+                    let mullvad = exits.iter().all(|exit| exit.mullvad == Some(true));
+                    evidence.exit = Some((report.asked, mullvad));
+                    self.foreign = !mullvad;
+                }
+            }
+            Input::Ping(_) | Input::Tailnet(_) | Input::Applied(..) | Input::Drifted(_) | Input::Tick => {}
+        }
+    }
+
+    /// An order came to its end, whichever.
+    pub(crate) fn confirms(&mut self, now: u64) {
+        (self.since, self.confirmed) = (now, now);
+    }
+
+    fn wants(&mut self, now: u64, wish: Wish) {
+        if wish != self.wish {
+            (self.wish, self.wished, self.since) = (wish, now, now);
+            self.last_egress = wish.egress().unwrap_or(self.last_egress);
+        }
+    }
+
+    pub(crate) fn judges_effects(&mut self, now: u64, before: &View, effects: &[Effect], kernel: &Kernel) {
+        let mut sealed = false;
+        for effect in effects {
+            match effect {
+                Effect::Apply(_, posture) => {
+                    assert!(kernel.under_way.is_none(), "a second order while one is under way");
+                    sealed |= posture.door.is_none();
+                    self.judges_order(now, posture);
+                }
+                Effect::CheckExit(_) => {
+                    assert!(!std::mem::replace(&mut self.checking, true), "two checks at a time");
+                }
+                Effect::Forget(epoch) => {
+                    assert!(now - self.confirmed >= 90_000, "forgets too early");
+                    assert!(kernel.under_way.is_none(), "forgets while the door changes");
+                    let open = kernel.verified.as_ref().and_then(|posture| posture.door);
+                    assert!(open.is_none_or(|door| door.epoch == *epoch), "forgets the open door's flows");
+                }
+                Effect::Remember(wish) => assert_eq!(*wish, self.wish),
+                Effect::Ping | Effect::StopForwarding => {}
+            }
+        }
+        let foreign = std::mem::take(&mut self.foreign);
+        assert!(!foreign || before.door != Some(Egress::Privacy) || sealed, "a foreign exit, and not sealed");
+    }
+
+    fn judges_order(&mut self, now: u64, posture: &Posture) {
+        self.orders += 1;
+        let second = now / 1000;
+        let orders = count_in(&mut self.ordered, second);
+        let deeds: u32 = self.deeds.range(second.saturating_sub(1)..=second).map(|(_, deeds)| deeds).sum();
+        assert!(orders <= 6 + 3 * deeds, "{orders} orders in one second after {deeds} deeds");
+        assert_eq!(posture.facts.uplink, self.evidence.uplink, "an order of other facts than the newest");
+        let Some(Door { egress, epoch }) = posture.door else {
+            self.sealed_first = true;
+            return;
+        };
+        assert!(self.sealed_first, "the first order opens a door");
+        assert!(epoch.number() > self.last_epoch, "epoch {epoch} is not fresh");
+        self.last_epoch = epoch.number();
+        assert_eq!(Wish::from(egress), self.wish, "a door that nobody wished");
+        assert!(posture.facts.uplink.is_some(), "a door without a line");
+        let proven = match egress {
+            Egress::Privacy => self.privacy_is_proven(now),
+            Egress::Residential => self.evidence.gateway,
+        };
+        assert!(proven, "{egress} opened at {now} ms on {:?}", self.evidence);
+    }
+
+    fn privacy_is_proven(&self, now: u64) -> bool {
+        let age = |when: Uptime| now.saturating_sub(ms_of(when));
+        let Evidence { handshake, pong, exit, .. } = &self.evidence;
+        handshake.is_some_and(|made| age(made) < 180_000)
+            && pong.is_some_and(|sent| ms_of(sent) >= self.since)
+            && exit.is_some_and(|(asked, mullvad)| mullvad && age(asked) <= 60_000)
+    }
+
+    pub(crate) fn judges_claims(&self, now: u64, core: &Core, kernel: &Kernel) {
+        let view = core.view();
+        let verified = kernel.verified.as_ref().and_then(|posture| posture.door).map(|door| door.egress);
+        if view.door.is_some() {
+            assert_eq!(view.door, verified, "the view names a door that was not read back: {view:#?}");
+            assert!(kernel.forwarding, "the view names a door of a box that forwards nothing");
+        }
+        assert_eq!(view.wish, self.wish);
+        assert!(!view.why.is_empty());
+        match view.phase {
+            Phase::Open => assert_eq!(view.door, self.wish.egress()),
+            Phase::Sealed => assert_eq!(view.door, None),
+            Phase::Proving => {}
+        }
+        let soon = core.deadline().expect("there is always the next ping");
+        assert!(soon.0 > at(now), "{soon:?} is due at {now} ms already");
+        self.judges_packets(now, kernel);
+    }
+
+    /// What the kernel does with packets meanwhile, claimed or not.
+    fn judges_packets(&self, now: u64, kernel: &Kernel) {
+        let open = kernel.posture.door.filter(|_| kernel.forwarding).map(|door| door.egress);
+        let wanted = self.wish.egress();
+        let grace = 2 * SLOWEST_ORDER + if wanted.is_some() { PATIENCE } else { 0 };
+        assert!(
+            open.is_none() || open == wanted || now <= self.wished + grace,
+            "{open:?} is open though {:?} is wished since {} ms",
+            self.wish,
+            now - self.wished
+        );
+        if let (Some(Egress::Privacy), Some(silent)) = (open, self.silent) {
+            let busy = self.traffic.map(|traffic| traffic.max(silent) + 10_000);
+            let limit = busy.map_or(silent + 30_000, |busy| busy.min(silent + 30_000));
+            assert!(now <= limit + SLOWEST_ORDER, "the relay is silent since {} ms", now - silent);
+        }
+    }
+}
+
+fn count_in(counter: &mut (u64, u32), second: u64) -> u32 {
+    let before = if counter.0 == second { counter.1 } else { 0 };
+    *counter = (second, before + 1);
+    counter.1
+}

@@ -1,0 +1,338 @@
+//! The world around one core, simulated: an agent that carries out effects, and what it meets. It decides nothing
+//! about right and wrong: `judge.rs` does.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use byway_core::{
+    Core, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, TunnelReport, Unapplied,
+    Uplink, Wish,
+};
+
+use crate::house::{self, at};
+use crate::judge::Judge;
+
+const ROUND_TRIP: u64 = 20;
+const PING_TIMEOUT: u64 = 2_000;
+const CHECK: u64 = 150;
+const CHECK_TIMEOUT: u64 = 5_000;
+const POLL: u64 = 1_000;
+const REKEY: u64 = 120_000;
+
+/// What somebody or something does to the box.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deed {
+    Wish(Wish),
+    Toggle,
+    /// Whether the relay answers.
+    Relay(bool),
+    Exit(Answer),
+    /// 0 is a pulled cable.
+    Uplink(u8),
+    Gateway(bool),
+    /// What the kernel takes, and how many milliseconds that takes.
+    Kernel(Takes, u64),
+    Traffic(bool),
+    Drift,
+    StaleOutcome {
+        ago: u64,
+        ok: bool,
+    },
+    /// kill -9 and a new start.
+    Restart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Mullvad,
+    Foreign,
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Takes {
+    All,
+    /// Seals only.
+    NoDoor,
+    Nothing,
+    /// Opens doors, but the read-back fails.
+    ButFails,
+}
+
+/// What comes without anybody's doing.
+#[derive(Clone, Debug)]
+enum Event {
+    Report(Input),
+    Ordered(Generation, Posture),
+    /// The agent looks at the engine's counters.
+    Poll,
+}
+
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) takes: Takes,
+    slow: u64,
+    /// What it does with packets; the boot's until the first order.
+    pub(crate) posture: Posture,
+    pub(crate) forwarding: bool,
+    /// What was read back and reported; nothing from the next order on.
+    pub(crate) verified: Option<Posture>,
+    pub(crate) under_way: Option<Generation>,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) core: Core,
+    pub(crate) kernel: Kernel,
+    clock: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    queued: u64,
+    relay: bool,
+    exit: Answer,
+    uplink: Option<Uplink>,
+    gateway: bool,
+    traffic: bool,
+    tunnel: TunnelReport,
+    remembered: Wish,
+    newest: Generation,
+    judge: Judge,
+}
+
+impl World {
+    /// All is well.
+    pub(crate) fn boot(wish: Wish) -> Self {
+        let (core, effects) = Core::start(at(1_000), house::settings(), wish);
+        let kernel = Kernel {
+            takes: Takes::All,
+            slow: 16,
+            posture: Posture::default(),
+            forwarding: false,
+            verified: None,
+            under_way: None,
+        };
+        let mut world = Self {
+            core,
+            kernel,
+            clock: 1_000,
+            queue: BTreeMap::new(),
+            queued: 0,
+            relay: true,
+            exit: Answer::Mullvad,
+            uplink: Some(house::uplink()),
+            gateway: true,
+            traffic: false,
+            tunnel: TunnelReport::default(),
+            remembered: wish,
+            newest: Generation::default(),
+            judge: Judge::new(1_000, wish),
+        };
+        world.starts(effects);
+        world
+    }
+
+    pub(crate) fn does(&mut self, deed: Deed) {
+        self.judge.sees(self.clock, &deed);
+        match deed {
+            Deed::Wish(wish) => self.hears(Input::Wished(wish)),
+            Deed::Toggle => self.hears(Input::Toggled),
+            Deed::Relay(answers) => self.relay = answers,
+            Deed::Exit(answer) => self.exit = answer,
+            Deed::Uplink(which) => self.plugs(which),
+            Deed::Gateway(there) => {
+                self.gateway = there;
+                self.hears(Input::Gateway(there && self.uplink.is_some()));
+            }
+            Deed::Kernel(takes, slow) => (self.kernel.takes, self.kernel.slow) = (takes, slow),
+            Deed::Traffic(flows) => self.traffic = flows,
+            Deed::Drift => {
+                self.kernel.verified = None;
+                self.hears(Input::Drifted(String::from("a rule is gone")));
+            }
+            Deed::StaleOutcome { ago, ok } => {
+                let generation = Generation(self.newest.0.saturating_sub(ago));
+                let result = if ok { Ok(()) } else { Err(Unapplied(String::from("nft crashed"))) };
+                self.hears(Input::Applied(generation, result));
+            }
+            Deed::Restart => self.restarts(),
+        }
+        self.judge.looks_at_the_relay(self.clock, self.relay_answers());
+    }
+
+    pub(crate) fn is_mended(&mut self) {
+        for deed in [
+            Deed::Relay(true),
+            Deed::Exit(Answer::Mullvad),
+            Deed::Kernel(Takes::All, 16),
+            Deed::Uplink(1),
+            Deed::Gateway(true),
+        ] {
+            self.does(deed);
+        }
+    }
+
+    /// From event to event and deadline to deadline.
+    pub(crate) fn runs(&mut self, ms: u64) {
+        let end = self.clock + ms;
+        loop {
+            let event = self.queue.first_key_value().map(|((when, _), _)| *when);
+            let deadline = self.core.deadline().map(|(when, _)| ms_of(when));
+            let Some(next) = event.into_iter().chain(deadline).min().filter(|next| *next <= end) else {
+                break;
+            };
+            self.clock = next;
+            if deadline == Some(next) {
+                self.judge.counts_a_deadline(next);
+                self.hears(Input::Tick);
+            } else if let Some((_, event)) = self.queue.pop_first() {
+                self.happens(event);
+            }
+        }
+        self.clock = end;
+    }
+
+    pub(crate) fn hears(&mut self, input: Input) {
+        let before = self.core.view();
+        self.judge.hears(self.clock, &input);
+        let effects = self.core.step(at(self.clock), input);
+        self.judge.judges_effects(self.clock, &before, &effects, &self.kernel);
+        self.carries_out(effects);
+        self.judge.judges_claims(self.clock, &self.core, &self.kernel);
+    }
+
+    pub(crate) fn orders(&self) -> u64 {
+        self.judge.orders
+    }
+
+    pub(crate) fn ticks(&self) -> u64 {
+        self.judge.ticks
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Report(input) => self.hears(input),
+            Event::Ordered(generation, posture) => self.finishes(generation, posture),
+            Event::Poll => {
+                self.after(POLL, Event::Poll);
+                if self.traffic {
+                    self.sends();
+                }
+                self.hears(Input::Tunnel(self.tunnel.clone()));
+            }
+        }
+    }
+
+    fn carries_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Apply(generation, posture) => {
+                    self.newest = generation;
+                    self.kernel.under_way = Some(generation);
+                    self.kernel.verified = None;
+                    self.after(self.kernel.slow, Event::Ordered(generation, posture));
+                }
+                Effect::Remember(wish) => self.remembered = wish,
+                Effect::Ping => self.pings(),
+                Effect::CheckExit(by) => self.checks(by),
+                Effect::Forget(_) => {}
+                Effect::StopForwarding => self.kernel.forwarding = false,
+            }
+        }
+    }
+
+    fn finishes(&mut self, generation: Generation, posture: Posture) {
+        let (taken, ok) = match self.kernel.takes {
+            Takes::All => (true, true),
+            Takes::NoDoor => (posture.door.is_none(), posture.door.is_none()),
+            Takes::Nothing => (false, false),
+            Takes::ButFails => (true, posture.door.is_none()),
+        };
+        if taken {
+            self.kernel.posture = posture.clone();
+            self.kernel.forwarding = true;
+        }
+        self.kernel.under_way = None;
+        self.kernel.verified = ok.then_some(posture);
+        self.judge.confirms(self.clock);
+        let refused = || Unapplied(String::from("nft crashed"));
+        self.hears(Input::Applied(generation, ok.then_some(()).ok_or_else(refused)));
+    }
+
+    fn pings(&mut self) {
+        let sent = at(self.clock);
+        self.sends();
+        let answered = self.relay_answers();
+        let wait = if answered { ROUND_TRIP } else { PING_TIMEOUT };
+        if answered {
+            self.after(wait, Event::Report(Input::Tunnel(self.tunnel.clone())));
+        }
+        self.after(wait, Event::Report(Input::Ping(PingReport { sent, answered })));
+    }
+
+    fn checks(&mut self, by: Egress) {
+        let asked = at(self.clock);
+        let exit = |mullvad| {
+            let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
+            Exit { address: IpAddr::from(address), mullvad: Some(mullvad), place: None }
+        };
+        let reachable = match by {
+            Egress::Privacy => self.relay_answers() && self.exit != Answer::Nothing,
+            Egress::Residential => self.gateway && self.uplink.is_some(),
+        };
+        let mullvad = by == Egress::Privacy && self.exit == Answer::Mullvad;
+        let result = if reachable { Ok(vec![exit(mullvad)]) } else { Err(String::from("timed out")) };
+        let wait = if reachable { CHECK } else { CHECK_TIMEOUT };
+        self.after(wait, Event::Report(Input::Exit(ExitReport { by, asked, result })));
+    }
+
+    /// A packet into the tunnel, and the relay's answer if it has one.
+    fn sends(&mut self) {
+        let now = at(self.clock);
+        self.tunnel.sent = Some(now);
+        if self.relay_answers() {
+            self.tunnel.heard = Some(now);
+            let old = self.tunnel.handshake.is_none_or(|made| self.clock - ms_of(made) > REKEY);
+            self.tunnel.handshake = if old { Some(now) } else { self.tunnel.handshake };
+        }
+    }
+
+    fn relay_answers(&self) -> bool {
+        self.relay && self.uplink.is_some()
+    }
+
+    fn plugs(&mut self, which: u8) {
+        let addresses = vec![format!("192.168.{which}.2/24").parse().expect("an address")];
+        self.uplink = (which > 0).then(|| Uplink { addresses, ..house::uplink() });
+        self.hears(Input::Uplink(self.uplink.clone()));
+        self.hears(Input::Gateway(self.gateway && self.uplink.is_some()));
+    }
+
+    /// The kernel keeps what it has, an order under way included or not; the agent knows nothing any more.
+    fn restarts(&mut self) {
+        self.queue.clear();
+        self.clock += 50;
+        self.tunnel = TunnelReport::default();
+        self.kernel.under_way = None;
+        self.kernel.verified = None;
+        let (core, effects) = Core::start(at(self.clock), house::settings(), self.remembered);
+        self.core = core;
+        self.starts(effects);
+    }
+
+    fn starts(&mut self, effects: Vec<Effect>) {
+        self.judge.restarts(self.clock, self.remembered);
+        self.judge.judges_effects(self.clock, &self.core.view(), &effects, &self.kernel);
+        self.carries_out(effects);
+        self.after(0, Event::Poll);
+        self.hears(Input::Uplink(self.uplink.clone()));
+        self.hears(Input::Gateway(self.gateway && self.uplink.is_some()));
+    }
+
+    fn after(&mut self, ms: u64, event: Event) {
+        self.queued += 1;
+        self.queue.insert((self.clock + ms, self.queued), event);
+    }
+}
+
+pub(crate) fn ms_of(when: byway_core::Uptime) -> u64 {
+    u64::try_from(when.elapsed_since_boot().as_millis()).expect("this year")
+}
