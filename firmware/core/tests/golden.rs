@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::net::IpAddr;
 
-use byway_core::posture::routing::plan;
+use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
 use byway_core::tailnet::TailnetFacts;
@@ -91,6 +91,26 @@ fn rules_and_routes_stand_still_when_the_door_changes() {
     let sealed = planned(&Posture::sealed(facts()));
     assert_eq!(planned(&by(Egress::Privacy, facts())), sealed);
     assert_eq!(planned(&by(Egress::Residential, facts())), sealed);
+}
+
+/// Not to be blessed away: `UPDATE_EXPECT=1` does not reach it.
+#[test]
+fn every_rule_and_route_of_one_family_has_its_twin_in_the_other() {
+    for posture in [Posture::default(), Posture::sealed(facts()), by(Egress::Residential, facts())] {
+        let plan = plan(&posture);
+        let rules = |family| {
+            let rules = plan.rules.iter().filter(move |rule| rule.family == family);
+            rules
+                .map(|rule| (rule.priority, rule.fwmark, &rule.iif, &rule.oif, rule.action))
+                .collect::<Vec<_>>()
+        };
+        let routes = |family| {
+            let routes = plan.routes.iter().filter(move |route| route.family == family);
+            routes.map(|route| (route.table, route.metric)).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(Family::V4), rules(Family::V6));
+        assert_eq!(routes(Family::V4), routes(Family::V6));
+    }
 }
 
 /// A prefix inside another makes an interval set refuse the whole rule set.
