@@ -1,6 +1,7 @@
 //! Takes the auth key out of byway.toml once it has served, and leaves every other byte as it was.
 //!
-//! Does not know when that is. Afterwards the line reads `auth_key = ""`, which means the same as none.
+//! Does not know when that is. Afterwards there is no such key; only where it shares its line with others, as
+//! in an inline table, it stays as `auth_key = ""`.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -40,27 +41,49 @@ pub enum Wiped {
 pub fn wipe_auth_key(config: &Path) -> Result<Wiped, Error> {
     let failed = |source| Error::File { path: config.into(), source };
     let text = fs::read_to_string(config).map_err(failed)?;
-    let Some(value) = auth_key_in(&text, config)? else {
+    let Some(found) = auth_key_in(&text, config)? else {
         return Ok(Wiped::Before);
     };
-    let without = [&text[..value.start], NOTHING, &text[value.end..]].concat();
+    let without = found.cut_from(&text);
     replace(config, &without).or_else(|_| write_in_place(config, &without)).map_err(failed)?;
     Ok(Wiped::Now)
 }
 
-/// Where the value stands, its quotes included. TOML's own parser says so: whatever it takes for a string,
-/// over several lines or in an inline table, is found.
-fn auth_key_in(text: &str, config: &Path) -> Result<Option<Range<usize>>, Error> {
+/// Where the key and its value stand, quotes included.
+struct Assignment {
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+/// TOML's own parser says where: whatever it takes for a string, over several lines or in an inline table, is
+/// found.
+fn auth_key_in(text: &str, config: &Path) -> Result<Option<Assignment>, Error> {
     // The parser's error quotes the line, which may be the key's.
     let document = DeTable::parse(text).map_err(|_| Error::NotToml { path: config.into() })?;
     let table = document.get_ref().get(TABLE).map(Spanned::get_ref);
-    let Some(value) = table.and_then(DeValue::as_table).and_then(|table| table.get(KEY)) else {
+    let Some((key, value)) = table.and_then(DeValue::as_table).and_then(|table| table.get_key_value(KEY))
+    else {
         return Ok(None);
     };
     match value.get_ref().as_str() {
         Some("") => Ok(None),
-        Some(_) => Ok(Some(value.span())),
+        Some(_) => Ok(Some(Assignment { key: key.span(), value: value.span() })),
         None => Err(Error::NotAString { path: config.into() }),
+    }
+}
+
+impl Assignment {
+    fn cut_from(&self, text: &str) -> String {
+        let line = text[..self.key.start].rfind('\n').map_or(0, |end| end + 1);
+        let path = &text[line..self.key.start];
+        let rest = text[self.value.end..].lines().next().unwrap_or_default().trim_start();
+        let is_alone = !path.contains(['=', '{']) && (rest.is_empty() || rest.starts_with('#'));
+        if is_alone {
+            let indent = path.len() - path.trim_start().len();
+            [&text[..line + indent], &text[self.value.end..]].concat()
+        } else {
+            [&text[..self.value.start], NOTHING, &text[self.value.end..]].concat()
+        }
     }
 }
 
@@ -97,7 +120,9 @@ mod tests {
     use super::*;
 
     const BEFORE: &str = "# my box\n[box]\nname = \"byway\"   # auth_key = \"not this\"\n\n[tailnet]\r\n\
-                          control = 'https://hs.example.net'\nauth_key =  VALUE  # from Anna\n[mullvad]\nconfig=[]";
+                          control = 'https://hs.example.net'\n\tauth_key =  VALUE  # from Anna\n[mullvad]\nconfig=[]";
+    const AFTER: &str = "# my box\n[box]\nname = \"byway\"   # auth_key = \"not this\"\n\n[tailnet]\r\n\
+                         control = 'https://hs.example.net'\n\t  # from Anna\n[mullvad]\nconfig=[]";
 
     #[test]
     fn takes_out_the_value_and_leaves_every_other_byte() {
@@ -106,7 +131,7 @@ mod tests {
         {
             let (_folder, config) = config_with(&BEFORE.replace("VALUE", value));
             assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Now, "{value}");
-            assert_eq!(fs::read_to_string(&config).unwrap(), BEFORE.replace("VALUE", "\"\""));
+            assert_eq!(fs::read_to_string(&config).unwrap(), AFTER);
             assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Before, "a second time");
         }
     }
@@ -118,8 +143,8 @@ mod tests {
                 "tailnet = { auth_key = \"k\", control = \"c\" }\n",
                 "tailnet = { auth_key = \"\", control = \"c\" }\n",
             ),
-            ("tailnet.auth_key = \"k\"\n", "tailnet.auth_key = \"\"\n"),
-            ("[\"tailnet\"]\n'auth_key' = \"k\"\n", "[\"tailnet\"]\n'auth_key' = \"\"\n"),
+            ("tailnet.auth_key = \"k\"\r\nx = 1\n", "\r\nx = 1\n"),
+            ("[\"tailnet\"]\n'auth_key' = \"k\"\n", "[\"tailnet\"]\n\n"),
         ] {
             let (_folder, config) = config_with(before);
             wipe_auth_key(&config).unwrap();
@@ -151,7 +176,7 @@ mod tests {
         // Whoever runs this as root may write into any folder; nobody may put a file where a folder is.
         fs::create_dir(folder.path().join(".byway.toml.new")).unwrap();
         assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Now);
-        assert_eq!(fs::read_to_string(&config).unwrap(), "[tailnet]\nauth_key = \"\"\n");
+        assert_eq!(fs::read_to_string(&config).unwrap(), "[tailnet]\n\n");
     }
 
     #[test]
