@@ -1,4 +1,5 @@
 //! The agent: acts on what byway-core decides.
 
+pub mod config;
 pub mod tailnet;
 pub mod tunnel;

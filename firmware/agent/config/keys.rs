@@ -1,0 +1,145 @@
+//! Which keys `byway.toml` knows, what a right value of each looks like, which wait for their feature, and what
+//! to say about the rest. Knows nothing of the values themselves.
+
+/// Section, key, example of a value.
+const KEYS: &[(&str, &str, &str)] = &[
+    ("box", "name", "\"byway\""),
+    ("box", "egress", "\"privacy\""),
+    ("uplink", "interface", "\"eth0\""),
+    ("uplink", "method", "\"none\""),
+    ("uplink", "dns", "[\"192.168.1.1\"]"),
+    ("tailnet", "control", "\"https://headscale.example.com\""),
+    ("tailnet", "auth_key", "\"hskey-auth-...\""),
+    ("tailnet", "auth_key_file", "\"auth.key\""),
+    ("tailnet", "advertise_lan", "false"),
+    ("tailnet", "tailscaled", "\"/usr/sbin/tailscaled\""),
+    ("mullvad", "config", "[\"se-got-wg-001.conf\"]"),
+    ("mullvad", "mtu", "1380"),
+    ("mullvad", "expect", "\"mullvad\""),
+    ("mullvad", "check_url", "\"https://am.i.mullvad.net/json\""),
+];
+
+/// Section, key, and why it is refused although it is known.
+const NOT_YET: &[(&str, &str, &str)] = &[
+    ("uplink", "address", STATIC),
+    ("uplink", "gateway", STATIC),
+    ("uplink", "wifi", "wi-fi is not there yet: leave it out and use a cable"),
+    (
+        "mullvad",
+        "account",
+        "accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
+    ),
+];
+
+pub(super) const STATIC: &str = "static addresses are not there yet: write method = \"none\" below [uplink] and let \
+                                 somebody else configure the interface";
+pub(super) const DHCP: &str = "dhcp is not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface";
+
+const SECTIONS_NOT_YET: &[(&str, &str)] = &[
+    ("dns", "client DNS is not there yet: leave [dns] out; until it lands port 53 of clients is refused"),
+    ("panel", "the panel is not there yet: leave [panel] out"),
+    ("lan", "sharing the house's LAN is not there yet: leave [lan] out"),
+    ("ssh", "ssh is not there yet: leave [ssh] out"),
+];
+
+const SECTIONS: [&str; 4] = ["box", "uplink", "tailnet", "mullvad"];
+
+/// A value as it may be written, quotes included; empty for an unknown key.
+pub(super) fn example(section: &str, key: &str) -> &'static str {
+    KEYS.iter().find(|known| (known.0, known.1) == (section, key)).map_or("", |known| known.2)
+}
+
+/// Why this name at the file's top level is refused; `None` for a section that is read.
+pub(super) fn refuse_section(name: &str) -> Option<String> {
+    if SECTIONS.contains(&name) {
+        return None;
+    }
+    if let Some((_, reason)) = SECTIONS_NOT_YET.iter().find(|(section, _)| *section == name) {
+        return Some((*reason).to_owned());
+    }
+    let advice = match (home_of(name), nearest(name, &SECTIONS)) {
+        (Some(section), _) => format!("write it below [{section}]"),
+        (None, Some(section)) => format!("write [{section}]"),
+        (None, None) => format!("there are [{}]", SECTIONS.join("], [")),
+    };
+    Some(format!("{name:?} is not known: {advice}"))
+}
+
+/// Why this key of a section is refused; `None` for a key that is read.
+pub(super) fn refuse_key(section: &str, key: &str) -> Option<String> {
+    let known: Vec<&str> = KEYS.iter().filter(|known| known.0 == section).map(|known| known.1).collect();
+    if known.contains(&key) {
+        return None;
+    }
+    if let Some((_, _, reason)) = NOT_YET.iter().find(|later| (later.0, later.1) == (section, key)) {
+        return Some((*reason).to_owned());
+    }
+    let advice = match (nearest(key, &known), home_of(key)) {
+        (Some(near), _) => format!("write {near}"),
+        (None, Some(home)) => format!("it belongs below [{home}]"),
+        (None, None) => format!("there are {}", known.join(", ")),
+    };
+    Some(format!("[{section}] knows no key {key:?}: {advice}"))
+}
+
+/// The known word that a person most likely meant.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let farthest = 2.min(word.chars().count() / 2);
+    known
+        .iter()
+        .map(|candidate| (edits(&word.to_lowercase(), candidate), *candidate))
+        .filter(|(edits, _)| *edits <= farthest)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn home_of(key: &str) -> Option<&'static str> {
+    KEYS.iter().find(|known| known.1 == key).map(|known| known.0)
+}
+
+/// Levenshtein's distance: how many letters to put in, take out or change.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_word_that_was_meant() {
+        let known = ["interface", "method", "dns"];
+        assert_eq!(nearest("interfce", &known), Some("interface"));
+        assert_eq!(nearest("Method", &known), Some("method"));
+        assert_eq!(nearest("dsn", &known), None, "half of it is another word");
+        assert_eq!(nearest("password", &known), None);
+    }
+
+    #[test]
+    fn counts_edits() {
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("mtu", "mtu"), 0);
+    }
+
+    #[test]
+    fn has_an_example_for_every_key_and_no_key_twice() {
+        for (nth, (section, key, example)) in KEYS.iter().enumerate() {
+            assert!(SECTIONS.contains(section));
+            assert!(!example.is_empty());
+            assert!(!KEYS[..nth].iter().any(|other| (other.0, other.1) == (*section, *key)));
+            assert!(refuse_key(section, key).is_none());
+        }
+    }
+}

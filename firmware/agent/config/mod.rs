@@ -1,0 +1,106 @@
+//! The owner's configuration: `byway.toml` and the files it names, read whole, with every mistake at once (DESIGN 7).
+//! Decides nothing and changes no file.
+
+mod egress;
+mod keys;
+mod mistake;
+mod read;
+mod reader;
+mod url;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+pub use egress::{Egress, Expect, Wish};
+pub use mistake::{ConfigError, Mistake};
+pub use read::{ReadFile, parse};
+pub use url::{Host, Scheme, Url};
+pub use value::{HostName, InterfaceName, Secret};
+
+/// What the owner wrote; right in itself, though the world may still disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[box] name`: what the box is called on the tailnet.
+    pub name: HostName,
+    /// `[box] egress`: the wish at the very first boot; afterwards the store remembers it.
+    pub egress: Egress,
+    pub uplink: Uplink,
+    pub tailnet: Tailnet,
+    pub mullvad: Mullvad,
+}
+
+/// `[uplink]`: the way to the house's router. Somebody else configures it; other methods are refused so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    pub interface: InterfaceName,
+    /// The house's resolvers, for the box's own names; empty: well-known public ones.
+    pub dns: Vec<IpAddr>,
+}
+
+/// `[tailnet]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tailnet {
+    /// The control server, a URL without a path; `None` is Tailscale's own.
+    pub control: Option<Url>,
+    /// From `auth_key` or `auth_key_file`; needed at the first join only.
+    pub auth_key: Option<Secret>,
+    /// An absolute path. Whether it is there shows when it is started: the card may be written elsewhere.
+    pub tailscaled: PathBuf,
+}
+
+/// `[mullvad]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mullvad {
+    pub relay: MullvadFile,
+    /// Of the tunnel's interface, in bytes, 1280 to 1420.
+    pub mtu: u16,
+    pub expect: Expect,
+    pub check_url: Url,
+}
+
+/// A file as Mullvad's generator makes them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MullvadFile {
+    pub path: PathBuf,
+    /// As read; holds a private key.
+    pub text: String,
+}
+
+impl MullvadFile {
+    /// # Errors
+    /// Every mistake in the file at once.
+    fn parse(path: PathBuf, text: String) -> Result<Self, Vec<Mistake>> {
+        if text.trim().is_empty() {
+            return Err(vec![Mistake::at(&text, 0, "the file is empty: download it again")]);
+        }
+        Ok(Self { path, text })
+    }
+
+    /// The relay's name, as its file is called: `se-got-wg-001`.
+    pub fn relay_name(&self) -> String {
+        self.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    }
+}
+
+impl std::fmt::Debug for MullvadFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MullvadFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Reads `byway.toml` and the files it names, which begin in its folder.
+///
+/// # Errors
+/// Every mistake in them at once, or that the file cannot be read.
+pub fn load(file: &Path) -> Result<Config, ConfigError> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        let message = format!("cannot be read: {error}: write it, or name another with --config");
+        ConfigError { mistakes: vec![(file.into(), Mistake { line: 1, column: 1, message })] }
+    })?;
+    parse(&text, file, &|named| fs::read_to_string(named))
+}

@@ -1,0 +1,216 @@
+//! Reads `byway.toml` (DESIGN 7): which sections and keys mean what, which must be there, which exclude each other.
+//! Reads the files it names through the function it is given; opens nothing itself.
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::egress::{Egress, Expect};
+use super::keys;
+use super::mistake::{ConfigError, Mistake};
+use super::reader::{At, Reader, Section};
+use super::url::Url;
+use super::value::Secret;
+use super::{Config, Mullvad, MullvadFile, Tailnet, Uplink};
+
+/// How a file that the configuration names is read.
+pub type ReadFile<'f> = &'f dyn Fn(&Path) -> io::Result<String>;
+
+/// What the tunnel can carry: from IPv6's smallest MTU (RFC 8200 5) to what is left of an Ethernet frame's 1500
+/// after `WireGuard` over IPv6.
+const MTU: RangeInclusive<u16> = 1280..=1420;
+const DEFAULT_MTU: u16 = 1380;
+
+/// Reads the text of the configuration at `file`, whose folder is where the files it names begin.
+///
+/// # Errors
+/// Every mistake at once.
+pub fn parse(text: &str, file: &Path, read: ReadFile<'_>) -> Result<Config, ConfigError> {
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut walk = Walk { reader: Reader::new(text), folder, read, elsewhere: Vec::new() };
+    let config = walk.config(table.get_ref());
+    let here = merge(text, &syntax, walk.reader).into_iter().map(|mistake| (file.to_owned(), mistake));
+    let mistakes: Vec<(PathBuf, Mistake)> = here.chain(walk.elsewhere).collect();
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        Some(_) | None => Err(ConfigError { mistakes }),
+    }
+}
+
+/// All mistakes, in the file's order. Where the text is no TOML the parser guesses on; what only follows from a
+/// guess is not told.
+fn merge(text: &str, syntax: &[toml::de::Error], reader: Reader<'_>) -> Vec<Mistake> {
+    let mut all: Vec<Mistake> = syntax
+        .iter()
+        .map(|error| Mistake::at(text, error.span().map_or(text.len(), |span| span.start), error.message()))
+        .collect();
+    all.sort();
+    all.dedup_by_key(|mistake| mistake.line);
+    let broken: Vec<usize> = all.iter().map(|mistake| mistake.line).collect();
+    let is_header =
+        |line: &usize| text.lines().nth(line - 1).is_some_and(|line| line.trim_start().starts_with('['));
+    if !broken.iter().any(is_header) {
+        all.extend(reader.mistakes.into_iter().filter(|mistake| !broken.contains(&mistake.line)));
+    }
+    if broken.is_empty() {
+        all.extend(reader.missing);
+    }
+    all.sort();
+    all
+}
+
+struct Walk<'a> {
+    reader: Reader<'a>,
+    folder: &'a Path,
+    read: ReadFile<'a>,
+    /// Mistakes in the files that the configuration names.
+    elsewhere: Vec<(PathBuf, Mistake)>,
+}
+
+impl<'a> Walk<'a> {
+    /// `None` only beside a mistake; with other mistakes, a configuration that is never used.
+    fn config(&mut self, file: &'a DeTable<'a>) -> Option<Config> {
+        self.reader.check_sections(file);
+        let own = self.reader.section(file, "box");
+        let uplink = self.reader.section(file, "uplink");
+        let tailnet = self.reader.section(file, "tailnet");
+        let mullvad = self.reader.section(file, "mullvad");
+        let egresses = [("privacy", Egress::Privacy), ("residential", Egress::Residential)];
+        let name = self.reader.parsed(&own, "name").unwrap_or_default();
+        let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
+        let uplink = self.uplink(&uplink);
+        let tailnet = self.tailnet(&tailnet);
+        let mullvad = self.mullvad(&mullvad)?;
+        Some(Config { name, egress, uplink, tailnet, mullvad })
+    }
+
+    fn uplink(&mut self, section: &Section<'a>) -> Uplink {
+        self.method(section);
+        let interface = self.reader.parsed(section, "interface").unwrap_or_default();
+        let servers = self.reader.texts(section, "dns").map_or(Vec::new(), |list| list.value);
+        Uplink { interface, dns: servers.into_iter().filter_map(|server| self.dns_server(server)).collect() }
+    }
+
+    /// There is one method so far, and it is not the default.
+    fn method(&mut self, section: &Section<'a>) {
+        let Some(text) = self.reader.text(section, "method") else {
+            if !section.has("method") {
+                self.reader.missing(section, format!("without a method it is \"dhcp\", and {}", keys::DHCP));
+            }
+            return;
+        };
+        let methods = [("none", None), ("static", Some(keys::STATIC)), ("dhcp", Some(keys::DHCP))];
+        if let Some(Some(reason)) = self.reader.word(section, "method", &methods) {
+            self.reader.mistake(text.at, reason);
+        }
+    }
+
+    fn dns_server(&mut self, server: At<&str>) -> Option<IpAddr> {
+        let address: Option<IpAddr> = server.value.parse().ok();
+        let usable = address.filter(|address| !address.is_unspecified() && !address.is_multicast());
+        if usable.is_none() {
+            let message = format!(
+                "{:?} is no resolver's address: write an IPv4 or IPv6 address without a port, as \"192.168.1.1\"",
+                server.value
+            );
+            self.reader.mistake(server.at, message);
+        }
+        usable
+    }
+
+    fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {
+        if let Some(At { at, value: true }) = self.reader.flag(section, "advertise_lan") {
+            let message = "advertising the house's LAN is not there yet: write false, or leave it out";
+            self.reader.mistake(at, message);
+        }
+        Tailnet {
+            control: self.control(section),
+            auth_key: self.auth_key(section),
+            tailscaled: self.tailscaled(section),
+        }
+    }
+
+    /// tailscaled asks at the root of the control server, whatever path its URL has.
+    fn control(&mut self, section: &Section<'a>) -> Option<Url> {
+        let text = self.reader.text(section, "control")?;
+        let url: Url = self.reader.parsed(section, "control")?;
+        if url.path != "/" {
+            let root = Url { path: "/".to_owned(), ..url.clone() }.to_string();
+            let message = format!("a control server has no path: write {:?}", root.trim_end_matches('/'));
+            self.reader.mistake(text.at, message);
+        }
+        Some(url)
+    }
+
+    fn auth_key(&mut self, section: &Section<'a>) -> Option<Secret> {
+        let Some(named) = self.reader.text(section, "auth_key_file") else {
+            return self.reader.parsed(section, "auth_key");
+        };
+        if section.has("auth_key") {
+            self.reader.mistake(named.at, "there is an auth_key too: leave one of the two out");
+            return None;
+        }
+        let text = self.file(named)?;
+        let secret = text.trim_start_matches('\u{feff}').trim().parse().ok();
+        if secret.is_none() {
+            let message =
+                format!("{:?} does not hold a key: put the key in it, alone, on one line", named.value);
+            self.reader.mistake(named.at, message);
+        }
+        secret
+    }
+
+    fn tailscaled(&mut self, section: &Section<'a>) -> PathBuf {
+        let default = "/usr/sbin/tailscaled";
+        let Some(text) = self.reader.text(section, "tailscaled") else {
+            return default.into();
+        };
+        if !text.value.starts_with('/') {
+            let message = format!("{:?} does not begin with /: write {:?}", text.value, default);
+            self.reader.mistake(text.at, message);
+        }
+        text.value.into()
+    }
+
+    fn mullvad(&mut self, section: &Section<'a>) -> Option<Mullvad> {
+        let expectations = [("mullvad", Expect::Mullvad), ("any", Expect::Any)];
+        let mtu = self.reader.number(section, "mtu", &MTU).unwrap_or(DEFAULT_MTU);
+        let expect = self.reader.word(section, "expect", &expectations).unwrap_or(Expect::Mullvad);
+        let check_url = self.reader.parsed(section, "check_url").unwrap_or_else(Url::am_i_mullvad);
+        Some(Mullvad { relay: self.relay(section)?, mtu, expect, check_url })
+    }
+
+    fn relay(&mut self, section: &Section<'a>) -> Option<MullvadFile> {
+        if !section.has("config") && !section.has("account") {
+            let message = "no relay is named: write config = [\"se-got-wg-001.conf\"] below [mullvad], with the \
+                           name of a file of Mullvad's WireGuard generator beside byway.toml";
+            self.reader.missing(section, message);
+        }
+        let list = self.reader.texts(section, "config")?;
+        if let Some(second) = list.value.get(1) {
+            self.reader.mistake(second.at, "several relays are not there yet: leave one file in the list");
+        }
+        let Some(first) = list.value.first() else {
+            self.reader.mistake(list.at, "the list names no file: write config = [\"se-got-wg-001.conf\"]");
+            return None;
+        };
+        let text = self.file(*first)?;
+        let path = self.folder.join(first.value);
+        match MullvadFile::parse(path.clone(), text) {
+            Ok(relay) => Some(relay),
+            Err(mistakes) => {
+                self.elsewhere.extend(mistakes.into_iter().map(|mistake| (path.clone(), mistake)));
+                None
+            }
+        }
+    }
+
+    fn file(&mut self, named: At<&str>) -> Option<String> {
+        let read = (self.read)(&self.folder.join(named.value));
+        self.reader.file(named, read)
+    }
+}

@@ -1,0 +1,152 @@
+//! Values of the configuration that cannot be wrong once they exist. Each parses itself and says in a phrase what
+//! to write instead; what is asked of them together is decided by the reader.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of a machine on the tailnet: one label of a host name, lower case (RFC 1123 2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl HostName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The nearest name that would be right.
+    fn nearest_to(text: &str) -> Self {
+        let hyphenated: String =
+            text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let short: String = hyphenated.trim_matches('-').chars().take(63).collect();
+        let label = short.trim_matches('-');
+        if label.is_empty() { Self::default() } else { Self(label.to_owned()) }
+    }
+}
+
+impl Default for HostName {
+    fn default() -> Self {
+        Self("byway".to_owned())
+    }
+}
+
+impl FromStr for HostName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let nearest = Self::nearest_to(text);
+        if nearest.0 == text {
+            return Ok(nearest);
+        }
+        Err(format!(
+            "a host name is 1 to 63 of a-z, 0-9 and '-', with no '-' at its ends: write {:?}",
+            nearest.as_str()
+        ))
+    }
+}
+
+/// A network interface's name as the kernel takes it (`dev_valid_name`), and as it stays itself inside a rule set:
+/// letters, digits, `.`, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceName(String);
+
+impl InterfaceName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for InterfaceName {
+    fn default() -> Self {
+        Self("eth0".to_owned())
+    }
+}
+
+impl FromStr for InterfaceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=15).contains(&text.len());
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+        if !fits || !plain || text.chars().all(|c| c == '.') {
+            return Err(
+                "an interface's name is 1 to 15 letters, digits, '.', '-' or '_': write \"eth0\", or one \
+                        that `ip link` lists"
+                    .to_owned(),
+            );
+        }
+        if ["lo", "wg0", "tailscale0"].contains(&text) {
+            return Err(format!(
+                "{text} does not lead to the house's router: write \"eth0\", or one that `ip link` lists"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Something that must never be shown: its `Debug` is `(secret)` and it has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the one place that must hand it on.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(
+                "a key is one word without spaces: paste it as the control server printed it".to_owned()
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_host_names_and_offers_the_nearest_to_a_wrong_one() {
+        assert!("byway-2".parse::<HostName>().is_ok());
+        for (wrong, nearest) in
+            [("My Box", "my-box"), ("-a-", "a"), ("", "byway"), ("b\u{e4}r.lan", "b-r-lan"), ("...", "byway")]
+        {
+            let message = wrong.parse::<HostName>().unwrap_err();
+            assert!(message.ends_with(&format!("write {nearest:?}")), "{wrong}: {message}");
+        }
+        assert!("a".repeat(63).parse::<HostName>().is_ok());
+        assert!("a".repeat(64).parse::<HostName>().is_err());
+    }
+
+    #[test]
+    fn takes_interface_names_that_kernel_and_rule_set_take() {
+        for right in ["eth0", "end0", "enx00e04c680001", "br-lan", "eth0.10"] {
+            assert_eq!(right.parse::<InterfaceName>().unwrap().as_str(), right);
+        }
+        for wrong in
+            ["", "..", "a/b", "e th0", "sixteen-letters-", "eth*", "e\"th", "wg0", "tailscale0", "lo"]
+        {
+            assert!(wrong.parse::<InterfaceName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn never_shows_a_secret() {
+        let secret: Secret = "hskey-auth-1234".parse().unwrap();
+        assert_eq!(format!("{secret:?}"), "(secret)");
+        assert_eq!(secret.reveal(), "hskey-auth-1234");
+        assert!(!"hskey 1234".parse::<Secret>().unwrap_err().contains("1234"));
+    }
+}
