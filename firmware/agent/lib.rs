@@ -1,5 +1,6 @@
 //! The agent: acts on what byway-core decides.
 
 pub mod config;
+pub mod store;
 pub mod tailnet;
 pub mod tunnel;
