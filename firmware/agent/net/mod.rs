@@ -1,0 +1,173 @@
+//! Makes the kernel look like a [`Posture`] and reads it back; what it must look like is rendered in `byway-core`.
+//!
+//! Netlink and nftables have no stand-in here: `tests/kernel.rs` runs all this on the real kernel.
+
+mod changes;
+mod conntrack;
+mod links;
+mod listing;
+mod netlink;
+mod nft;
+mod reconcile;
+mod reference;
+mod routes;
+mod rules;
+mod seal;
+mod sysctl;
+mod uplink;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use byway_core::posture::sysctl::{after_forwarding, before_forwarding, forwarding};
+use byway_core::posture::{TUNNEL, routing, ruleset};
+use byway_core::{Epoch, Posture, Uplink};
+use rtnetlink::Handle;
+
+pub use self::changes::Changes;
+use self::reference::Reference;
+pub use self::seal::seal_now;
+
+/// Why the kernel does not look as ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("interface {TUNNEL} is not there yet: start the tunnel first")]
+    NoTunnel,
+    #[error("read back, and the kernel differs: {}", .0.join("; "))]
+    Differs(Vec<String>),
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
+}
+
+/// Its own causes are in its words already.
+impl From<anyhow::Error> for ApplyError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The one owner of rtnetlink: `&mut self` nearly everywhere, because the kernel answers EBUSY to a second dump on
+/// one socket. For the same reason a call should be waited for, not dropped halfway.
+///
+/// It works in the network namespace of the thread that opened it and runs its runtime.
+#[derive(Debug)]
+pub struct Net {
+    handle: Handle,
+    reference: Reference,
+    /// Read back and equal; from here a flip suffices.
+    proven: Option<Posture>,
+}
+
+impl Net {
+    /// Needs a tokio runtime, which carries the netlink connection, and root.
+    pub async fn open() -> Result<Self> {
+        let (connection, handle, _) = rtnetlink::new_connection().context("no netlink socket")?;
+        tokio::spawn(connection);
+        Ok(Self { handle, reference: Reference::start().await?, proven: None })
+    }
+
+    /// Makes the kernel look so and reads it back; `Ok` is what may be told as true.
+    ///
+    /// The rule set comes first, because it alone keeps the promise, and forwarding last. After an error nothing is
+    /// known but what the error says.
+    pub async fn apply(&mut self, posture: &Posture) -> Result<(), ApplyError> {
+        let proven = self.proven.take();
+        self.load(posture, proven.as_ref()).await?;
+        self.make_beside_rule_set(posture).await?;
+        let differences = self.differences_beside_rule_set(posture).await?;
+        if !differences.is_empty() {
+            return Err(ApplyError::Differs(differences));
+        }
+        self.proven = Some(posture.clone());
+        Ok(())
+    }
+
+    /// What in the kernel is not as `posture` says, as readable lines; none if it is.
+    pub async fn differences(&mut self, posture: &Posture) -> Result<Vec<String>> {
+        let wanted = self.reference.of(posture).await?;
+        let mut lines = match on_a_blocking_thread(nft::listing).await? {
+            Ok(found) => found.differences(&wanted),
+            Err(error) => vec![format!("the rule set cannot be read: {error}")],
+        };
+        if !lines.is_empty() {
+            self.proven = None;
+        }
+        lines.extend(self.differences_beside_rule_set(posture).await?);
+        Ok(lines)
+    }
+
+    /// Switches forwarding off until a posture is applied again.
+    pub fn stop_forwarding(&self) -> Result<()> {
+        sysctl::stop_forwarding()
+    }
+
+    /// Drops the tracked flows of every epoch before this one.
+    pub async fn forget(&self, epoch: Epoch) -> Result<()> {
+        on_a_blocking_thread(move || conntrack::forget_older(epoch)).await?
+    }
+
+    /// The house's interface as it is now; `None` if it is missing, down or unplugged.
+    pub async fn uplink(&mut self, interface: &str) -> Result<Option<Uplink>> {
+        uplink::uplink(&self.handle, interface).await
+    }
+
+    /// Whether the gateway has a valid neighbour entry. If not, the kernel is nudged to look for it: ask again.
+    pub async fn gateway_reachable(&mut self, uplink: &Uplink) -> Result<bool> {
+        uplink::gateway_reachable(&self.handle, uplink).await
+    }
+
+    async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {
+        if proven.is_some_and(|proven| proven.facts == posture.facts) {
+            match self.load_and_compare(ruleset::flip(posture), posture).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(%error, "a flip does not suffice, loading the whole rule set"),
+            }
+        }
+        self.load_and_compare(ruleset::whole(posture), posture).await
+    }
+
+    /// The door counts, so it goes first and has the processor to itself; the reference is made beside the reading.
+    async fn load_and_compare(&mut self, text: String, posture: &Posture) -> Result<(), ApplyError> {
+        let began = Instant::now();
+        on_a_blocking_thread(move || nft::commit(&text)).await?.context("the rule set was not loaded")?;
+        tracing::debug!(elapsed_us = began.elapsed().as_micros(), "rule set committed");
+        let reading = on_a_blocking_thread(nft::listing);
+        let (found, wanted) = tokio::join!(reading, self.reference.of(posture));
+        let found = found?.context("the rule set was loaded but not read back")?;
+        let differences = found.differences(&wanted?);
+        if differences.is_empty() { Ok(()) } else { Err(ApplyError::Differs(differences)) }
+    }
+
+    async fn make_beside_rule_set(&self, posture: &Posture) -> Result<(), ApplyError> {
+        if let Some(end) = &posture.facts.tunnel
+            && !links::make(&self.handle, end).await?
+        {
+            return Err(ApplyError::NoTunnel);
+        }
+        let plan = routing::plan(posture);
+        routes::make(&self.handle, &plan.routes).await?;
+        rules::make(&self.handle, &plan.rules).await?;
+        sysctl::write(&before_forwarding())?;
+        sysctl::write(&forwarding())?;
+        sysctl::write(&after_forwarding(posture))?;
+        Ok(())
+    }
+
+    async fn differences_beside_rule_set(&self, posture: &Posture) -> Result<Vec<String>> {
+        let plan = routing::plan(posture);
+        let mut lines = rules::differences(&self.handle, &plan.rules).await?;
+        lines.extend(routes::differences(&self.handle, &plan.routes).await?);
+        if let Some(end) = &posture.facts.tunnel {
+            lines.extend(links::differences(&self.handle, end).await?);
+        }
+        for sysctls in [before_forwarding(), forwarding(), after_forwarding(posture)] {
+            lines.extend(sysctl::differences(&sysctls)?);
+        }
+        Ok(lines)
+    }
+}
+
+/// It inherits the calling thread's network namespace.
+async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a blocking call did not end")
+}

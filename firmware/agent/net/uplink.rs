@@ -1,0 +1,148 @@
+//! Watches the house's interface: how it is configured by whoever does that, and whether its router is there.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kernel's enums are open, and only a few of their variants are ours"
+)]
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use anyhow::{Context as _, Result};
+use byway_core::Uplink;
+use byway_core::posture::Mark;
+use byway_core::posture::routing::Family;
+use ipnet::IpNet;
+use netlink_packet_route::address::{AddressFlags, AddressMessage};
+use netlink_packet_route::link::LinkFlags;
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
+use rtnetlink::Handle;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::netlink;
+
+/// `discard` (RFC 863): whoever hears it, ignores it.
+const DISCARD_PORT: u16 = 9;
+
+pub(super) async fn uplink(handle: &Handle, interface: &str) -> Result<Option<Uplink>> {
+    let Some(link) = netlink::link(handle, interface).await? else { return Ok(None) };
+    if !link.header.flags.contains(LinkFlags::Up | LinkFlags::Running) {
+        return Ok(None);
+    }
+    let index = link.header.index;
+    let addresses = netlink::addresses(handle, index).await?;
+    let mut addresses: Vec<IpNet> = addresses.iter().filter_map(usable_address).collect();
+    // The kernel lists them by age, which changes nothing.
+    addresses.sort();
+    let gateway4 = match gateway(handle, Family::V4, index).await? {
+        Some(IpAddr::V4(address)) => Some(address),
+        Some(IpAddr::V6(_)) | None => None,
+    };
+    let gateway6 = match gateway(handle, Family::V6, index).await? {
+        Some(IpAddr::V6(address)) => Some(address),
+        Some(IpAddr::V4(_)) | None => None,
+    };
+    Ok(Some(Uplink { interface: String::from(interface), addresses, gateway4, gateway6 }))
+}
+
+pub(super) async fn gateway_reachable(handle: &Handle, uplink: &Uplink) -> Result<bool> {
+    let Some(gateway) = uplink.gateway4.map(IpAddr::V4).or(uplink.gateway6.map(IpAddr::V6)) else {
+        return Ok(false);
+    };
+    let Some(link) = netlink::link(handle, &uplink.interface).await? else { return Ok(false) };
+    let index = link.header.index;
+    let neighbours = netlink::neighbours(handle, Family::of(&gateway)).await?;
+    let reachable = neighbours.iter().any(|entry| is_valid_entry(entry, index, gateway));
+    if !reachable {
+        // An unreachable network is an answer, not a failure.
+        nudge(gateway, index)
+            .unwrap_or_else(|error| tracing::debug!(%gateway, %error, "gateway not asked for"));
+    }
+    Ok(reachable)
+}
+
+fn usable_address(message: &AddressMessage) -> Option<IpNet> {
+    let unusable = AddressFlags::Tentative | AddressFlags::Dadfailed | AddressFlags::Deprecated;
+    if netlink::address_flags(message).intersects(unusable) {
+        return None;
+    }
+    let address = netlink::own_address(message).filter(|address| !netlink::is_link_local(address))?;
+    IpNet::new(address, message.header.prefix_len).ok()
+}
+
+/// Of the default route in `main` by this interface with the lowest metric.
+async fn gateway(handle: &Handle, family: Family, index: u32) -> Result<Option<IpAddr>> {
+    let routes = netlink::routes(handle, family).await?;
+    let defaults = routes.iter().filter(|route| is_default_of_main(route));
+    let gateways = defaults.filter_map(|route| Some((metric(route), gateway_by(&route.attributes, index)?)));
+    Ok(gateways.min_by_key(|(metric, _)| *metric).map(|(_, gateway)| gateway))
+}
+
+fn is_default_of_main(route: &RouteMessage) -> bool {
+    let header = &route.header;
+    header.table == RouteHeader::RT_TABLE_MAIN
+        && header.destination_prefix_length == 0
+        && header.kind == RouteType::Unicast
+}
+
+fn metric(route: &RouteMessage) -> u32 {
+    let found = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Priority(priority) => Some(*priority),
+        _ => None,
+    });
+    found.unwrap_or(0)
+}
+
+/// Also of one of several next hops: two routers in the house that both announce themselves.
+fn gateway_by(attributes: &[RouteAttribute], index: u32) -> Option<IpAddr> {
+    let by_index = attributes.contains(&RouteAttribute::Oif(index));
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) if by_index => Some(IpAddr::V4(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) if by_index => Some(IpAddr::V6(*address)),
+        RouteAttribute::MultiPath(hops) => {
+            hops.iter().filter(|hop| hop.interface_index == index).find_map(|hop| {
+                hop.attributes.iter().find_map(|attribute| match attribute {
+                    RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+                    RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+                    _ => None,
+                })
+            })
+        }
+        _ => None,
+    })
+}
+
+fn is_valid_entry(entry: &NeighbourMessage, index: u32, gateway: IpAddr) -> bool {
+    let destination = match gateway {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    };
+    let valid = [
+        NeighbourState::Reachable,
+        NeighbourState::Stale,
+        NeighbourState::Delay,
+        NeighbourState::Probe,
+        NeighbourState::Permanent,
+    ];
+    let has_address =
+        entry.attributes.iter().any(|attribute| matches!(attribute, NeighbourAttribute::LinkLayerAddress(_)));
+    entry.header.ifindex == index
+        && entry.attributes.contains(&NeighbourAttribute::Destination(destination))
+        && valid.contains(&entry.header.state)
+        && has_address
+}
+
+/// Gives the kernel a reason to ask the LAN for the gateway: a datagram without content.
+fn nudge(gateway: IpAddr, index: u32) -> Result<()> {
+    let (domain, address) = match gateway {
+        IpAddr::V4(_) => (Domain::IPV4, SocketAddr::new(gateway, DISCARD_PORT)),
+        IpAddr::V6(address) => {
+            (Domain::IPV6, SocketAddr::V6(SocketAddrV6::new(address, DISCARD_PORT, 0, index)))
+        }
+    };
+    let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    socket.set_mark(Mark::AGENT.0).context("no mark, is this root?")?;
+    socket.send_to(&[], &address.into())?;
+    Ok(())
+}
