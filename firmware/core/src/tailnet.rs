@@ -1,7 +1,7 @@
 //! What the tailnet's node is known to be, and what follows from it; speaks to nobody and starts nothing.
 //!
 //! [`TailnetFacts`] is what byway claims about its node, made only from what tailscaled and the control
-//! server said. [`plan()`] decides what to ask of tailscaled next, [`sentence`] what the owner has to do.
+//! server said. [`plan()`] decides what to ask of tailscaled next, [`sentence()`] what the owner has to do.
 
 mod plan;
 mod sentence;
