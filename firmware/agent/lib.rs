@@ -1,8 +1,14 @@
-//! The agent: acts on what byway-core decides.
+#![doc = include_str!("../README.md")]
 
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod control;
+pub mod inspect;
+pub mod mistake;
 pub mod net;
 pub mod proof;
+pub mod run;
 pub mod store;
 pub mod tailnet;
 pub mod tunnel;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Egress, Wish};
+use byway_core::{Egress, Wish};
 
 /// A file of another version is foreign: after an update that was undone, the old agent finds the new one's file.
 const VERSION: u32 = 1;

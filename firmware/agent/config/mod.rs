@@ -1,9 +1,8 @@
 //! The owner's configuration: `byway.toml` and the files it names, read whole, with every mistake at once (DESIGN 7).
 //! Decides nothing and changes no file.
 
-mod egress;
+mod error;
 mod keys;
-mod mistake;
 mod read;
 mod reader;
 mod url;
@@ -16,14 +15,17 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-pub use egress::{Egress, Expect, Wish};
-pub use mistake::{ConfigError, Mistake};
+use byway_core::{Egress, Expect};
+
+use crate::mistake::Mistake;
+use crate::tunnel::conf::{self, Conf};
+pub use error::ConfigError;
 pub use read::{ReadFile, parse};
 pub use url::{Host, Scheme, Url};
 pub use value::{HostName, InterfaceName, Secret};
 
 /// What the owner wrote; right in itself, though the world may still disagree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Config {
     /// `[box] name`: what the box is called on the tailnet.
     pub name: HostName,
@@ -54,7 +56,7 @@ pub struct Tailnet {
 }
 
 /// `[mullvad]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Mullvad {
     pub relay: MullvadFile,
     /// Of the tunnel's interface, in bytes, 1280 to 1420.
@@ -64,32 +66,25 @@ pub struct Mullvad {
 }
 
 /// A file as Mullvad's generator makes them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct MullvadFile {
     pub path: PathBuf,
-    /// As read; holds a private key.
-    pub text: String,
+    pub conf: Conf,
 }
 
 impl MullvadFile {
     /// # Errors
     /// Every mistake in the file at once.
-    fn parse(path: PathBuf, text: String) -> Result<Self, Vec<Mistake>> {
+    fn parse(path: PathBuf, text: &str) -> Result<Self, Vec<Mistake>> {
         if text.trim().is_empty() {
-            return Err(vec![Mistake::at(&text, 0, "the file is empty: download it again")]);
+            return Err(vec![Mistake::at(text, 0, "the file is empty: download it again")]);
         }
-        Ok(Self { path, text })
+        Ok(Self { path, conf: conf::parse(text)? })
     }
 
     /// The relay's name, as its file is called: `se-got-wg-001`.
     pub fn relay_name(&self) -> String {
         self.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
-    }
-}
-
-impl std::fmt::Debug for MullvadFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MullvadFile").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

@@ -6,15 +6,16 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use byway_core::{Egress, Expect};
 use toml::de::DeTable;
 
-use super::egress::{Egress, Expect};
+use super::error::ConfigError;
 use super::keys;
-use super::mistake::{ConfigError, Mistake};
 use super::reader::{At, Reader, Section};
 use super::url::Url;
 use super::value::Secret;
 use super::{Config, Mullvad, MullvadFile, Tailnet, Uplink};
+use crate::mistake::Mistake;
 
 /// How a file that the configuration names is read.
 pub type ReadFile<'f> = &'f dyn Fn(&Path) -> io::Result<String>;
@@ -200,7 +201,7 @@ impl<'a> Walk<'a> {
         };
         let text = self.file(*first)?;
         let path = self.folder.join(first.value);
-        match MullvadFile::parse(path.clone(), text) {
+        match MullvadFile::parse(path.clone(), &text) {
             Ok(relay) => Some(relay),
             Err(mistakes) => {
                 self.elsewhere.extend(mistakes.into_iter().map(|mistake| (path.clone(), mistake)));

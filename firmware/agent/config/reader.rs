@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys;
-use super::mistake::Mistake;
+use crate::mistake::Mistake;
 
 /// A value and the byte of the file where it stands.
 #[derive(Clone, Copy)]

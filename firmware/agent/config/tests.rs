@@ -5,6 +5,17 @@ use std::path::Path;
 
 use super::*;
 
+/// As Mullvad's generator writes it.
+const CONF: &str = "[Interface]
+PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
+Address = 10.64.5.5/32
+DNS = 10.64.0.1
+
+[Peer]
+PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+AllowedIPs = 0.0.0.0/0
+Endpoint = 192.0.2.130:51820
+";
 const RIGHT: &str = r#"
 [box]
 name = "cottage"
@@ -30,7 +41,7 @@ const LEAST: [&str; 2] = ["[uplink]\nmethod = \"none\"\n", "[mullvad]\nconfig = 
 
 fn card(named: &Path) -> io::Result<String> {
     match named.to_str() {
-        Some("/boot/a.conf" | "/boot/se-got-wg-001.conf") => Ok("[Interface]".to_owned()),
+        Some("/boot/a.conf" | "/boot/se-got-wg-001.conf") => Ok(CONF.to_owned()),
         Some("/boot/auth.key") => Ok("\u{feff}hskey-auth-2\r\n".to_owned()),
         Some("/boot/empty.conf") => Ok("\r\n".to_owned()),
         Some("/boot/notes.txt") => Ok("two words".to_owned()),
@@ -89,7 +100,7 @@ fn takes_the_key_from_its_own_file() {
 #[test]
 fn never_shows_a_key() {
     let shown = format!("{:?}", read(RIGHT).unwrap());
-    assert!(!shown.contains("hskey") && !shown.contains("[Interface]"), "{shown}");
+    assert!(!shown.contains("hskey") && !shown.contains("YAnz5TF"), "{shown}");
     let twice = "auth_key = \"hskey auth\"\nauth_key_file = \"notes.txt\"\nauth_key = 5";
     let told = complaints(&format!("{}[tailnet]\n{twice}", LEAST.concat())).concat();
     assert!(!told.contains("hskey") && !told.contains("two words"), "{told}");
@@ -311,8 +322,11 @@ fn reads_the_files_beside_byway_toml() {
     fs::write(&file, LEAST.concat()).unwrap();
     let missing = load(&file).unwrap_err().to_string();
     assert!(missing.starts_with(&format!("{}:4:11: \"a.conf\" is not there", file.display())), "{missing}");
-    fs::write(folder.path().join("a.conf"), "[Interface]").unwrap();
-    assert_eq!(load(&file).unwrap().mullvad.relay.text, "[Interface]");
+    fs::write(folder.path().join("a.conf"), "[Interface]\nPostUp = reboot\n").unwrap();
+    let refused = load(&file).unwrap_err().to_string();
+    assert!(refused.contains("a.conf:2:1: "), "{refused}");
+    fs::write(folder.path().join("a.conf"), CONF).unwrap();
+    assert_eq!(load(&file).unwrap().mullvad.relay.conf.peer.endpoint.port(), 51820);
     let gone = load(&folder.path().join("other.toml")).unwrap_err().to_string();
     assert!(gone.contains("other.toml:1:1: cannot be read") && gone.ends_with("--config"), "{gone}");
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::usage;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     /// Sets, chains and the like by "kind name".
@@ -31,6 +33,7 @@ impl Listing {
 
     fn add(&mut self, kind: &str, mut object: Value) {
         without_accidents(&mut object);
+        without_counted_elements(&mut object);
         let named = |key| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind {
             "metainfo" => {}
@@ -108,6 +111,16 @@ fn rules_difference(chain: &str, found: &[Value], wanted: &[Value]) -> Option<St
     ))
 }
 
+/// The elements of a set that counts who comes by are the traffic's, not ours.
+fn without_counted_elements(object: &mut Value) {
+    let counts = object.get("name").and_then(Value::as_str).is_some_and(usage::counts);
+    if let Value::Object(set) = object
+        && counts
+    {
+        set.remove("elem");
+    }
+}
+
 /// Handles are given out anew with each load, counters count, and the elements of a set have no order.
 fn without_accidents(value: &mut Value) {
     match value {
@@ -149,6 +162,13 @@ mod tests {
             {"counter": {"name": "shut", "packets": 0, "bytes": 0}}"#,
         );
         assert_eq!(one, other);
+    }
+
+    #[test]
+    fn who_used_a_door_does_not_matter() {
+        let used = listing(r#"{"set": {"name": "sent4", "elem": ["100.64.0.1"]}}"#);
+        let unused = listing(r#"{"set": {"name": "sent4"}}"#);
+        assert_eq!(used, unused);
     }
 
     #[test]

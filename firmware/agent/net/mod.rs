@@ -15,6 +15,9 @@ mod rules;
 mod seal;
 mod sysctl;
 mod uplink;
+mod usage;
+
+pub mod keeper;
 
 use std::time::Instant;
 
@@ -26,7 +29,8 @@ use rtnetlink::Handle;
 
 pub use self::changes::Changes;
 use self::reference::Reference;
-pub use self::seal::seal_now;
+pub use self::seal::{seal_for_good, seal_now};
+pub use self::usage::Usage;
 
 /// Why the kernel does not look as ordered.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +98,21 @@ impl Net {
         }
         lines.extend(self.differences_beside_rule_set(posture).await?);
         Ok(lines)
+    }
+
+    /// What the kernel held when it was last read back; `None` after a failure, or before the first order.
+    pub const fn proven(&self) -> Option<&Posture> {
+        self.proven.as_ref()
+    }
+
+    /// Whether the kernel forwards, in both families.
+    pub fn forwards(&self) -> Result<bool> {
+        Ok(sysctl::differences(&forwarding())?.is_empty())
+    }
+
+    /// Who used a door since the rule set was last loaded.
+    pub async fn usage(&self) -> Result<Vec<Usage>> {
+        Ok(on_a_blocking_thread(usage::usage).await??)
     }
 
     /// Switches forwarding off until a posture is applied again.

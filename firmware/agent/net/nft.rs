@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,16 +30,28 @@ pub(super) enum Error {
     Crashed(i32),
     #[error("nft gave no answer within {} s", PATIENCE.as_secs())]
     Silent,
+    #[error("the agent is ending and the box is sealed")]
+    Closed,
     #[error("the listing of nft is not understood: {0}")]
     Listing(#[from] serde_json::Error),
 }
 
 /// Held while the box's own rule set is being loaded.
 static COMMITTING: Mutex<()> = Mutex::new(());
+/// Set once, when the agent ends: afterwards nothing but a seal is loaded.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// No [`commit`] that has not begun yet will load anything.
+pub(super) fn close() {
+    CLOSED.store(true, Ordering::SeqCst);
+}
 
 /// [`load`], one at a time: a sealing waits for it, so that no door opens behind its back.
 pub(super) fn commit(text: &str) -> Result<(), Error> {
     let _turn = COMMITTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if CLOSED.load(Ordering::SeqCst) {
+        return Err(Error::Closed);
+    }
     load(text)
 }
 
@@ -65,6 +78,11 @@ pub(super) fn load(text: &str) -> Result<(), Error> {
 pub(super) fn listing() -> Result<Listing, Error> {
     let json = run(&["-j", "-s", "list", "table", "inet", "byway"], "")?;
     Ok(Listing::parse(&json)?)
+}
+
+/// One set of our table, with its counters.
+pub(super) fn set(name: &str) -> Result<serde_json::Value, Error> {
+    Ok(serde_json::from_slice(&run(&["-j", "list", "set", "inet", "byway", name], "")?)?)
 }
 
 fn run(args: &[&str], input: &str) -> Result<Vec<u8>, Error> {

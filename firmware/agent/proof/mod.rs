@@ -5,10 +5,13 @@ pub mod exit;
 pub mod hosts;
 pub mod names;
 pub mod ping;
+
+mod own_names;
+mod prober;
 mod way;
 
+pub use exit::ExitCheck;
+pub use names::Names;
+pub use own_names::OwnNames;
+pub use prober::{GATEWAY, Prober};
 pub use way::Way;
-
-/// The mark of the agent's own words to the internet by the house's line: main routes them, the rule set lets them
-/// pass in every state.
-pub const OWN_MARK: u32 = 0x0800_0000;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use byway_core::posture::Mark;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
-
-use super::OWN_MARK;
 
 /// A way out for the agent's own packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub enum Way {
 impl Way {
     /// By the house's line.
     pub const fn by_isp() -> Self {
-        Self::Mark(OWN_MARK)
+        Self::Mark(Mark::AGENT.0)
     }
 
     pub(super) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {

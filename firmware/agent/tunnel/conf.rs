@@ -4,12 +4,12 @@
 //! Every mistake is told at once, by its place. No value is ever quoted: a misplaced key would be printed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::Peer;
+use crate::mistake::Mistake;
 
 mod key;
 mod value;
@@ -29,21 +29,6 @@ pub struct Conf {
     pub dns: Vec<IpAddr>,
     /// Lines that are right but have no effect here, each with the reason.
     pub ignored: Vec<Mistake>,
-}
-
-/// Something in a file that the owner should change; lines and columns count from 1, columns in characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mistake {
-    pub line: usize,
-    pub column: usize,
-    /// What to write instead, and why.
-    pub message: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
-    }
 }
 
 /// The whole file, or every mistake in it, in the order of its lines.

@@ -29,7 +29,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 pub use boringtun::x25519::{PublicKey, StaticSecret};
 
-pub use self::conf::{Conf, Mistake};
+pub use self::conf::Conf;
 pub use self::engine::Engine;
 
 /// The relay to talk to, and the key to talk to it with.

@@ -1,5 +1,7 @@
 //! The files that people really have, and what they really get wrong in them.
 
+use std::fmt;
+
 use super::*;
 
 const PRIVATE: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
@@ -80,9 +82,9 @@ fn tells_what_has_no_effect() {
     assert_eq!(conf.peer.keepalive_s, 25);
     assert_eq!(
         shown(&conf.ignored),
-        "line 5, column 7: MTU has no effect: the MTU is that of byway.toml, `mtu` under [mullvad] \
-         line 6, column 14: ListenPort has no effect: the tunnel sends from a random port and is called by nobody \
-         line 13, column 23: PersistentKeepalive has no effect: the tunnel is kept proven in every state: every 25 s"
+        "5:7: MTU has no effect: the MTU is that of byway.toml, `mtu` under [mullvad] \
+         6:14: ListenPort has no effect: the tunnel sends from a random port and is called by nobody \
+         13:23: PersistentKeepalive has no effect: the tunnel is kept proven in every state: every 25 s"
     );
 }
 

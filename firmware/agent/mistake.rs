@@ -1,9 +1,8 @@
 //! One mistake in a file that a person wrote: where it is and what to write instead.
 
 use std::fmt;
-use std::path::PathBuf;
 
-/// A mistake; `line` and `column` count from 1, columns in characters.
+/// `line` and `column` count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
     pub line: usize,
@@ -31,26 +30,6 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Why a configuration cannot be used: every mistake found in it and in the files it names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// In each file's order; never empty.
-    pub mistakes: Vec<(PathBuf, Mistake)>,
-}
-
-impl fmt::Display for ConfigError {
-    /// One `FILE:LINE:COLUMN: message` a line, as editors and terminals can follow it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, (file, mistake)) in self.mistakes.iter().enumerate() {
-            let newline = if nth == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{mistake}", file.display())?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,12 +40,5 @@ mod tests {
         assert_eq!(Mistake::at("\u{e5}\u{e4}b", 4, "x").to_string(), "1:3: x");
         assert_eq!(Mistake::at("\u{feff}ab", 3, "x").to_string(), "1:1: x", "a byte order mark is no column");
         assert_eq!(Mistake::at("ab", 99, "x").to_string(), "1:3: x", "beyond the end is the end");
-    }
-
-    #[test]
-    fn prints_one_line_a_mistake() {
-        let mistake = |line| (PathBuf::from("byway.toml"), Mistake { line, column: 2, message: "no".into() });
-        let error = ConfigError { mistakes: vec![mistake(1), mistake(3)] };
-        assert_eq!(error.to_string(), "byway.toml:1:2: no\nbyway.toml:3:2: no");
     }
 }

@@ -1,0 +1,166 @@
+//! The command line: what each command prints and with which code it ends (DESIGN 7). Nothing else of the agent
+//! prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that prints")]
+
+mod ask;
+mod check;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use byway_core::Wish;
+use clap::{Parser, Subcommand};
+
+use crate::net;
+use crate::run;
+
+/// A box that lends its tailnet two ways out: Mullvad, or the house it stands in.
+///
+/// Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 `status` or `doctor` found the box not doing what is
+/// wished.
+#[derive(Debug, Parser)]
+#[command(name = "byway", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent: join the tailnet, raise the tunnel, open the wished door once it is proven. Needs root; logs
+    /// to stderr. SIGTERM seals the box and leaves tailscaled running; SIGINT stops tailscaled too.
+    Run {
+        /// The configuration; the files it names lie beside it.
+        #[arg(long, default_value = "/boot/byway.toml")]
+        config: PathBuf,
+        /// What must survive a power cut.
+        #[arg(long, default_value = "/data/byway")]
+        state_dir: PathBuf,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Load the sealed rule set: no client packet leaves. Prints nothing. What the image runs before any interface
+    /// is up; with a live agent it is `byway egress sealed`.
+    Seal(RunDir),
+    /// Tell what is proven now.
+    Status {
+        /// One JSON object, for scripts.
+        #[arg(long)]
+        json: bool,
+        /// Again at every change, until interrupted.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Tell the wish and the door, or wish another: privacy, residential or sealed.
+    Egress {
+        /// privacy: by Mullvad. residential: by the house's line. sealed: not at all.
+        wish: Option<Wish>,
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Do what the button does: wish the other of privacy and residential; from sealed, the last one before.
+    Toggle {
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Read a configuration without touching anything: every mistake with line, column and what to write instead.
+    Check {
+        /// byway.toml; the files it names are looked for beside it.
+        file: PathBuf,
+    },
+    /// List the tailnet peers seen using the exit, with bytes each way.
+    Clients {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Check every promise now, one line each.
+    Doctor {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunDir {
+    /// Where the agent's sockets are.
+    #[arg(long, default_value = "/run/byway")]
+    run_dir: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Wait {
+    /// Do not wait for the verdict.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Wait {
+    /// Seconds.
+    const fn seconds(&self) -> u64 {
+        if self.no_wait { 0 } else { 10 }
+    }
+}
+
+/// How a command ended; the number is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Done = 0,
+    Usage = 2,
+    NotAsWished = 3,
+}
+
+pub fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(ending) => ExitCode::from(ending as u8),
+        Err(error) => {
+            eprintln!("byway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::Run { config, state_dir, run_dir } => {
+            run::log_to_stderr();
+            let paths = run::Paths { config, state_dir, run_dir: run_dir.run_dir };
+            match run::main(&paths)? {
+                run::Ended::Stopped => Ok(Ending::Done),
+                run::Ended::BadConfig(mistakes) => {
+                    eprintln!("{mistakes}");
+                    Ok(Ending::Usage)
+                }
+            }
+        }
+        Command::Seal(RunDir { run_dir }) => seal(&run_dir),
+        Command::Status { json, watch, run_dir } => ask::status(&run_dir.run_dir, json, watch),
+        Command::Egress { wish, wait, run_dir } => ask::egress(&run_dir.run_dir, wish, wait.seconds()),
+        Command::Toggle { wait, run_dir } => ask::toggle(&run_dir.run_dir, wait.seconds()),
+        Command::Check { file } => Ok(check::check(&file)),
+        Command::Clients { json, run_dir } => ask::clients(&run_dir.run_dir, json),
+        Command::Doctor { json, run_dir } => ask::doctor(&run_dir.run_dir, json),
+    }
+}
+
+/// Asks the agent if there is one; the rule set is sealed in any case.
+fn seal(run_dir: &Path) -> anyhow::Result<Ending> {
+    if run::is_running(run_dir) {
+        return ask::seal(run_dir);
+    }
+    net::seal_now().context("the box is not sealed")?;
+    Ok(Ending::Done)
+}

@@ -1,0 +1,30 @@
+//! The three clocks: time since boot for every decision, wall time for people, and who sets the latter.
+
+use std::time::{Duration, SystemTime};
+
+use byway_core::Uptime;
+use nix::time::{ClockId, clock_gettime};
+
+use crate::control::{Clock, Now};
+
+/// Time since boot, suspended time included.
+pub fn uptime() -> Uptime {
+    let since_boot =
+        clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every kernel since 2.6.39 has CLOCK_BOOTTIME");
+    Uptime::since_boot(Duration::from(since_boot))
+}
+
+pub fn now() -> Now {
+    Now { uptime: uptime(), wall: SystemTime::now() }
+}
+
+/// `Ntp` when the kernel says that somebody keeps the clock in step; else nothing is known of it.
+pub fn source() -> Option<Clock> {
+    // SAFETY: an all-zero timex asks for nothing to be changed (adjtimex(2), modes = 0).
+    #[expect(unsafe_code, reason = "no wrapper of adjtimex in nix")]
+    let state = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut timex)
+    };
+    (state >= 0 && state != libc::TIME_ERROR).then_some(Clock::Ntp)
+}

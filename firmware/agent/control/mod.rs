@@ -1,0 +1,70 @@
+//! The control socket: HTTP/JSON on `RUN_DIR/byway.sock`, for the command line now and the web page later. It
+//! tells the view and hands wishes on; it decides nothing.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/events` | server-sent events, a [`Status`] a change |
+//! | `PUT /v1/egress {"egress":"privacy","wait_s":10}` | the [`Status`] once the wish is reached or the time is over |
+//! | `POST /v1/toggle {"wait_s":10}` | the same |
+//! | `GET /v1/clients` | list of [`Client`] |
+//! | `GET /v1/doctor` | list of [`Finding`] |
+//!
+//! Errors: `{"error":".."}` with 4xx or 5xx.
+
+pub mod client;
+pub mod server;
+mod status;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use byway_core::Wish;
+use serde::{Deserialize, Serialize};
+
+pub use status::{Clock, Now, Seen, Status, Tailnet, Tunnel, Uplink};
+
+pub fn socket_path(run_dir: &Path) -> PathBuf {
+    run_dir.join("byway.sock")
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressRequest {
+    pub egress: Wish,
+    /// Seconds to wait for the verdict.
+    #[serde(default)]
+    pub wait_s: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToggleRequest {
+    #[serde(default)]
+    pub wait_s: u64,
+}
+
+/// A tailnet peer that was seen using the exit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its name on the tailnet; null when tailscaled does not know the address any more.
+    pub name: Option<String>,
+    pub address: IpAddr,
+    /// From the client to the internet, since the rule set was last loaded.
+    pub tx_bytes: u64,
+    /// From the internet to the client.
+    pub rx_bytes: u64,
+}
+
+/// One promise, checked just now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub promise: String,
+    pub kept: bool,
+    pub detail: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    pub error: String,
+}

@@ -1,0 +1,169 @@
+//! `byway doctor` and `byway clients`: looks at the world anew, beside what the core has been told. Changes
+//! nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use byway_core::{Egress, Expect, Settings, View, tailnet};
+use tokio::sync::Mutex;
+
+use crate::clock;
+use crate::control::{Client, Finding};
+use crate::net::{Net, Usage};
+use crate::proof::Prober;
+use crate::tailnet::LocalApi;
+
+/// No clock of a working box shows less: the day the first line of byway was written, as Unix time.
+const FIRST_DAY: u64 = 1_795_392_000;
+
+#[derive(Debug)]
+pub struct Inspector {
+    net: Arc<Mutex<Net>>,
+    prober: Prober,
+    tailscaled: LocalApi,
+    control: Option<String>,
+    expect: Expect,
+}
+
+impl Inspector {
+    pub fn new(net: Arc<Mutex<Net>>, prober: Prober, tailscaled: LocalApi, settings: &Settings) -> Self {
+        Self { net, prober, tailscaled, control: settings.control.clone(), expect: settings.expect }
+    }
+
+    /// Peers that sent something through a door, by what the rule set counted.
+    pub async fn clients(&self) -> anyhow::Result<Vec<Client>> {
+        let usage = self.net.lock().await.usage().await?;
+        let peers = self.tailscaled.peers().await.context("tailscaled does not tell its peers")?;
+        let name_of = |address: IpAddr| {
+            peers.iter().find(|peer| peer.addresses.contains(&address)).map(|peer| peer.name.clone())
+        };
+        let client = |Usage { address, tx_bytes, rx_bytes }| Client {
+            name: name_of(address),
+            address,
+            tx_bytes,
+            rx_bytes,
+        };
+        Ok(usage.into_iter().map(client).collect())
+    }
+
+    /// One finding a promise, in the order in which they depend on each other.
+    pub async fn doctor(&self, view: &View) -> Vec<Finding> {
+        Vec::from([
+            self.rules().await,
+            self.forwarding().await,
+            clock_is_plausible(),
+            uplink(view),
+            self.names().await,
+            self.tunnel().await,
+            self.tailnet(view),
+            door(view),
+            self.exit(view).await,
+        ])
+    }
+
+    async fn rules(&self) -> Finding {
+        let mut net = self.net.lock().await;
+        let Some(posture) = net.proven().cloned() else {
+            return broken("rules", "what was ordered last could not be read back: see `why` below");
+        };
+        match net.differences(&posture).await {
+            Ok(differences) if differences.is_empty() => {
+                kept("rules", format!("the kernel holds what was rendered: {posture}"))
+            }
+            Ok(differences) => broken("rules", differences.join("; ")),
+            Err(error) => broken("rules", format!("cannot be read back: {error:#}")),
+        }
+    }
+
+    async fn forwarding(&self) -> Finding {
+        match self.net.lock().await.forwards() {
+            Ok(true) => kept("forwarding", "on for both families"),
+            Ok(false) => broken("forwarding", "off: no client packet passes"),
+            Err(error) => broken("forwarding", format!("{error:#}")),
+        }
+    }
+
+    async fn names(&self) -> Finding {
+        match self.prober.resolve_own().await {
+            Ok(count) => kept(
+                "dns",
+                format!("{count} of the box's own names found by the house; clients' port 53 is refused"),
+            ),
+            Err(error) => broken("dns", format!("{error:#}")),
+        }
+    }
+
+    async fn tunnel(&self) -> Finding {
+        match self.prober.round_trip().await {
+            Ok(round_trip) => kept("tunnel", format!("its far end answers in {} ms", round_trip.as_millis())),
+            Err(error) => broken("tunnel", format!("{error:#}")),
+        }
+    }
+
+    fn tailnet(&self, view: &View) -> Finding {
+        match tailnet::sentence(&view.tailnet, self.control.as_deref()) {
+            Some(sentence) => broken("tailnet", sentence),
+            None => kept("tailnet", "joined, exit node approved"),
+        }
+    }
+
+    async fn exit(&self, view: &View) -> Finding {
+        let Some(door) = view.door else {
+            return if view.is_as_wished() {
+                kept("exit", "none, as wished")
+            } else {
+                broken("exit", format!("no door is open: {}", view.why))
+            };
+        };
+        match self.prober.exits(door).await {
+            Ok(exits) => {
+                let seen: Vec<String> = exits.iter().map(|exit| exit.address.to_string()).collect();
+                let mullvads = exits.iter().all(|exit| exit.mullvad == Some(true));
+                let whose = if mullvads { "mullvad's" } else { "not mullvad's" };
+                let detail = format!("by {door} the internet sees {}, {whose}", seen.join(" and "));
+                let kept = match (door, self.expect) {
+                    (Egress::Privacy, Expect::Mullvad) => mullvads,
+                    (Egress::Privacy, Expect::Any) | (Egress::Residential, _) => true,
+                };
+                Finding { promise: "exit".to_owned(), kept, detail }
+            }
+            Err(error) => broken("exit", format!("{error:#}")),
+        }
+    }
+}
+
+fn clock_is_plausible() -> Finding {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let time = humantime::format_rfc3339_seconds(SystemTime::now());
+    match (clock::source(), seconds >= FIRST_DAY) {
+        (Some(_), true) => kept("clock", format!("{time}, kept in step by ntp")),
+        (None, true) => kept("clock", format!("{time}, plausible; the kernel knows of nobody who sets it")),
+        (_, false) => broken("clock", format!("{time} is in the past: no certificate can be checked")),
+    }
+}
+
+fn uplink(view: &View) -> Finding {
+    match &view.uplink {
+        Some(uplink) => {
+            let addresses: Vec<String> = uplink.addresses.iter().map(ToString::to_string).collect();
+            kept("uplink", format!("{} with {}", uplink.interface, addresses.join(", ")))
+        }
+        None => broken("uplink", "no address yet: is the cable in?"),
+    }
+}
+
+fn door(view: &View) -> Finding {
+    let door = view.door.map_or_else(|| "none".to_owned(), |door| door.to_string());
+    let detail = format!("wish {}, door {door}: {}", view.wish, view.why);
+    Finding { promise: "door".to_owned(), kept: view.is_as_wished(), detail }
+}
+
+fn kept(promise: &str, detail: impl Into<String>) -> Finding {
+    Finding { promise: promise.to_owned(), kept: true, detail: detail.into() }
+}
+
+fn broken(promise: &str, detail: impl Into<String>) -> Finding {
+    Finding { promise: promise.to_owned(), kept: false, detail: detail.into() }
+}

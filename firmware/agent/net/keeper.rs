@@ -1,0 +1,154 @@
+//! Keeps the kernel as ordered, one order after the other, and tells the core what it sees there: the uplink, the
+//! house's router, and whatever somebody else changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use byway_core::{Epoch, Generation, Input, Posture, Unapplied, Uplink};
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Changes, Net};
+
+/// Between two looks at the uplink and its router, when the kernel tells of no change.
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks between two full read-backs.
+const LOOKS_PER_READ_BACK: u32 = 5;
+
+/// What the core wants done to the kernel.
+#[derive(Debug)]
+pub enum Order {
+    Apply(Generation, Posture),
+    Forget(Epoch),
+    StopForwarding,
+}
+
+/// The house's side at one moment.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    uplink: Option<Uplink>,
+    /// Whether its router is there.
+    gateway: bool,
+}
+
+/// One for the life of the agent; [`Keeper::keep`] ends when nobody sends orders any more.
+#[derive(Debug)]
+pub struct Keeper {
+    net: Arc<Mutex<Net>>,
+    interface: String,
+    inputs: mpsc::Sender<Input>,
+    /// What was told last.
+    told: Option<Look>,
+    /// What the kernel looked like when it was last read back.
+    proven: Option<Posture>,
+}
+
+impl Keeper {
+    pub fn new(net: Arc<Mutex<Net>>, interface: &str, inputs: mpsc::Sender<Input>) -> Self {
+        Self { net, interface: interface.to_owned(), inputs, told: None, proven: None }
+    }
+
+    pub async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut kernel: Changes) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut until_read_back = LOOKS_PER_READ_BACK;
+        let mut deaf = false;
+        loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(order) => self.carry_out(order).await,
+                    None => return,
+                },
+                told = kernel.next(), if !deaf => {
+                    if let Err(error) = told {
+                        tracing::warn!("from now on the kernel is only looked at every second: {error:#}");
+                        deaf = true;
+                    }
+                    self.look().await;
+                }
+                _ = ticks.tick() => {
+                    self.look().await;
+                    until_read_back -= 1;
+                    if until_read_back == 0 {
+                        until_read_back = LOOKS_PER_READ_BACK;
+                        self.read_back().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Apply(generation, posture) => self.apply(generation, posture).await,
+            Order::Forget(epoch) => {
+                if let Err(error) = self.net.lock().await.forget(epoch).await {
+                    tracing::warn!("flows of older epochs stay refused until they end: {error:#}");
+                }
+            }
+            Order::StopForwarding => {
+                if let Err(error) = self.net.lock().await.stop_forwarding() {
+                    tracing::error!("cannot stop forwarding: {error:#}");
+                }
+            }
+        }
+    }
+
+    async fn apply(&mut self, generation: Generation, posture: Posture) {
+        let outcome = self.net.lock().await.apply(&posture).await;
+        match &outcome {
+            Ok(()) => tracing::info!(generation = generation.0, "{posture}"),
+            Err(error) => tracing::error!(generation = generation.0, "not applied: {posture}: {error:#}"),
+        }
+        self.proven = outcome.is_ok().then_some(posture);
+        let result = outcome.map_err(|error| Unapplied(format!("{error:#}")));
+        self.tell(Input::Applied(generation, result)).await;
+    }
+
+    async fn look(&mut self) {
+        let look = match self.look_at_house().await {
+            Ok(look) => look,
+            Err(error) => return tracing::warn!("cannot look at {}: {error:#}", self.interface),
+        };
+        if self.told.as_ref() == Some(&look) {
+            return;
+        }
+        let (uplink, gateway) = (Input::Uplink(look.uplink.clone()), Input::Gateway(look.gateway));
+        // Bad news first: a new house is never judged by the old one's router.
+        let in_order = if look.gateway { [uplink, gateway] } else { [gateway, uplink] };
+        for input in in_order {
+            self.tell(input).await;
+        }
+        self.told = Some(look);
+    }
+
+    async fn look_at_house(&self) -> anyhow::Result<Look> {
+        let mut net = self.net.lock().await;
+        let uplink = net.uplink(&self.interface).await?;
+        let gateway = match &uplink {
+            Some(uplink) => net.gateway_reachable(uplink).await?,
+            None => false,
+        };
+        Ok(Look { uplink, gateway })
+    }
+
+    async fn read_back(&mut self) {
+        let Some(posture) = &self.proven else { return };
+        let differences = match self.net.lock().await.differences(posture).await {
+            Ok(differences) => differences,
+            Err(error) => Vec::from([format!("the kernel cannot be read back: {error:#}")]),
+        };
+        if !differences.is_empty() {
+            let what = differences.join("; ");
+            tracing::warn!("somebody else changed the kernel: {what}");
+            self.proven = None;
+            self.tell(Input::Drifted(what)).await;
+        }
+    }
+
+    async fn tell(&self, input: Input) {
+        // Nobody receives any more when the agent is stopping.
+        _ = self.inputs.send(input).await;
+    }
+}

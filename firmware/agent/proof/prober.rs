@@ -1,0 +1,105 @@
+//! Carries out what the core asks to know: the gateway's ping and the exit checks. Every question is answered with a
+//! report, whatever becomes of it; the core judges.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use byway_core::posture::TUNNEL;
+use byway_core::{Egress, Exit, ExitReport, Expect, Input, PingReport};
+use tokio::sync::mpsc;
+
+use super::exit::{ExitCheck, Seen};
+use super::names::Names;
+use super::ping::ping;
+use crate::clock;
+use crate::config::Host;
+
+/// The far end of every Mullvad relay's tunnel, its resolver too (`mullvad-api` relay list, `ipv4_gateway`).
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
+/// A relay on another continent answers within 400 ms.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Cheap to clone: one for the core's questions, one for the doctor's.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    check: Arc<ExitCheck>,
+    /// Of the check host, and of the control server where it has one.
+    hosts: Arc<[Host]>,
+    by_isp: Arc<Names>,
+    by_tunnel: Arc<Names>,
+    expect: Expect,
+    reports: mpsc::Sender<Input>,
+}
+
+impl Prober {
+    /// `hosts` are the names that the doctor looks up.
+    pub fn new(
+        check: ExitCheck,
+        hosts: &[Host],
+        (by_isp, by_tunnel): (Arc<Names>, Arc<Names>),
+        expect: Expect,
+        reports: mpsc::Sender<Input>,
+    ) -> Self {
+        Self { check: Arc::new(check), hosts: hosts.into(), by_isp, by_tunnel, expect, reports }
+    }
+
+    /// Reports [`Input::Ping`].
+    pub fn ping(&self) {
+        let prober = self.clone();
+        tokio::spawn(async move {
+            let sent = clock::uptime();
+            let outcome = ping(GATEWAY, TUNNEL, PATIENCE).await;
+            if let Err(error) = &outcome {
+                tracing::debug!("{error}");
+            }
+            // Nobody receives any more when the agent is stopping; so below.
+            _ = prober.reports.send(Input::Ping(PingReport { sent, answered: outcome.is_ok() })).await;
+        });
+    }
+
+    /// Reports [`Input::Exit`].
+    pub fn check_exit(&self, by: Egress) {
+        let prober = self.clone();
+        tokio::spawn(async move {
+            let asked = clock::uptime();
+            let result = prober.exits(by).await.map_err(|error| format!("{error:#}"));
+            _ = prober.reports.send(Input::Exit(ExitReport { by, asked, result })).await;
+        });
+    }
+
+    /// Who the internet sees by that door; never an empty list.
+    pub async fn exits(&self, by: Egress) -> anyhow::Result<Vec<Exit>> {
+        let names = match by {
+            Egress::Privacy => &self.by_tunnel,
+            Egress::Residential => &self.by_isp,
+        };
+        let seen = self.check.ask(names).await?;
+        let exit = |Seen { address, mullvad, place }| Exit { address, mullvad, place };
+        Ok(seen.into_iter().map(exit).collect())
+    }
+
+    /// Whether the relay's far end answers right now; where no gateway is known, the check host stands for it.
+    pub async fn round_trip(&self) -> anyhow::Result<Duration> {
+        match self.expect {
+            Expect::Mullvad => Ok(ping(GATEWAY, TUNNEL, PATIENCE).await?),
+            Expect::Any => {
+                let asked = clock::uptime();
+                self.exits(Egress::Privacy).await?;
+                Ok(clock::uptime().since(asked))
+            }
+        }
+    }
+
+    /// Looks the box's own names up, by the ISP; tells how many.
+    pub async fn resolve_own(&self) -> anyhow::Result<usize> {
+        for host in self.hosts.iter() {
+            let addresses = self.by_isp.resolve(host).await.context("the box's own names")?;
+            if addresses.is_empty() {
+                bail!("{host} has no address");
+            }
+        }
+        Ok(self.hosts.len())
+    }
+}

@@ -1,0 +1,164 @@
+//! The agent: owns the core, hands it what happens, carries out what it decides. The only file that knows every
+//! neighbour; no decision is made here.
+
+mod lock;
+mod names;
+mod start;
+mod stop;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use byway_core::{Core, Effect, Input, TunnelReport, Uptime, View, Wish};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, sleep};
+
+use crate::clock;
+use crate::config::ConfigError;
+use crate::control::server::{Order, Wanted};
+use crate::net::keeper;
+use crate::proof::Prober;
+use crate::store::{LastWish, Store};
+use crate::tailnet;
+use crate::tunnel::Engine;
+
+pub use start::{is_running, log_to_stderr, main};
+
+/// Where the agent finds and keeps things.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    pub config: PathBuf,
+    pub state_dir: PathBuf,
+    pub run_dir: PathBuf,
+}
+
+/// How `byway run` ended, when it did not fail.
+#[derive(Debug)]
+pub enum Ended {
+    Stopped,
+    BadConfig(ConfigError),
+}
+
+/// The core with its hands.
+struct Agent {
+    core: Core,
+    engine: Engine,
+    kernel: mpsc::Sender<keeper::Order>,
+    prober: Prober,
+    store: Store,
+    views: watch::Sender<View>,
+    config: PathBuf,
+}
+
+/// Everything that the agent hears of.
+struct Ears {
+    inputs: mpsc::Receiver<Input>,
+    orders: mpsc::Receiver<Order>,
+    tailnet: mpsc::Receiver<tailnet::Report>,
+    looks: Interval,
+    signals: stop::Signals,
+}
+
+impl Agent {
+    async fn live(&mut self, mut ears: Ears) -> anyhow::Result<stop::Signal> {
+        loop {
+            let nap = self.until_deadline();
+            let mut heard = None;
+            let effects = tokio::select! {
+                signal = ears.signals.next() => return Ok(signal),
+                Some(input) = ears.inputs.recv() => self.step(input),
+                Some(order) = ears.orders.recv() => {
+                    heard = Some(order.heard);
+                    self.step(match order.wanted {
+                        Wanted::Egress(wish) => Input::Wished(wish),
+                        Wanted::Toggle => Input::Toggled,
+                    })
+                }
+                Some(report) = ears.tailnet.recv() => self.hear_of_tailnet(report),
+                _ = ears.looks.tick() => self.look_at_tunnel(),
+                () = sleep(nap) => self.step(Input::Tick),
+            };
+            self.carry_out(effects).await?;
+            self.publish();
+            if let Some(heard) = heard {
+                // Whoever asked may have gone away.
+                _ = heard.send(self.core.view());
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Effect> {
+        self.core.step(clock::uptime(), input)
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let far = Duration::from_hours(1);
+        self.core.deadline().map_or(far, |(at, _)| at.since(clock::uptime()))
+    }
+
+    fn look_at_tunnel(&mut self) -> Vec<Effect> {
+        let stats = self.engine.stats();
+        let report = TunnelReport {
+            handshake: stats.handshake.map(Uptime::since_boot),
+            heard: stats.last_received.map(Uptime::since_boot),
+            sent: stats.last_data_sent.map(Uptime::since_boot),
+            rx_bytes: stats.rx_bytes,
+            tx_bytes: stats.tx_bytes,
+        };
+        self.step(Input::Tunnel(report))
+    }
+
+    fn hear_of_tailnet(&mut self, report: tailnet::Report) -> Vec<Effect> {
+        match report {
+            tailnet::Report::Facts(facts) => self.step(Input::Tailnet(facts)),
+            tailnet::Report::Joined => {
+                wipe_auth_key(&self.config);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
+        for effect in effects {
+            match effect {
+                Effect::Apply(generation, posture) => {
+                    self.kernel.send(keeper::Order::Apply(generation, posture)).await?;
+                }
+                Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
+                Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
+                Effect::Remember(wish) => self.remember(wish),
+                Effect::Ping => self.prober.ping(),
+                Effect::CheckExit(by) => self.prober.check_exit(by),
+            }
+        }
+        Ok(())
+    }
+
+    /// A wish that cannot be kept across reboots counts all the same.
+    fn remember(&self, wish: Wish) {
+        let (_, last_egress) = self.core.wish();
+        if let Err(error) = self.store.remember_wish(LastWish { wish, last_egress }) {
+            tracing::error!("the wish is forgotten at the next boot: {error:#}");
+        }
+    }
+
+    fn publish(&self) {
+        let view = self.core.view();
+        self.views.send_if_modified(|told| {
+            if told.phase != view.phase || told.door != view.door || told.why != view.why {
+                let door = view.door.map_or_else(|| "none".to_owned(), |door| door.to_string());
+                tracing::info!(wish = %view.wish, door, "{}", view.why);
+            }
+            let modified = *told != view;
+            *told = view;
+            modified
+        });
+    }
+}
+
+fn wipe_auth_key(config: &Path) {
+    match tailnet::wipe_auth_key(config) {
+        Ok(wiped) => tracing::info!(?wiped, "joined: the auth key has done its work"),
+        Err(error) => tracing::warn!("the auth key is still in {}: {error:#}", config.display()),
+    }
+}

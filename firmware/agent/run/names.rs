@@ -1,0 +1,76 @@
+//! Keeps the box's own names known, and starts tailscaled once they are: control server and DERP hosts, found by
+//! the ISP, so that a dead tunnel never keeps the owner out.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use byway_core::View;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::proof::OwnNames;
+use crate::tailnet::{self, LocalApi, Report, Settings};
+
+/// A house without a line yet: tailscaled starts all the same and tries for itself.
+const UPLINK_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two rounds of look-ups when all is known, and when something is missing.
+const CALM: Duration = Duration::from_mins(10);
+const QUICK: Duration = Duration::from_secs(5);
+/// Facts of tailscaled that may wait while the core is busy.
+const REPORTS: usize = 16;
+
+pub(super) fn join_tailnet(
+    settings: Settings,
+    own: OwnNames,
+    control: Option<String>,
+    views: watch::Receiver<View>,
+) -> mpsc::Receiver<Report> {
+    let (reports, told) = mpsc::channel(REPORTS);
+    let tailscaled = LocalApi::new(tailnet::socket(&settings.run_dir));
+    tokio::spawn(async move {
+        let mut keeper = NameKeeper { own, control, tailscaled, views };
+        // Only the wait is bounded: without a line nothing can be looked up, and the last known names stand.
+        _ = timeout(UPLINK_PATIENCE, keeper.has_uplink()).await;
+        keeper.refresh().await;
+        tokio::spawn(tailnet::supervise(settings, reports));
+        keeper.keep().await;
+    });
+    told
+}
+
+struct NameKeeper {
+    own: OwnNames,
+    control: Option<String>,
+    tailscaled: LocalApi,
+    views: watch::Receiver<View>,
+}
+
+impl NameKeeper {
+    async fn keep(mut self) {
+        loop {
+            let pause = if self.refresh().await { CALM } else { QUICK };
+            let uplink = self.views.borrow().uplink.clone();
+            tokio::select! {
+                () = sleep(pause) => {}
+                changed = self.views.wait_for(|view| view.uplink != uplink) => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn has_uplink(&mut self) {
+        // The sender lives as long as the agent.
+        _ = self.views.wait_for(|view| view.uplink.is_some()).await;
+    }
+
+    /// True when every name is known, those of the DERP hosts included.
+    async fn refresh(&mut self) -> bool {
+        let derp = self.tailscaled.derp_hosts().await.unwrap_or_default();
+        let complete = !derp.is_empty();
+        let names: BTreeSet<String> = derp.into_iter().chain(self.control.clone()).collect();
+        self.own.refresh(&names).await && complete
+    }
+}

@@ -1,0 +1,159 @@
+//! How the agent comes up: configuration, lock, neighbours, in that order, and how it is taken down again.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use byway_core::posture::ruleset::TAILNET4;
+use byway_core::posture::{Mark, TUNNEL};
+use byway_core::{Core, Egress, Input, Settings, TunnelEnd};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::stop::{self, Signal, Signals};
+use super::{Agent, Ears, Ended, Paths, lock, names};
+use crate::clock;
+use crate::config::{self, Config, Host, Url};
+use crate::control::server::{self, Desk};
+use crate::inspect::Inspector;
+use crate::net::keeper::Keeper;
+use crate::net::{self, Changes, Net};
+use crate::proof::{ExitCheck, GATEWAY, Names, OwnNames, Prober};
+use crate::store::{Recalled, Store};
+use crate::tailnet::{self, AuthKey, LocalApi};
+use crate::tunnel::Engine;
+
+/// Tailscale's own control server, for a configuration that names none.
+const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
+/// Between two looks at the tunnel's counters.
+const TUNNEL_LOOK: Duration = Duration::from_secs(1);
+/// More inputs than all neighbours can have under way at once.
+const INPUTS: usize = 64;
+/// The core has one order to the kernel under way, and rarely another kind beside it.
+const KERNEL_ORDERS: usize = 8;
+/// People and scripts; more than these wait in their sockets.
+const ORDERS: usize = 16;
+
+pub fn log_to_stderr() {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+}
+
+/// Whether an agent holds the lock of this run folder.
+pub fn is_running(run_dir: &Path) -> bool {
+    lock::is_held(run_dir)
+}
+
+pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
+    let config = match config::load(&paths.config) {
+        Ok(config) => config,
+        Err(mistakes) => return Ok(Ended::BadConfig(mistakes)),
+    };
+    let _lock = lock::take(&paths.run_dir)?;
+    stop::seal_on_panic();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(&config, paths));
+    // Also when something failed: from here on nobody watches the box.
+    net::seal_for_good().context("the box is not sealed")?;
+    if outcome? == Signal::Interrupt {
+        runtime.block_on(tailnet::stop(&paths.run_dir))?;
+    }
+    // Look-ups that hang must not hold up the end.
+    runtime.shutdown_background();
+    Ok(Ended::Stopped)
+}
+
+async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
+    let signals = Signals::listen()?;
+    let store = Store::open(&paths.state_dir)?;
+    let Recalled { value: last, note } = store.wish(config.egress);
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
+    let engine = Engine::start(TUNNEL, Mark::TUNNEL_SOCKET.0)?;
+    engine.set_peer(config.mullvad.relay.conf.peer.clone());
+    let net = Arc::new(Mutex::new(Net::open().await.context("cannot speak to the kernel by netlink")?));
+
+    let (tell, inputs) = mpsc::channel(INPUTS);
+    let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
+    let interface = config.uplink.interface.as_str();
+    let keeper = Keeper::new(Arc::clone(&net), interface, tell.clone());
+    tokio::spawn(keeper.keep(kernel_orders, Changes::open()?));
+
+    let by_isp = Arc::new(Names::by_isp(&config.uplink.dns));
+    let prober = prober(config, Arc::clone(&by_isp), tell);
+    let settings = settings(config, last.last_egress);
+    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
+    let inspector = Inspector::new(net, prober.clone(), tailscaled, &settings);
+    let (core, effects) = Core::start(clock::uptime(), settings, last.wish);
+    let (views, told) = watch::channel(core.view());
+    let (ask, orders) = mpsc::channel(ORDERS);
+    let desk = Desk { views: told.clone(), orders: ask, inspector: Arc::new(inspector) };
+    tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
+    let own_names = OwnNames::recall(by_isp, Store::open(&paths.state_dir)?);
+    let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
+
+    let mut looks = interval(TUNNEL_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut agent = Agent { core, engine, kernel, prober, store, views, config: paths.config.clone() };
+    agent.carry_out(effects).await?;
+    agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
+}
+
+fn settings(config: &Config, last_egress: Egress) -> Settings {
+    let relay = &config.mullvad.relay;
+    Settings {
+        name: config.name.as_str().to_owned(),
+        relay: relay.relay_name(),
+        tunnel: TunnelEnd {
+            addresses: relay.conf.addresses.iter().map(ipnet::IpNet::addr).collect(),
+            relay: relay.conf.peer.endpoint,
+            mtu: config.mullvad.mtu,
+        },
+        expect: config.mullvad.expect,
+        control: config.tailnet.control.as_ref().map(control_url),
+        last_egress,
+    }
+}
+
+fn prober(config: &Config, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
+    let check_url = &config.mullvad.check_url;
+    let control = config.tailnet.control.as_ref().map(|control| control.host.clone());
+    let hosts: Vec<Host> = control.into_iter().chain([check_url.host.clone()]).collect();
+    let by_tunnel = Arc::new(Names::by_tunnel(TUNNEL, &tunnel_resolvers(config)));
+    Prober::new(ExitCheck::new(check_url.clone()), &hosts, (by_isp, by_tunnel), config.mullvad.expect, tell)
+}
+
+/// Mullvad's blocking resolvers are 100.64.0.x, where the tailnet's addresses are too: the gateway answers as well.
+fn tunnel_resolvers(config: &Config) -> Vec<IpAddr> {
+    let collides = |server: &IpAddr| matches!(server, IpAddr::V4(server) if TAILNET4.contains(server));
+    let resolvers: Vec<IpAddr> =
+        config.mullvad.relay.conf.dns.iter().copied().filter(|server| !collides(server)).collect();
+    if resolvers.is_empty() { Vec::from([IpAddr::V4(GATEWAY)]) } else { resolvers }
+}
+
+fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {
+    tailnet::Settings {
+        tailscaled: config.tailnet.tailscaled.clone(),
+        state_dir: paths.state_dir.clone(),
+        run_dir: paths.run_dir.clone(),
+        control: config.tailnet.control.as_ref().map(control_url),
+        auth_key: config.tailnet.auth_key.as_ref().map(|key| AuthKey::new(key.reveal())),
+        hostname: config.name.as_str().to_owned(),
+    }
+}
+
+/// As tailscaled keeps it: without a path.
+fn control_url(url: &Url) -> String {
+    url.to_string().trim_end_matches('/').to_owned()
+}
+
+/// The control server's name; none where it is an address, which needs no look-up.
+fn control_name(config: &Config) -> Option<String> {
+    match &config.tailnet.control {
+        None => Some(TAILSCALES_CONTROL.to_owned()),
+        Some(Url { host: Host::Name(name), .. }) => Some(name.clone()),
+        Some(Url { host: Host::Address(_), .. }) => None,
+    }
+}
