@@ -124,7 +124,7 @@ impl BywayBox {
 
     /// `byway seal`, which must succeed.
     pub fn seal(&self) -> Result<()> {
-        let said = self.binary(&["seal"])?;
+        let said = self.cli(&["seal"])?;
         ensure!(said.code == Some(0), "byway seal failed: {said:?}");
         Ok(())
     }
@@ -222,7 +222,8 @@ impl BywayBox {
         self.agent.as_ref().map_or_else(|| "no agent runs".to_owned(), Process::log_tail)
     }
 
-    fn binary(&self, words: &[&str]) -> Result<Said> {
+    /// A command of the binary as it is, without a run folder.
+    pub fn binary(&self, words: &[&str]) -> Result<Said> {
         let mut all = vec![path_text(&self.binary)?];
         all.extend(words);
         let output = self.namespace.output(&all, &environment(path_text(&self.authority)?))?;

@@ -5,6 +5,7 @@
 pub mod byway_box;
 pub mod capture;
 pub mod control;
+pub mod demo;
 pub mod inside;
 pub mod internet;
 pub mod judge;
@@ -15,6 +16,7 @@ pub mod peers;
 pub mod phone;
 pub mod process;
 pub mod relay;
+pub mod stage;
 pub mod topology;
 pub mod traffic;
 pub mod wait;

@@ -1,18 +1,22 @@
 //! `byway-lab`: builds the peers ahead of the tests, or raises the world once and says what works in it.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use byway_lab::demo;
 use byway_lab::naive::{Egress, NaiveBox};
 use byway_lab::peers::Peers;
 use byway_lab::phone::Family;
 use byway_lab::topology::SeenAs;
 use byway_lab::{World, wait_for};
 
-const USAGE: &str = "usage: byway-lab peers|world
+const USAGE: &str = "usage: byway-lab peers | world | demo [--script] BYWAY
   peers   builds the real peers into target/peers, if they are not there yet
-  world   raises the world with a naive box, says what works, takes it down";
+  world   raises the world with a naive box, says what works, takes it down
+  demo    puts the box that runs the agent BYWAY into the world and lets you press its button;
+          --script plays a fixed scene instead and ends with a verdict";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +24,10 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["peers"] => Peers::build(|program| say(&format!("building {program}"))).map(drop),
         ["world"] => try_world(),
+        ["demo", byway] => judged(demo::play(Path::new(byway))),
+        ["demo", "--script", byway] | ["demo", byway, "--script"] => {
+            judged(demo::play_script(Path::new(byway)))
+        }
         ["--help"] => {
             say(USAGE);
             Ok(())
@@ -36,6 +44,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn judged(clean: Result<bool>) -> Result<()> {
+    ensure!(clean?, "the judge found something: see the verdict above");
+    Ok(())
 }
 
 fn try_world() -> Result<()> {

@@ -83,6 +83,11 @@ impl Relay {
         self.conf_with(&succeed(command("wg", &["genkey"], &[]))?)
     }
 
+    /// The relay's tunnel interface: what comes in by it came out of the tunnel.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
     /// The file with the device's private key.
     pub(crate) fn device_key_path(&self) -> PathBuf {
         self.folder.join("device.key")

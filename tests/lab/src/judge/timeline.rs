@@ -62,6 +62,11 @@ impl Timeline {
             .sum()
     }
 
+    /// Every decision for a door, with the moment from which it was asked for; the first one was there before.
+    pub fn changes(&self) -> impl Iterator<Item = (SystemTime, Door)> {
+        self.0.iter().skip(1).filter_map(|decision| Some((decision.requested, decision.door?)))
+    }
+
     /// The decision in force at a moment, for people. Times count from `zero`.
     pub fn describe(&self, at: SystemTime, zero: SystemTime) -> String {
         let Some(decision) = self.0.iter().rfind(|decision| decision.requested <= at) else {

@@ -1,0 +1,139 @@
+//! The lab in a terminal: a stranger sees the box's status, the phone's view of itself, and what a press changes.
+//! `--script` plays a fixed scene and ends with the judge's verdict.
+
+mod counters;
+mod keys;
+mod screen;
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::judge::Door;
+use crate::phone::Family;
+use crate::stage::{Outcome, Stage, Watch, is_as_wished};
+use crate::traffic::Rates;
+use counters::Counters;
+use keys::{Key, Keys};
+use screen::{Frame, say};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two drawings when nobody presses anything.
+const DRAWING: Duration = Duration::from_millis(700);
+const SCRIPTED_FLIPS: usize = 10;
+/// A phone in somebody's hand, not a benchmark.
+const GENTLE: Rates = Rates { long_udp: 20, new_udp: 4, new_tcp: 2, long_tcp: 10 };
+
+/// A fixed scene; true when the judge found nothing wrong.
+pub fn play_script(byway: &Path) -> Result<bool> {
+    let stage = raise(byway)?;
+    let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
+    watch.wait_answered(PATIENCE)?;
+    for flip in 0..SCRIPTED_FLIPS {
+        let door = if flip % 2 == 0 { Door::Residential } else { Door::Privacy };
+        watch.flip(&stage.byway, Some(door))?;
+        watch.wait_answered(PATIENCE)?;
+        say(&format!("button: {door}; the internet sees the phone as {}", phone_view(&stage)));
+    }
+    let silenced = SystemTime::now();
+    stage.world.relay.silence()?;
+    say("the relay falls silent");
+    let status =
+        stage.byway.wait_status("the door to be shut", PATIENCE, |status| status["door"].is_null())?;
+    watch.decide(silenced, None);
+    say(&format!("sealed after {:.1} s: {}", silenced.elapsed()?.as_secs_f32(), text(&status, "why")));
+    let resumed = SystemTime::now();
+    stage.world.relay.resume()?;
+    stage.byway.wait_status("the privacy door again", PATIENCE, is_as_wished)?;
+    watch.decide(resumed, Some(Door::Privacy));
+    watch.wait_answered(PATIENCE)?;
+    say(&format!("the relay is back, carried again after {:.1} s", resumed.elapsed()?.as_secs_f32()));
+    let outcome = watch.end()?;
+    say(&verdict(&outcome));
+    Ok(outcome.verdict.is_clean() && outcome.verdict.heard_something().is_ok())
+}
+
+/// Until `q`; true when the judge found nothing wrong.
+pub fn play(byway: &Path) -> Result<bool> {
+    let stage = raise(byway)?;
+    let counters = Counters::install(&stage.world)?;
+    let mut watch = stage.watch(Some(Door::Privacy), GENTLE)?;
+    let keys = Keys::listen().context("this needs a terminal: use --script without one")?;
+    let mut note = String::from("press [space]");
+    let mut drawn = None::<Instant>;
+    loop {
+        if drawn.is_none_or(|drawn| drawn.elapsed() >= DRAWING) {
+            Frame {
+                status: &stage.byway.cli(&["status"])?.stdout,
+                phone: &phone_view(&stage),
+                packets: counters.read()?,
+                note: &note,
+            }
+            .draw()?;
+            drawn = Some(Instant::now());
+        }
+        match keys.next(DRAWING)? {
+            None => continue,
+            Some(Key::Space) => note = press(&stage, &mut watch, &["toggle"])?,
+            Some(Key::Seal) => note = press(&stage, &mut watch, &["egress", "sealed"])?,
+            Some(Key::Quit) => break,
+        }
+        drawn = None;
+    }
+    drop(keys);
+    let outcome = watch.end()?;
+    say(&verdict(&outcome));
+    Ok(outcome.verdict.is_clean())
+}
+
+fn raise(byway: &Path) -> Result<Stage> {
+    say("raising a small internet: control server, Mullvad relay, house, phone (about 10 s)");
+    let mut stage = Stage::raise(byway)?;
+    say("switching the box on: it joins the tailnet, proves the tunnel, opens the privacy door");
+    stage.boot_and_carry()?;
+    say(&format!("carried: the internet sees the phone as {}", phone_view(&stage)));
+    Ok(stage)
+}
+
+/// Presses, and tells the judge what the box said afterwards.
+fn press(stage: &Stage, watch: &mut Watch, words: &[&str]) -> Result<String> {
+    let requested = SystemTime::now();
+    let said = stage.byway.cli(words)?;
+    let took = requested.elapsed()?;
+    let door = match stage.byway.status()?["door"].as_str() {
+        None => None,
+        Some("privacy") => Some(Door::Privacy),
+        Some("residential") => Some(Door::Residential),
+        Some(other) => bail!("a door called {other}"),
+    };
+    watch.decide(requested, door);
+    Ok(format!("{}{} ({} ms)", said.stdout.trim(), said.stderr.trim(), took.as_millis()))
+}
+
+fn phone_view(stage: &Stage) -> String {
+    let seen = |family| match stage.world.phone.who_am_i(family, Duration::from_secs(1)) {
+        Ok(seen) => seen.ip.to_string(),
+        Err(_) => "nobody".to_owned(),
+    };
+    format!("{} and {}", seen(Family::V4), seen(Family::V6))
+}
+
+fn verdict(outcome: &Outcome) -> String {
+    let slowest = outcome.flips.iter().max().map_or(0, Duration::as_millis);
+    let verdict = &outcome.verdict;
+    let line = format!(
+        "verdict: {} packets by privacy, {} by residential, wrong door {}, linked {}, flips {}, slowest flip {slowest} ms",
+        verdict.packets_by(Door::Privacy),
+        verdict.packets_by(Door::Residential),
+        verdict.wrong_door.count,
+        verdict.linked.count,
+        outcome.flips.len(),
+    );
+    if verdict.is_clean() { line } else { format!("{line}\n{verdict}") }
+}
+
+fn text<'a>(status: &'a Value, key: &str) -> &'a str {
+    status[key].as_str().unwrap_or_default()
+}

@@ -1,0 +1,45 @@
+//! A running count of client packets by door, where they come out: the relay's and the house's own counters.
+
+use anyhow::{Context as _, Result};
+
+use crate::World;
+use crate::namespace::Namespace;
+use crate::topology::Place;
+
+#[derive(Debug)]
+pub(super) struct Counters {
+    relay: Namespace,
+    house: Namespace,
+}
+
+/// Client packets so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packets {
+    pub(super) privacy: u64,
+    pub(super) residential: u64,
+}
+
+impl Counters {
+    pub(super) fn install(world: &World) -> Result<Self> {
+        let counters = Self { relay: world.namespace(Place::Relay), house: world.namespace(Place::House) };
+        // The phone talks to the echo servers' port only; the box itself never does.
+        for (namespace, inside) in [(&counters.relay, world.relay.device()), (&counters.house, "lan")] {
+            namespace.nft(&format!(
+                "table inet tally {{ counter clients {{ }}
+                   chain out {{ type filter hook forward priority filter;
+                     iifname {inside} meta l4proto {{ tcp, udp }} th dport 7 counter name clients; }} }}"
+            ))?;
+        }
+        Ok(counters)
+    }
+
+    pub(super) fn read(&self) -> Result<Packets> {
+        Ok(Packets { privacy: count(&self.relay)?, residential: count(&self.house)? })
+    }
+}
+
+fn count(namespace: &Namespace) -> Result<u64> {
+    let listing = namespace.run(&["nft", "list", "counter", "inet", "tally", "clients"])?;
+    let mut words = listing.split_whitespace().skip_while(|word| *word != "packets");
+    words.nth(1).and_then(|count| count.parse().ok()).with_context(|| format!("no count in {listing}"))
+}

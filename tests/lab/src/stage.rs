@@ -1,0 +1,210 @@
+//! A world with a box in it, watched on every link while the phone talks: what every test of a promise starts from.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::byway_box::Card;
+use crate::capture::{Capture, Heading};
+use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
+use crate::namespace::Namespace;
+use crate::phone::Family;
+use crate::topology::{Place, SERVER_V4, SERVER_V6, SeenAs};
+use crate::traffic::{Load, LoadReport, Rates};
+use crate::{BywayBox, World, wait_for};
+
+/// How long a fresh pair of peers may take to find each other.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One world, one box.
+#[derive(Debug)]
+pub struct Stage {
+    // Before the world: the box's power goes first.
+    pub byway: BywayBox,
+    pub world: World,
+    binary: PathBuf,
+}
+
+/// A test in progress: captures on every link, the decisions so far, the load.
+#[derive(Debug)]
+pub struct Watch {
+    captures: Vec<(Vantage, Heading, Capture)>,
+    places: Places,
+    timeline: Timeline,
+    load: Load,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub load: LoadReport,
+    /// From a request to the first client packet by the new door, for every change of door that let one pass.
+    pub flips: Vec<Duration>,
+}
+
+impl Stage {
+    /// The box is in the house, switched off, with a good card and an empty disk.
+    pub fn raise(binary: &Path) -> Result<Self> {
+        let world = World::raise()?;
+        let byway = BywayBox::new(&world, binary, &Card::for_world(&world)?)?;
+        Ok(Self { byway, world, binary: binary.to_owned() })
+    }
+
+    /// Another box with an empty disk; the tailnet has forgotten the one before.
+    pub fn replace_box(&mut self, card: &Card) -> Result<()> {
+        self.byway.power_cut()?;
+        self.world.control.forget("byway")?;
+        self.byway = BywayBox::new(&self.world, &self.binary, card)?;
+        Ok(())
+    }
+
+    /// Boots the box, waits for its door, and lets the phone use it.
+    pub fn boot_and_carry(&mut self) -> Result<()> {
+        self.byway.boot()?;
+        self.byway.wait_status("the wished door", PATIENCE, is_as_wished)?;
+        self.byway.wait_status("the exit node's approval", PATIENCE, is_approved)?;
+        self.world.phone.use_exit("byway")?;
+        self.wait_carried()
+    }
+
+    /// Waits until the phone gets through in both families; by which door is the judge's business.
+    pub fn wait_carried(&self) -> Result<()> {
+        for family in [Family::V4, Family::V6] {
+            self.wait_seen(family, |_| true)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the internet sees the phone as that door's.
+    pub fn wait_seen_by(&self, door: Door) -> Result<()> {
+        for family in [Family::V4, Family::V6] {
+            self.wait_seen(family, |seen| seen == seen_as(door))?;
+        }
+        Ok(())
+    }
+
+    fn wait_seen(&self, family: Family, wanted: impl Fn(SeenAs) -> bool) -> Result<()> {
+        wait_for("the phone to be carried", PATIENCE, || {
+            let seen = self.world.phone.who_am_i(family, Duration::from_secs(2))?;
+            ensure!(wanted(SeenAs::of(seen.ip)), "seen as {}", seen.ip);
+            Ok(())
+        })
+    }
+
+    /// Captures on every link, then a load in both families. `door` is what the box has decided before.
+    pub fn watch(&self, door: Option<Door>, rates: Rates) -> Result<Watch> {
+        let mut timeline = Timeline::default();
+        let began = SystemTime::now();
+        timeline.add(Decision { requested: began, decided: began, door });
+        let capture = |place, interface: &str, vantage, leaving| -> Result<_> {
+            let netns = netns_path(&self.world.namespace(place));
+            Ok((vantage, leaving, Capture::start(&netns, interface, &format!("{vantage:?}").to_lowercase())?))
+        };
+        let captures = Vec::from([
+            capture(Place::House, "lan", Vantage::House, Heading::In)?,
+            capture(Place::Relay, self.world.relay.device(), Vantage::Relay, Heading::In)?,
+            capture(Place::Srv, "eth0", Vantage::Server, Heading::In)?,
+        ]);
+        let load = Load::start(&netns_path(&self.world.namespace(Place::Phone)), &echo_servers(), rates)?;
+        Ok(Watch { captures, places: places(), timeline, load })
+    }
+}
+
+impl Watch {
+    /// Asks the box for a door and waits for its verdict.
+    pub fn flip(&mut self, byway: &BywayBox, door: Option<Door>) -> Result<()> {
+        let requested = SystemTime::now();
+        let wish = door.map_or_else(|| "sealed".to_owned(), |door| door.to_string());
+        let said = byway.cli(&["egress", &wish])?;
+        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}");
+        self.decide(requested, door);
+        Ok(())
+    }
+
+    /// From `requested` until now the box was on its way to `door`; now it has told so.
+    pub fn decide(&mut self, requested: SystemTime, door: Option<Door>) {
+        self.timeline.add(Decision { requested, decided: SystemTime::now(), door });
+    }
+
+    /// Waits for an answer to something that the phone sends from now on.
+    pub fn wait_answered(&self, patience: Duration) -> Result<SystemTime> {
+        self.load.wait_for_answer(SystemTime::now(), patience)
+    }
+
+    /// Stops the load, then the captures, and judges.
+    pub fn end(self) -> Result<Outcome> {
+        let load = self.load.stop()?;
+        let mut witnesses = Vec::new();
+        for (vantage, leaving, capture) in self.captures {
+            witnesses.push(Witness { vantage, leaving, recording: capture.stop()? });
+        }
+        let judge = Judge { places: self.places, timeline: self.timeline, relay_drain: RELAY_DRAIN };
+        let verdict = judge.judge(&load.during, &witnesses).context("no verdict")?;
+        let flips = flip_times(&judge, &witnesses);
+        Ok(Outcome { verdict, load, flips })
+    }
+}
+
+impl Outcome {
+    /// Nothing by the wrong door, nothing linked, and every door that was open under load was heard.
+    pub fn assert_clean(&self) -> Result<()> {
+        ensure!(self.verdict.is_clean(), "{}", self.verdict);
+        self.verdict.heard_something()
+    }
+}
+
+/// The status says that the wish is reached.
+pub fn is_as_wished(status: &Value) -> bool {
+    match status["wish"].as_str() {
+        Some("sealed") => status["state"] == "sealed",
+        Some(wish) => status["state"] == "open" && status["door"] == wish,
+        None => false,
+    }
+}
+
+pub fn is_approved(status: &Value) -> bool {
+    status["tailnet"]["exit_node"] == "approved"
+}
+
+fn flip_times(judge: &Judge, witnesses: &[Witness]) -> Vec<Duration> {
+    let changes = judge.timeline.changes();
+    changes
+        .filter_map(|(requested, door)| {
+            let first = judge.first_by(door, requested, witnesses)?;
+            first.duration_since(requested).ok()
+        })
+        .collect()
+}
+
+fn seen_as(door: Door) -> SeenAs {
+    match door {
+        Door::Privacy => SeenAs::Relay,
+        Door::Residential => SeenAs::House,
+    }
+}
+
+fn netns_path(namespace: &Namespace) -> PathBuf {
+    Path::new("/run/netns").join(namespace.name())
+}
+
+fn echo_servers() -> [SocketAddr; 2] {
+    [SocketAddr::new(SERVER_V4.into(), 7), SocketAddr::new(SERVER_V6.into(), 7)]
+}
+
+fn places() -> Places {
+    let parse = |text: &str| text.parse().expect("an address of the lab");
+    let net = |text: &str| text.parse().expect("a prefix of the lab");
+    Places {
+        servers: Vec::from([SERVER_V4.into(), SERVER_V6.into()]),
+        tailnet: Vec::from([net("100.64.0.0/10"), net("fd7a:115c:a1e0::/48")]),
+        tunnel: Vec::from([parse("10.64.5.5"), parse("fc00:bbbb:bbbb:bb01::5")]),
+        relay: Vec::from([parse("192.0.2.130"), parse("2001:db8:50::130")]),
+        house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64")]),
+        checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
+        resolvers: Vec::from([parse("192.168.77.1"), parse("10.64.0.1")]),
+    }
+}

@@ -1,0 +1,68 @@
+//! The promises of byway, each a sentence, tried in one world with real peers and judged from the outside. The
+//! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
+
+mod doors;
+mod faults;
+mod first_boot;
+mod lives;
+mod naive;
+mod words;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use byway_lab::stage::Stage;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+type Promise = (&'static str, fn(&mut Stage) -> Result<()>);
+
+const PROMISES: &[Promise] = &[
+    ("nothing_leaves_before_the_first_proof", first_boot::nothing_leaves_before_the_first_proof),
+    ("joins_a_fresh_tailnet_and_becomes_an_approved_exit_node", first_boot::joins_and_is_approved),
+    ("the_auth_key_is_wiped_after_the_join", first_boot::the_auth_key_is_wiped),
+    ("the_phone_browses_by_mullvad_and_by_the_house", doors::the_phone_browses_by_both_doors),
+    ("doctor_prints_every_promise", words::doctor_prints_every_promise),
+    ("clients_names_the_phone_and_counts_its_bytes", words::clients_names_the_phone),
+    ("a_second_agent_is_refused", words::a_second_agent_is_refused),
+    ("fifty_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::fifty_flips_under_load),
+    ("toggle_does_what_the_button_does", doors::toggle_does_what_the_button_does),
+    ("a_silent_relay_seals_and_its_return_carries_again", faults::a_silent_relay_seals),
+    ("an_exit_that_is_not_mullvad_is_sealed_at_once", faults::not_mullvad_is_sealed),
+    ("client_names_on_port_53_are_refused", doors::port_53_is_refused),
+    ("an_agent_killed_is_carried_again_within_3_seconds", lives::killed_and_carried_again),
+    ("sigterm_seals_and_leaves_tailscaled_running", lives::sigterm_seals),
+    ("a_reboot_of_everything_keeps_the_wish", lives::reboot_keeps_the_wish),
+    ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
+    ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
+    ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
+];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One world at a time.
+    arguments.test_threads = Some(1);
+    let stage = Arc::new(Mutex::new(None));
+    let trials = PROMISES.iter().map(|(name, promise)| {
+        let stage = Arc::clone(&stage);
+        Trial::test(*name, move || on_stage(&stage, *promise))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // Before the process ends: the world is taken down by its Drop.
+    drop(stage.lock().unwrap_or_else(PoisonError::into_inner).take());
+    conclusion.exit();
+}
+
+/// Raises the world for the first test that runs.
+fn on_stage(stage: &Mutex<Option<Stage>>, promise: fn(&mut Stage) -> Result<()>) -> Result<(), Failed> {
+    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+    if stage.is_none() {
+        *stage = Some(Stage::raise(Path::new(env!("CARGO_BIN_EXE_byway"))).map_err(told)?);
+    }
+    promise(stage.as_mut().ok_or("there is no stage")?).map_err(told)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+fn told(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}

@@ -1,0 +1,40 @@
+//! The box of the recipe: a route flip and a masquerade. The judge must catch it, else its silence means nothing.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, ensure};
+use byway_lab::judge::Door;
+use byway_lab::naive::{Egress, NaiveBox};
+use byway_lab::stage::Stage;
+use byway_lab::traffic::Rates;
+
+const FLIPS: usize = 6;
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(super) fn is_caught(stage: &mut Stage) -> Result<()> {
+    stage.byway.power_cut()?;
+    stage.world.control.forget("byway")?;
+    stage.world.topology().plug_in_box()?;
+    let naive = NaiveBox::start(&stage.world)?;
+    naive.flip(Egress::Privacy)?;
+    stage.world.phone.use_exit("byway")?;
+    stage.wait_seen_by(Door::Privacy)?;
+
+    let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
+    watch.wait_answered(PATIENCE)?;
+    for flip in 0..FLIPS {
+        let (egress, door) = if flip % 2 == 0 {
+            (Egress::Residential, Door::Residential)
+        } else {
+            (Egress::Privacy, Door::Privacy)
+        };
+        let requested = SystemTime::now();
+        naive.flip(egress)?;
+        watch.decide(requested, Some(door));
+        watch.wait_answered(PATIENCE)?;
+    }
+    let outcome = watch.end()?;
+    outcome.verdict.heard_something()?;
+    ensure!(outcome.verdict.linked.count > 0, "flows carried over were not caught: {}", outcome.verdict);
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! What the commands say, against a box that carries.
+
+use anyhow::{Context as _, Result, ensure};
+use byway_lab::stage::Stage;
+use serde_json::Value;
+
+const PROMISES: [&str; 9] =
+    ["rules", "forwarding", "clock", "uplink", "dns", "tunnel", "tailnet", "door", "exit"];
+
+pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
+    let said = stage.byway.cli(&["doctor"])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    ensure!(lines.len() == PROMISES.len(), "{}", said.stdout);
+    for (line, promise) in lines.iter().zip(PROMISES) {
+        ensure!(line.starts_with("ok ") && line.contains(promise), "{line}");
+    }
+    let exit = lines.last().context("no lines")?;
+    ensure!(exit.contains("192.0.2.130") && exit.contains("2001:db8:50::130"), "{exit}");
+    Ok(())
+}
+
+pub(super) fn clients_names_the_phone(stage: &mut Stage) -> Result<()> {
+    let said = stage.byway.cli(&["clients", "--json"])?;
+    let clients: Vec<Value> = serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))?;
+    ensure!(clients.len() == 2, "one row a family: {said:?}");
+    for client in clients {
+        let bytes = |name: &str| client[name].as_u64().unwrap_or_default();
+        ensure!(client["name"] == "phone" && bytes("tx_bytes") > 0 && bytes("rx_bytes") > 0, "{client}");
+    }
+    Ok(())
+}
+
+pub(super) fn a_second_agent_is_refused(stage: &mut Stage) -> Result<()> {
+    let folders = [
+        ("--config", stage.byway.config_path()),
+        ("--state-dir", stage.byway.state_dir()),
+        ("--run-dir", stage.byway.run_dir()),
+    ];
+    let mut words = vec!["run"];
+    for (option, path) in &folders {
+        words.extend([*option, path.to_str().context("no UTF-8")?]);
+    }
+    let said = stage.byway.binary(&words)?;
+    ensure!(said.code == Some(1) && said.stderr.contains("running already"), "{said:?}");
+    ensure!(stage.byway.cli(&["status"])?.code == Some(0), "the first one was hurt");
+    Ok(())
+}
