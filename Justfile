@@ -1,0 +1,64 @@
+# Every command that a person or CI runs. `./dev RECIPE` installs what is missing first.
+
+export RUST_BACKTRACE := "1"
+
+# the packages, by name: plain cargo would leave members out
+workspace := "--workspace"
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# The inner loop, under a minute: format, lints, unit, model, golden.
+check: fmt lint unit
+
+# Everything that must hold: check, licences and bans, real kernel, real peers.
+test: check policy kernel lab
+
+# The lab in the terminal: [space] is the button. `--script` plays a fixed scene and ends with a verdict.
+demo *args: build peers
+    cargo run --quiet --package byway-lab -- demo {{ args }} target/debug/byway
+
+# Format is as rustfmt makes it.
+fmt:
+    cargo fmt --all --check
+
+# No warning of rustc, clippy, rustdoc or shellcheck.
+lint:
+    cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
+    shellcheck dev .ci/run
+
+# Tests that need neither root nor peers.
+unit:
+    cargo test --quiet {{ workspace }} --lib --bins
+    cargo test --quiet --package byway-core --tests
+
+# Licences, bans and sources of the dependencies.
+policy:
+    cargo deny --log-level error check licenses bans sources
+
+# Advisories; needs their database.
+audit:
+    cargo deny check advisories
+
+# Postures and tunnel on the real kernel, in namespaces of their own (root).
+kernel: peers
+    cargo test --quiet --test kernel --test tunnel
+
+# The whole path with real peers, in namespaces of its own (root).
+lab: build peers
+    cargo test --quiet --test lab
+
+# Build the agent.
+build:
+    cargo build --quiet --package byway
+
+# Build the lab's peers once, into target/peers.
+peers:
+    cargo run --quiet --package byway-lab -- peers
+
+# Rewrite the golden files and show what changed.
+bless:
+    UPDATE_EXPECT=1 cargo test --quiet --package byway-core --tests
+    git --no-pager diff --stat -- firmware/core/tests/golden
