@@ -46,9 +46,10 @@ audit:
 kernel: peers
     cargo test --quiet --test kernel --test tunnel
 
-# The whole path with real peers, in namespaces of its own (root).
-lab: build peers
-    cargo test --quiet --test lab
+# The world itself, then the promises in it: real peers, in namespaces of its own (root).
+lab: peers
+    cargo test --quiet --package byway-lab --tests
+    cargo test --test promises
 
 # Build the agent.
 build:
