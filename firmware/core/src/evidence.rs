@@ -1,6 +1,7 @@
 //! What was observed of the world, and whether it is proof enough to open a door or to keep it open (DESIGN 4,
 //! Proof). Unknown is never proven.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,7 +18,9 @@ const FRESH_EXIT: Duration = Duration::from_mins(1);
 const SUSPICION: Duration = Duration::from_secs(2);
 /// Nothing heard for so long, unanswered pings included: dead.
 const SILENCE: Duration = Duration::from_secs(7);
-const UNANSWERED: u32 = 3;
+const UNANSWERED_PINGS: u32 = 3;
+/// A check is given five times as long as a ping.
+const UNANSWERED_CHECKS: u32 = 1;
 
 /// What the tunnel's engine knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +103,8 @@ pub(crate) struct Evidence {
     /// The last check that got an answer, a door.
     privacy_exit: Option<ExitReport>,
     residential_exit: Option<ExitReport>,
+    /// The doors by which an exit check is under way.
+    pub(crate) checking: BTreeSet<Egress>,
     /// By which door and why the newest check got none, and how many by that door in a row.
     failed_check: Option<(Egress, String)>,
     pub(crate) check_failures: u32,
@@ -116,6 +121,7 @@ impl Evidence {
     }
 
     pub(crate) fn learn_exit(&mut self, report: ExitReport) {
+        self.checking.remove(&report.by);
         if let Err(error) = &report.result {
             let before = if self.check_error(report.by).is_some() { self.check_failures } else { 0 };
             self.check_failures = before.saturating_add(1);
@@ -174,7 +180,7 @@ impl Evidence {
             Egress::Privacy => {
                 self.handshake_is_fresh(now)?;
                 self.exit_is_expected(expect)?;
-                if self.is_silent(now) { Err(Lack::Silence) } else { Ok(()) }
+                if self.is_silent(expect, now) { Err(Lack::Silence) } else { Ok(()) }
             }
         }
     }
@@ -189,8 +195,12 @@ impl Evidence {
         self.tunnel.heard.max(self.pong)
     }
 
-    fn is_silent(&self, now: Uptime) -> bool {
-        self.unanswered >= UNANSWERED && self.heard().is_none_or(|heard| now.since(heard) >= SILENCE)
+    fn is_silent(&self, expect: Expect, now: Uptime) -> bool {
+        let unanswered = match expect {
+            Expect::Mullvad => UNANSWERED_PINGS,
+            Expect::Any => UNANSWERED_CHECKS,
+        };
+        self.unanswered >= unanswered && self.heard().is_none_or(|heard| now.since(heard) >= SILENCE)
     }
 
     fn handshake_is_fresh(&self, now: Uptime) -> Result<(), Lack> {

@@ -7,6 +7,8 @@ use crate::{Egress, Expect, Lack, Uptime, Why};
 
 /// Between two pings of the gateway.
 const CALM_PING: Duration = Duration::from_secs(10);
+/// The same where the check host's answer takes the ping's place: somebody else's server.
+const CALM_CHECK_INSTEAD: Duration = Duration::from_secs(20);
 pub(super) const QUICK_PING: Duration = Duration::from_secs(1);
 
 impl Core {
@@ -26,10 +28,9 @@ impl Core {
         }
     }
 
-    /// One check at a time; its report asks for the next.
-    pub(super) fn check_exit(&mut self, turn: &mut Turn) {
-        if let Some(egress) = self.checks().filter(|_| !self.kernel.checking) {
-            self.kernel.checking = true;
+    /// One check at a time and door; its report asks for the next.
+    pub(super) fn check_exit(&mut self, egress: Egress, turn: &mut Turn) {
+        if self.evidence.checking.insert(egress) {
             turn.effects.push(Effect::CheckExit(egress));
         }
     }
@@ -37,11 +38,15 @@ impl Core {
     /// Asks the relay for a sign of life, in every state: the tunnel is kept proven.
     pub(super) fn probe(&mut self, turn: &mut Turn) {
         let proving = matches!(self.state, State::Proving { egress: Egress::Privacy, .. });
-        let pause = if proving || self.evidence.is_suspect(turn.now) { QUICK_PING } else { CALM_PING };
+        let calm = match self.settings.expect {
+            Expect::Mullvad => CALM_PING,
+            Expect::Any => CALM_CHECK_INSTEAD,
+        };
+        let pause = if proving || self.evidence.is_suspect(turn.now) { QUICK_PING } else { calm };
         self.agenda.set(Why::Ping, turn.now + pause);
         match self.settings.expect {
             Expect::Mullvad => turn.effects.push(Effect::Ping),
-            Expect::Any => self.check_exit(turn),
+            Expect::Any => self.check_exit(Egress::Privacy, turn),
         }
     }
 

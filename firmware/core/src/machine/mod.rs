@@ -58,8 +58,6 @@ struct Kernel {
     posture: Option<Posture>,
     /// When and why it did not open a door.
     refused: Option<(Uptime, String)>,
-    /// An exit check is under way.
-    checking: bool,
     drift: Drift,
 }
 

@@ -6,11 +6,13 @@ use core::time::Duration;
 use super::demand::QUICK_PING;
 use super::to::RETRY;
 use super::{Core, Effect, Generation, State, Turn, Unapplied};
-use crate::{Egress, ExitReport, Expect, Lack, PingReport, TunnelReport, Why, Wish};
+use crate::{Egress, ExitReport, Expect, Lack, PingReport, TunnelReport, Uptime, Why, Wish};
 
 /// Between two checks of an open door that agree with it.
 const CALM_CHECK: Duration = Duration::from_mins(10);
 const QUICK_CHECK: Duration = Duration::from_secs(2);
+/// The owner mends it, or the provider: minutes, not seconds.
+const FOREIGN_CHECK: Duration = Duration::from_secs(10);
 const SLOWEST_CHECK: Duration = Duration::from_secs(30);
 /// An app on one port for life gets its flow back after this long (DESIGN 4, Epochs).
 const FORGET: Duration = Duration::from_secs(90);
@@ -39,21 +41,27 @@ impl Core {
     }
 
     pub(super) fn on_exit(&mut self, report: ExitReport, turn: &Turn) {
-        self.kernel.checking = false;
         let (by, asked) = (report.by, report.asked);
         if by == Egress::Privacy && self.settings.expect == Expect::Any {
             self.evidence.learn_ping(&PingReport { sent: asked, answered: report.result.is_ok() });
         }
         self.evidence.learn_exit(report);
-        let next = if self.checks() != Some(by) || asked < self.since {
-            turn.now
-        } else if self.evidence.check_failures > 0 || self.is_foreign(turn.now) {
-            let patience = 1u32 << self.evidence.check_failures.min(4);
-            turn.now + (QUICK_CHECK * patience).min(SLOWEST_CHECK)
+        if self.checks() == Some(by) {
+            self.agenda.set(Why::CheckExit, turn.now + self.until_next_check(asked, turn));
+        }
+    }
+
+    fn until_next_check(&self, asked: Uptime, turn: &Turn) -> Duration {
+        let failures = self.evidence.check_failures;
+        if asked < self.since {
+            Duration::ZERO
+        } else if failures > 0 {
+            (QUICK_CHECK * (1 << failures.min(4))).min(SLOWEST_CHECK)
+        } else if self.is_foreign(turn.now) {
+            FOREIGN_CHECK
         } else {
-            turn.now + CALM_CHECK
-        };
-        self.agenda.set(Why::CheckExit, next);
+            CALM_CHECK
+        }
     }
 
     pub(super) fn on_applied(
@@ -102,7 +110,11 @@ impl Core {
     pub(super) fn on_due(&mut self, why: Why, turn: &mut Turn) {
         match why {
             Why::Ping => self.probe(turn),
-            Why::CheckExit => self.check_exit(turn),
+            Why::CheckExit => {
+                if let Some(egress) = self.checks() {
+                    self.check_exit(egress, turn);
+                }
+            }
             // Judged by `pursue`, which ran before.
             Why::Patience => {}
             // So is an opening; a refused sealing is ordered here.

@@ -47,6 +47,14 @@ pub fn after_forwarding(posture: &Posture) -> Vec<Sysctl> {
             sysctls.push(Sysctl { path: format!("net/ipv4/conf/{interface}/{name}"), value: "0" });
         }
     }
+    // A forwarding kernel listens to the house's router advertisements only if it is told twice.
+    let uplink = posture.facts.uplink.iter();
+    sysctls.extend(
+        uplink.map(|uplink| Sysctl {
+            path: format!("net/ipv6/conf/{}/accept_ra", uplink.interface),
+            value: "2",
+        }),
+    );
     sysctls
 }
 

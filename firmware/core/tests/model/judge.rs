@@ -1,7 +1,7 @@
 //! The promises of DESIGN 1 and 4 as a judge sees them, from what was reported to the core and what it did then:
 //! the evidence for a door is weighed here a second time, without the core's help.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Uptime, View, Wish};
 
@@ -28,7 +28,7 @@ pub(crate) struct Judge {
     since: u64,
     confirmed: u64,
     evidence: Evidence,
-    checking: bool,
+    checking: BTreeSet<Egress>,
     /// The check host has just said "not Mullvad".
     foreign: bool,
     /// Since when the relay answers nothing, and since when clients send.
@@ -64,7 +64,7 @@ impl Judge {
             since: now,
             confirmed: now,
             evidence: Evidence::default(),
-            checking: false,
+            checking: BTreeSet::new(),
             foreign: false,
             silent: None,
             traffic: None,
@@ -111,7 +111,7 @@ impl Judge {
             Input::Tunnel(report) => evidence.handshake = report.handshake,
             Input::Ping(report) if report.answered => evidence.pong = evidence.pong.max(Some(report.sent)),
             Input::Exit(report) => {
-                self.checking = false;
+                self.checking.remove(&report.by);
                 if let (Egress::Privacy, Ok(exits)) = (report.by, &report.result) {
                     let mullvad = exits.iter().all(|exit| exit.mullvad == Some(true));
                     evidence.exit = Some((report.asked, mullvad));
@@ -143,8 +143,8 @@ impl Judge {
                     sealed |= posture.door.is_none();
                     self.judges_order(now, posture);
                 }
-                Effect::CheckExit(_) => {
-                    assert!(!std::mem::replace(&mut self.checking, true), "two checks at a time");
+                Effect::CheckExit(by) => {
+                    assert!(self.checking.insert(*by), "two checks by one door at a time");
                 }
                 Effect::Forget(epoch) => {
                     assert!(now - self.confirmed >= 90_000, "forgets too early");
