@@ -11,6 +11,9 @@ use byway_core::posture::{Mark, TUNNEL};
 use byway_core::{Core, Egress, Input, Settings, TunnelEnd};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::stop::{self, Signal, Signals};
 use super::{Agent, Ears, Ended, Paths, lock, names};
@@ -36,8 +39,12 @@ const KERNEL_ORDERS: usize = 8;
 /// People and scripts; more than these wait in their sockets.
 const ORDERS: usize = 16;
 
+/// Everything of ours from INFO on; boringtun calls an ordinary retry an error, which the engine tells better.
 pub fn log_to_stderr() {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    let ours = Targets::new().with_default(LevelFilter::INFO).with_target("boringtun", LevelFilter::OFF);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
 
 /// Whether an agent holds the lock of this run folder.
