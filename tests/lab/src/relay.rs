@@ -62,9 +62,11 @@ impl Relay {
             "addr add {INSIDE_V4}/10 dev {device}\naddr add fc00:bbbb:bbbb:bb01::1/64 dev {device} nodad\n\
              link set {device} mtu 1420 up"
         ))?;
+        // What the kernel cannot track it does not translate: a NAT must not pass that on as it is.
         namespace.nft(&format!(
             "table inet nat {{ chain post {{ type nat hook postrouting priority srcnat; \
-             iifname {device} oifname eth0 masquerade; }}\n}}"
+             iifname {device} oifname eth0 masquerade; }}\n\
+             chain through {{ type filter hook forward priority filter; ct state invalid drop; }}\n}}"
         ))?;
         let resolver = dns::resolve(&namespace, IpAddr::V4(INSIDE_V4), Names::Web)?;
         let relay = Self { _resolver: resolver, daemon, namespace, device, folder };

@@ -25,9 +25,10 @@ impl Counters {
         // The phone talks to the echo servers' port only; the box itself never does.
         for (namespace, inside) in [(&counters.relay, world.relay.device()), (&counters.house, "lan")] {
             namespace.nft(&format!(
-                "table inet tally {{ counter clients {{ }}
-                   chain out {{ type filter hook forward priority filter;
-                     iifname {inside} meta l4proto {{ tcp, udp }} th dport 7 counter name clients; }} }}"
+                "table inet tally {{\n counter clients {{ }}\n chain out {{
+                   type filter hook forward priority filter;
+                   iifname {inside} meta l4proto {{ tcp, udp }} th dport 7 counter name clients;
+                 }}\n}}"
             ))?;
         }
         Ok(counters)
