@@ -20,7 +20,7 @@ use crate::net::keeper;
 use crate::proof::Prober;
 use crate::store::{LastWish, Store};
 use crate::tailnet;
-use crate::tunnel::Engine;
+use crate::tunnel::{Engine, Peer};
 
 pub use start::{is_running, log_to_stderr, main};
 
@@ -43,6 +43,8 @@ pub enum Ended {
 struct Agent {
     core: Core,
     engine: Engine,
+    /// The relay, until the engine has it.
+    peer: Option<Peer>,
     kernel: mpsc::Sender<keeper::Order>,
     prober: Prober,
     store: Store,
@@ -127,11 +129,20 @@ impl Agent {
                 Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => self.remember(wish),
+                Effect::Handshake => self.shake_hands(),
                 Effect::Ping => self.prober.ping(),
                 Effect::CheckExit(by) => self.prober.check_exit(by),
             }
         }
         Ok(())
+    }
+
+    /// The relay is not called before the firewall lets the call through: a refused one is repeated only after 5 s.
+    fn shake_hands(&mut self) {
+        match self.peer.take() {
+            Some(peer) => self.engine.set_peer(peer),
+            None => self.engine.kick(),
+        }
     }
 
     /// A wish that cannot be kept across reboots counts all the same.

@@ -13,7 +13,8 @@ use crate::tailnet::{self, LocalApi, Report, Settings};
 
 /// A house without a line yet: tailscaled starts all the same and tries for itself.
 const UPLINK_PATIENCE: Duration = Duration::from_secs(10);
-/// Between two rounds of look-ups when all is known, and when something is missing.
+/// Between two rounds of look-ups: while they are refused, when all is known, when something is missing.
+const REFUSED: Duration = Duration::from_millis(200);
 const CALM: Duration = Duration::from_mins(10);
 const QUICK: Duration = Duration::from_secs(5);
 /// Facts of tailscaled that may wait while the core is busy.
@@ -29,9 +30,8 @@ pub(super) fn join_tailnet(
     let tailscaled = LocalApi::new(tailnet::socket(&settings.run_dir));
     tokio::spawn(async move {
         let mut keeper = NameKeeper { own, control, tailscaled, views };
-        // Only the wait is bounded: without a line nothing can be looked up, and the last known names stand.
-        _ = timeout(UPLINK_PATIENCE, keeper.has_uplink()).await;
-        keeper.refresh().await;
+        // Without a line nothing can be looked up: then the last known names stand.
+        _ = timeout(UPLINK_PATIENCE, keeper.find_control()).await;
         tokio::spawn(tailnet::supervise(settings, reports));
         keeper.keep().await;
     });
@@ -61,9 +61,14 @@ impl NameKeeper {
         }
     }
 
-    async fn has_uplink(&mut self) {
+    /// Until the control server is found: the rule set refuses a look-up at once until it knows the uplink.
+    async fn find_control(&mut self) {
         // The sender lives as long as the agent.
         _ = self.views.wait_for(|view| view.uplink.is_some()).await;
+        let control: BTreeSet<String> = self.control.iter().cloned().collect();
+        while !self.own.refresh(&control).await {
+            sleep(REFUSED).await;
+        }
     }
 
     /// True when every name is known, those of the DERP hosts included.

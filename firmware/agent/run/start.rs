@@ -79,7 +79,6 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         tracing::warn!("{note}");
     }
     let engine = Engine::start(TUNNEL, Mark::TUNNEL_SOCKET.0)?;
-    engine.set_peer(config.mullvad.relay.conf.peer.clone());
     let net = Arc::new(Mutex::new(Net::open().await.context("cannot speak to the kernel by netlink")?));
 
     let (tell, inputs) = mpsc::channel(INPUTS);
@@ -103,7 +102,16 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
 
     let mut looks = interval(TUNNEL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut agent = Agent { core, engine, kernel, prober, store, views, config: paths.config.clone() };
+    let mut agent = Agent {
+        core,
+        engine,
+        peer: Some(config.mullvad.relay.conf.peer.clone()),
+        kernel,
+        prober,
+        store,
+        views,
+        config: paths.config.clone(),
+    };
     agent.carry_out(effects).await?;
     agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
 }

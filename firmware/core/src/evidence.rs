@@ -185,6 +185,11 @@ impl Evidence {
         }
     }
 
+    /// Whether the relay shares a session with us that still counts.
+    pub(crate) fn has_session(&self, now: Uptime) -> bool {
+        self.tunnel.handshake.is_some_and(|made| now.since(made) < FRESH_HANDSHAKE)
+    }
+
     /// Whether the relay must be asked more often than in calm times.
     pub(crate) fn is_suspect(&self, now: Uptime) -> bool {
         let unheard = self.tunnel.sent > self.heard();
@@ -204,8 +209,7 @@ impl Evidence {
     }
 
     fn handshake_is_fresh(&self, now: Uptime) -> Result<(), Lack> {
-        let fresh = self.tunnel.handshake.is_some_and(|made| now.since(made) < FRESH_HANDSHAKE);
-        fresh.then_some(()).ok_or(Lack::Handshake)
+        self.has_session(now).then_some(()).ok_or(Lack::Handshake)
     }
 
     fn lack_of_answer(&self) -> Lack {

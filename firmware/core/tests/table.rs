@@ -279,6 +279,7 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Apply(generation, posture) => format!("apply #{} {}", generation.0, order(posture)),
         Effect::Remember(wish) => format!("remember {wish}"),
+        Effect::Handshake => String::from("handshake"),
         Effect::Ping => String::from("ping"),
         Effect::CheckExit(by) => format!("check exit by {by}"),
         Effect::Forget(epoch) => format!("forget before @{epoch}"),

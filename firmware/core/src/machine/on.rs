@@ -77,6 +77,9 @@ impl Core {
         let posture = posture.clone();
         match (result, posture.door) {
             (Ok(()), door) => {
+                if posture.facts.uplink.is_some() && !self.evidence.has_session(turn.now) {
+                    turn.effects.push(Effect::Handshake);
+                }
                 self.kernel.posture = Some(posture);
                 self.agenda.set(Why::Forget, turn.now + FORGET);
                 match (door, self.wish.egress()) {

@@ -55,6 +55,8 @@ pub enum Effect {
     Apply(Generation, Posture),
     /// Keep across reboots.
     Remember(Wish),
+    /// Start a handshake with the relay now: the rule set has just begun to let it through.
+    Handshake,
     /// Ping the relay's gateway through the tunnel once; report [`Input::Ping`].
     Ping,
     /// Ask the check host who we are, by that door; report [`Input::Exit`].

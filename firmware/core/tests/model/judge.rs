@@ -153,7 +153,7 @@ impl Judge {
                     assert!(open.is_none_or(|door| door.epoch == *epoch), "forgets the open door's flows");
                 }
                 Effect::Remember(wish) => assert_eq!(*wish, self.wish),
-                Effect::Ping | Effect::StopForwarding => {}
+                Effect::Handshake | Effect::Ping | Effect::StopForwarding => {}
             }
         }
         let foreign = std::mem::take(&mut self.foreign);

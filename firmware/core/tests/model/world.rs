@@ -233,7 +233,8 @@ impl World {
                 Effect::Remember(wish) => self.remembered = wish,
                 Effect::Ping => self.pings(),
                 Effect::CheckExit(by) => self.checks(by),
-                Effect::Forget(_) => {}
+                // The simulated relay shakes hands by itself.
+                Effect::Handshake | Effect::Forget(_) => {}
                 Effect::StopForwarding => self.kernel.forwarding = false,
             }
         }
