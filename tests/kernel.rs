@@ -4,6 +4,7 @@
 //! The namespace is the test thread's, so everything below runs on that thread or on one that it starts.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::Duration;
 
 use byway::net::{ApplyError, Changes, Net, seal_now};
@@ -171,6 +172,25 @@ fn an_open_door_is_sealed_and_the_owners_way_in_stays() {
         let mut net = Net::open().await.unwrap();
         net.apply(&open(Egress::Residential, dual_stack(), 5)).await.unwrap();
         seal_now().unwrap();
+        assert_eq!(net.differences(&Posture::sealed(dual_stack())).await.unwrap(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_panic_in_any_thread_seals_before_the_process_ends() {
+    const PANIC: &str = "BYWAY_TEST_PANIC";
+    if std::env::var_os(PANIC).is_some() {
+        byway::run::seal_on_panic();
+        std::thread::spawn(|| panic!("somewhere in the agent")).join().unwrap_err();
+        unreachable!("the process outlived the panic");
+    }
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        net.apply(&open(Egress::Residential, dual_stack(), 5)).await.unwrap();
+        let own_test = ["--exact", "a_panic_in_any_thread_seals_before_the_process_ends"];
+        let child =
+            Command::new(std::env::current_exe().unwrap()).args(own_test).env(PANIC, "1").output().unwrap();
+        assert_eq!(child.status.code(), Some(101), "{child:?}");
         assert_eq!(net.differences(&Posture::sealed(dual_stack())).await.unwrap(), [""; 0]);
     });
 }

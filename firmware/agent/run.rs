@@ -23,6 +23,7 @@ use crate::tailnet;
 use crate::tunnel::{Engine, Peer};
 
 pub use start::{is_running, log_to_stderr, main};
+pub use stop::seal_on_panic;
 
 /// Where the agent finds and keeps things.
 #[derive(Clone, Debug)]

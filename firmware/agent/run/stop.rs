@@ -34,7 +34,7 @@ impl Signals {
 }
 
 /// A panic anywhere, in any thread, seals the box before it ends the agent.
-pub(super) fn seal_on_panic() {
+pub fn seal_on_panic() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tell(panic);
