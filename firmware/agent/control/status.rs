@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use byway_core::tailnet::{BackendState, ExitNode, TailnetFacts};
+use byway_core::tailnet::{ExitNode, TailnetFacts};
 use byway_core::{Drift, Egress, Phase, SeenAs, TunnelView, Uptime, View, Wish};
 use serde::{Deserialize, Serialize};
 
@@ -101,10 +101,7 @@ impl Status {
 
     /// The wished door is open, or no door as wished.
     pub fn is_as_wished(&self) -> bool {
-        match self.wish.egress() {
-            Some(egress) => self.state == Phase::Open && self.door == Some(egress),
-            None => self.state == Phase::Sealed,
-        }
+        self.wish.is_reached(self.state, self.door)
     }
 }
 
@@ -121,7 +118,7 @@ fn tunnel(tunnel: &TunnelView, now: Now) -> Tunnel {
 
 fn tailnet(facts: &TailnetFacts) -> Tailnet {
     Tailnet {
-        state: facts.state.map(|state| backend_state(state).to_owned()),
+        state: facts.state.map(|state| state.to_string()),
         name: facts.name.clone(),
         addresses: facts.addresses.clone(),
         exit_node: facts.exit_node.map(|exit_node| {
@@ -133,19 +130,6 @@ fn tailnet(facts: &TailnetFacts) -> Tailnet {
         }),
         key_expiry: facts.key_expiry.clone(),
         health: facts.health.clone(),
-    }
-}
-
-/// tailscaled's own words (`ipn/backend.go`).
-const fn backend_state(state: BackendState) -> &'static str {
-    match state {
-        BackendState::NoState => "NoState",
-        BackendState::InUseOtherUser => "InUseOtherUser",
-        BackendState::NeedsLogin => "NeedsLogin",
-        BackendState::NeedsMachineAuth => "NeedsMachineAuth",
-        BackendState::Stopped => "Stopped",
-        BackendState::Starting => "Starting",
-        BackendState::Running => "Running",
     }
 }
 

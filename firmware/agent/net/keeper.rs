@@ -39,13 +39,11 @@ pub struct Keeper {
     inputs: mpsc::Sender<Input>,
     /// What was told last.
     told: Option<Look>,
-    /// What the kernel looked like when it was last read back.
-    proven: Option<Posture>,
 }
 
 impl Keeper {
     pub fn new(net: Arc<Mutex<Net>>, interface: &str, inputs: mpsc::Sender<Input>) -> Self {
-        Self { net, interface: interface.to_owned(), inputs, told: None, proven: None }
+        Self { net, interface: interface.to_owned(), inputs, told: None }
     }
 
     pub async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut kernel: Changes) {
@@ -79,7 +77,7 @@ impl Keeper {
         }
     }
 
-    async fn carry_out(&mut self, order: Order) {
+    async fn carry_out(&self, order: Order) {
         match order {
             Order::Apply(generation, posture) => self.apply(generation, posture).await,
             Order::Forget(epoch) => {
@@ -95,13 +93,12 @@ impl Keeper {
         }
     }
 
-    async fn apply(&mut self, generation: Generation, posture: Posture) {
+    async fn apply(&self, generation: Generation, posture: Posture) {
         let outcome = self.net.lock().await.apply(&posture).await;
         match &outcome {
             Ok(()) => tracing::info!(generation = generation.0, "{posture}"),
             Err(error) => tracing::error!(generation = generation.0, "not applied: {posture}: {error:#}"),
         }
-        self.proven = outcome.is_ok().then_some(posture);
         let result = outcome.map_err(|error| Unapplied(format!("{error:#}")));
         self.tell(Input::Applied(generation, result)).await;
     }
@@ -133,16 +130,17 @@ impl Keeper {
         Ok(Look { uplink, gateway })
     }
 
-    async fn read_back(&mut self) {
-        let Some(posture) = &self.proven else { return };
-        let differences = match self.net.lock().await.differences(posture).await {
+    async fn read_back(&self) {
+        let mut net = self.net.lock().await;
+        let Some(posture) = net.proven().cloned() else { return };
+        let differences = match net.differences(&posture).await {
             Ok(differences) => differences,
             Err(error) => Vec::from([format!("the kernel cannot be read back: {error:#}")]),
         };
+        drop(net);
         if !differences.is_empty() {
             let what = differences.join("; ");
             tracing::warn!("somebody else changed the kernel: {what}");
-            self.proven = None;
             self.tell(Input::Drifted(what)).await;
         }
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_core::Exit;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -30,17 +31,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(1);
 const LARGEST_ANSWER: usize = 64 * 1024;
 const LONGEST_PLACE: usize = 64;
-
-/// What the check host says of one address family.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The address it saw.
-    pub address: IpAddr,
-    /// Whether it is one of Mullvad's; `None` when the host does not say.
-    pub mullvad: Option<bool>,
-    /// The host's name for the exit, or the city, where it tells.
-    pub place: Option<String>,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExitCheckError {
@@ -75,7 +65,7 @@ impl ExitCheck {
     }
 
     /// Asks by the way of `names`, once a family; one answer a family that works, never an empty list.
-    pub async fn ask(&self, names: &Names) -> Result<Vec<Seen>, ExitCheckError> {
+    pub async fn ask(&self, names: &Names) -> Result<Vec<Exit>, ExitCheckError> {
         let deadline = Instant::now() + LIMIT;
         let addresses = match timeout_at(deadline, names.resolve(&self.url.host)).await {
             Ok(addresses) => addresses?,
@@ -89,7 +79,7 @@ impl ExitCheck {
         way: &Way,
         addresses: &[IpAddr],
         deadline: Instant,
-    ) -> Result<Vec<Seen>, ExitCheckError> {
+    ) -> Result<Vec<Exit>, ExitCheckError> {
         let v4 = addresses.iter().find(|address| address.is_ipv4());
         let v6 = addresses.iter().find(|address| address.is_ipv6());
         let mut asked: FuturesUnordered<_> =
@@ -104,7 +94,7 @@ impl ExitCheck {
                 Err(error) => failed.push(error),
             }
         }
-        seen.sort_by_key(|seen: &Seen| seen.address);
+        seen.sort_by_key(|seen: &Exit| seen.address);
         match failed.pop() {
             _ if !seen.is_empty() => Ok(seen),
             Some(error) if asked.is_empty() => Err(error),
@@ -112,7 +102,7 @@ impl ExitCheck {
         }
     }
 
-    async fn ask_at(&self, way: &Way, address: IpAddr) -> Result<Seen, ExitCheckError> {
+    async fn ask_at(&self, way: &Way, address: IpAddr) -> Result<Exit, ExitCheckError> {
         let to = SocketAddr::new(address, self.url.port);
         let stream = way.connect(to).await.map_err(|cause| ExitCheckError::Connect { to, cause })?;
         match self.url.scheme {
@@ -126,7 +116,7 @@ impl ExitCheck {
         }
     }
 
-    async fn get(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<Seen, ExitCheckError> {
+    async fn get(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<Exit, ExitCheckError> {
         let request = Request::get(&self.url.path)
             .header(header::HOST, self.url.authority())
             .header(header::ACCEPT, "application/json")
@@ -192,11 +182,11 @@ struct Answer {
     city: Option<String>,
 }
 
-fn parse(body: &[u8]) -> Result<Seen, ExitCheckError> {
+fn parse(body: &[u8]) -> Result<Exit, ExitCheckError> {
     let answer: Answer = serde_json::from_slice(body).map_err(unreadable)?;
     let place = answer.mullvad_exit_ip_hostname.or(answer.city).map(|place| printable(&place));
     // A server that listens for both families at once writes IPv4 as `::ffff:192.0.2.1`.
-    Ok(Seen { address: answer.ip.to_canonical(), mullvad: answer.mullvad_exit_ip, place })
+    Ok(Exit { address: answer.ip.to_canonical(), mullvad: answer.mullvad_exit_ip, place })
 }
 
 /// A stranger's words end on the owner's terminal.
@@ -236,18 +226,18 @@ mod tests {
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     }
 
-    async fn ask(url: &str) -> Result<Vec<Seen>, ExitCheckError> {
+    async fn ask(url: &str) -> Result<Vec<Exit>, ExitCheckError> {
         ExitCheck::new(url.parse().unwrap()).ask(&Names::by_tunnel("lo", &[])).await
     }
 
-    async fn ask_for(answer: String) -> Result<Vec<Seen>, ExitCheckError> {
+    async fn ask_for(answer: String) -> Result<Vec<Exit>, ExitCheckError> {
         ask(&format!("http://127.0.0.1:{}/json", web_server(answer).await)).await
     }
 
     #[tokio::test]
     async fn hears_how_the_world_sees_it() {
         let body = r#"{"ip":"192.0.2.130","mullvad_exit_ip":true,"mullvad_exit_ip_hostname":"se-got-wg-001","city":"Gothenburg","organization":null}"#;
-        let seen = Seen {
+        let seen = Exit {
             address: "192.0.2.130".parse().unwrap(),
             mullvad: Some(true),
             place: Some("se-got-wg-001".to_owned()),

@@ -10,7 +10,7 @@ use byway_core::posture::TUNNEL;
 use byway_core::{Egress, Exit, ExitReport, Expect, Input, PingReport};
 use tokio::sync::mpsc;
 
-use super::exit::{ExitCheck, Seen};
+use super::exit::ExitCheck;
 use super::names::Names;
 use super::ping::ping;
 use crate::clock;
@@ -75,9 +75,7 @@ impl Prober {
             Egress::Privacy => &self.by_tunnel,
             Egress::Residential => &self.by_isp,
         };
-        let seen = self.check.ask(names).await?;
-        let exit = |Seen { address, mullvad, place }| Exit { address, mullvad, place };
-        Ok(seen.into_iter().map(exit).collect())
+        Ok(self.check.ask(names).await?)
     }
 
     /// Whether the relay's far end answers right now; where no gateway is known, the check host stands for it.

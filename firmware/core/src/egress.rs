@@ -5,6 +5,8 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Phase;
+
 /// A way out of the box for client packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,6 +51,14 @@ impl Wish {
             Self::Privacy => Some(Egress::Privacy),
             Self::Residential => Some(Egress::Residential),
             Self::Sealed => None,
+        }
+    }
+
+    /// The wished door is open, or no door as wished.
+    pub fn is_reached(self, phase: Phase, door: Option<Egress>) -> bool {
+        match self.egress() {
+            Some(egress) => phase == Phase::Open && door == Some(egress),
+            None => phase == Phase::Sealed,
         }
     }
 }

@@ -79,10 +79,7 @@ pub struct Drift {
 impl View {
     /// The wished door is open, or no door as wished.
     pub fn is_as_wished(&self) -> bool {
-        match self.wish.egress() {
-            Some(egress) => self.phase == Phase::Open && self.door == Some(egress),
-            None => self.phase == Phase::Sealed,
-        }
+        self.wish.is_reached(self.phase, self.door)
     }
 
     /// Without what only grows older or counts: two views that are told apart by nothing else are no change.
