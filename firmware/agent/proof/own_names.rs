@@ -24,30 +24,30 @@ pub struct OwnNames {
 impl OwnNames {
     /// Starts from what the last boot knew.
     pub fn recall(names: Arc<Names>, store: Store) -> Self {
+        Self::recall_into(Path::new(HOSTS), names, store)
+    }
+
+    fn recall_into(hosts: &Path, names: Arc<Names>, store: Store) -> Self {
         let recalled = store.names();
         if let Some(note) = recalled.note {
             tracing::warn!("{note}");
         }
-        let own = Self { names, store, hosts: Path::new(HOSTS).to_owned(), known: recalled.value };
+        let own = Self { names, store, hosts: hosts.to_owned(), known: recalled.value };
         own.write_hosts();
         own
     }
 
-    /// Looks every name up; one that is not found keeps its last addresses. True when all were found.
+    /// Looks every name up; whatever is not found, or not asked for this time, keeps its last addresses. True when
+    /// all were found.
     pub async fn refresh(&mut self, wanted: &BTreeSet<String>) -> bool {
-        let mut known = Addresses::new();
+        let mut known = self.known.clone();
         let mut all_found = true;
         for name in wanted {
             match self.names.resolve(&Host::Name(name.clone())).await {
-                Ok(addresses) => {
-                    known.insert(name.clone(), addresses);
-                }
+                Ok(addresses) => _ = known.insert(name.clone(), addresses),
                 Err(error) => {
                     tracing::debug!("{error}");
                     all_found = false;
-                    if let Some(addresses) = self.known.get(name) {
-                        known.insert(name.clone(), addresses.clone());
-                    }
                 }
             }
         }
@@ -74,5 +74,29 @@ impl OwnNames {
                 tracing::error!("{HOSTS} cannot be written: {error}: tailscaled finds no control server");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_of_the_last_boot_outlive_look_ups_that_fail_or_do_not_ask_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, hosts) = (folder.path().join("state"), folder.path().join("hosts"));
+        std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+        let last: Addresses = ["derp.example", "hs.example"]
+            .map(|name| (name.to_owned(), Vec::from(["192.0.2.1".parse().unwrap()])))
+            .into();
+        Store::open(&state).unwrap().remember_names(&last).unwrap();
+
+        let nobody = Arc::new(Names::by_tunnel("lo", &["127.0.0.1".parse().unwrap()]));
+        let mut own = OwnNames::recall_into(&hosts, nobody, Store::open(&state).unwrap());
+        assert!(!own.refresh(&["hs.example".to_owned()].into()).await);
+
+        assert_eq!(Store::open(&state).unwrap().names().value, last);
+        let written = std::fs::read_to_string(&hosts).unwrap();
+        assert!(written.contains("derp.example") && written.contains("hs.example"), "{written}");
     }
 }
