@@ -1,5 +1,5 @@
-//! The internet's servers, in `srv`: a page that says who the caller is, the exit check over TLS, and echoes for
-//! traffic. They answer what they see; only the check can be told to answer wrongly or not at all.
+//! The internet's servers, in `srv`: a page that says who the caller is, the exit check over TLS, and echo,
+//! discard and chargen for traffic. They answer what they see; only the check can be told to answer wrongly or not at all.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, mpsc};
@@ -22,6 +22,8 @@ use crate::topology::SeenAs;
 
 /// A request longer than this is none that the lab sends.
 const LONGEST_REQUEST: usize = 8192;
+/// One read or write of a bulk transfer.
+const BULK: usize = 1 << 17;
 
 /// What the servers say about a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn start(tls: TlsAcceptor, answer: watch::Receiver<CheckAnswer>) -> Result<()> {
     let (page, check, echo) = (listen(80).await?, listen(443).await?, listen(7).await?);
+    let (discard, chargen) = (listen(9).await?, listen(19).await?);
     let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 7)).await.context("cannot bind UDP port 7")?;
     tokio::spawn(accept(page, |stream, ip| async move { answer_page(stream, truth(ip)).await }));
     tokio::spawn(accept(check, move |stream, ip| {
@@ -108,6 +111,8 @@ async fn start(tls: TlsAcceptor, answer: watch::Receiver<CheckAnswer>) -> Result
         async move { answer_check(tls.accept(stream).await?, ip, answer).await }
     }));
     tokio::spawn(accept(echo, |stream, _| echo_stream(stream)));
+    tokio::spawn(accept(discard, |stream, _| swallow(stream)));
+    tokio::spawn(accept(chargen, |stream, _| pour(stream)));
     tokio::spawn(echo_datagrams(datagrams));
     Ok(())
 }
@@ -171,9 +176,17 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
 }
 
 async fn swallow(mut stream: impl AsyncRead + Unpin) -> Result<()> {
-    let mut buffer = [0; 1024];
+    let mut buffer = vec![0; BULK];
     while stream.read(&mut buffer).await? > 0 {}
     Ok(())
+}
+
+/// Sends without end, until the caller hangs up.
+async fn pour(mut stream: TcpStream) -> Result<()> {
+    let buffer = vec![0; BULK];
+    loop {
+        stream.write_all(&buffer).await?;
+    }
 }
 
 async fn echo_stream(mut stream: TcpStream) -> Result<()> {
