@@ -6,6 +6,7 @@ pub mod byway_box;
 pub mod capture;
 pub mod control;
 pub mod demo;
+pub mod filter_box;
 pub mod inside;
 pub mod internet;
 pub mod judge;

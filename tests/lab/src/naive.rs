@@ -78,11 +78,11 @@ impl Drop for NaiveBox {
 }
 
 /// wireguard-go's control sockets share one folder with all namespaces: the name must be the run's own.
-fn device(run: &Run) -> String {
+pub(crate) fn device(run: &Run) -> String {
     run.device("wg")
 }
 
-fn forward_and_masquerade(namespace: &Namespace) -> Result<()> {
+pub(crate) fn forward_and_masquerade(namespace: &Namespace) -> Result<()> {
     namespace.run(&["sh", "-c", &format!("echo '{CONTROL_V4} hs.example.net' >>/etc/hosts")])?;
     namespace.sysctl("net/ipv4/ip_forward", "1")?;
     namespace.sysctl("net/ipv6/conf/all/forwarding", "1")?;
@@ -107,7 +107,7 @@ fn forward_and_masquerade(namespace: &Namespace) -> Result<()> {
     Ok(())
 }
 
-fn raise_tunnel(world: &World, namespace: &Namespace, device: &str) -> Result<Process> {
+pub(crate) fn raise_tunnel(world: &World, namespace: &Namespace, device: &str) -> Result<Process> {
     let daemon = start_wireguard_go(namespace, &world.peers, device)?;
     let key = world.relay.device_key_path();
     let (public, endpoint) = (world.relay.public_key()?, format!("{RELAY_V4}:51820"));
