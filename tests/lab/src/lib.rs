@@ -2,6 +2,7 @@
 //! The world raises, moves and tears down; what a packet may do is the judge's word.
 //! README.md beside this package has the map.
 
+pub mod bench;
 pub mod byway_box;
 pub mod capture;
 pub mod control;

@@ -1,10 +1,12 @@
-//! `byway-lab`: builds the peers ahead of the tests, or raises the world once and says what works in it.
+//! `byway-lab`: builds the peers ahead of the tests, raises the world and says what works in it, shows it, or
+//! measures in it.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use byway_lab::bench::{self, Options};
 use byway_lab::demo;
 use byway_lab::naive::{Egress, NaiveBox};
 use byway_lab::peers::Peers;
@@ -12,11 +14,14 @@ use byway_lab::phone::Family;
 use byway_lab::topology::SeenAs;
 use byway_lab::{World, wait_for};
 
-const USAGE: &str = "usage: byway-lab peers | world | demo [--script] BYWAY
+const USAGE: &str =
+    "usage: byway-lab peers | world | demo [--script] BYWAY | bench [--quick] [--write-docs] BYWAY
   peers   builds the real peers into target/peers, if they are not there yet
   world   raises the world with a naive box, says what works, takes it down
   demo    puts the box that runs the agent BYWAY into the world and lets you press its button;
-          --script plays a fixed scene instead and ends with a verdict";
+          --script plays a fixed scene instead and ends with a verdict
+  bench   measures that box, and two others beside it, into target/bench; fails only for a wrong packet;
+          --quick is a smoke run, --write-docs also writes docs/benchmarks.md";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -28,14 +33,15 @@ fn main() -> ExitCode {
         ["demo", "--script", byway] | ["demo", byway, "--script"] => {
             judged(demo::play_script(Path::new(byway)))
         }
+        ["bench", ref words @ .., byway] if !byway.starts_with("--") => match options(words) {
+            Some(options) => judged(bench::run(Path::new(byway), options)),
+            None => return refuse(),
+        },
         ["--help"] => {
             say(USAGE);
             Ok(())
         }
-        _ => {
-            complain(USAGE);
-            return ExitCode::from(2);
-        }
+        _ => return refuse(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +50,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn options(words: &[&str]) -> Option<Options> {
+    let known = words.iter().all(|word| ["--quick", "--write-docs"].contains(word));
+    let given = |word| words.contains(&word);
+    known.then(|| Options { quick: given("--quick"), write_docs: given("--write-docs") })
+}
+
+fn refuse() -> ExitCode {
+    complain(USAGE);
+    ExitCode::from(2)
 }
 
 fn judged(clean: Result<bool>) -> Result<()> {

@@ -44,6 +44,9 @@ pub struct Outcome {
     pub load: LoadReport,
     /// From a request to the first client packet by the new door, for every change of door that let one pass.
     pub flips: Vec<Duration>,
+    /// Who judged, and what they went by: for questions that the verdict does not answer.
+    pub judge: Judge,
+    pub witnesses: Vec<Witness>,
 }
 
 impl Stage {
@@ -145,7 +148,7 @@ impl Watch {
         let judge = Judge { places: self.places, timeline: self.timeline, relay_drain: RELAY_DRAIN };
         let verdict = judge.judge(&load.during, &witnesses).context("no verdict")?;
         let flips = flip_times(&judge, &witnesses);
-        Ok(Outcome { verdict, load, flips })
+        Ok(Outcome { verdict, load, flips, judge, witnesses })
     }
 }
 
@@ -187,7 +190,7 @@ fn seen_as(door: Door) -> SeenAs {
     }
 }
 
-fn netns_path(namespace: &Namespace) -> PathBuf {
+pub(crate) fn netns_path(namespace: &Namespace) -> PathBuf {
     Path::new("/run/netns").join(namespace.name())
 }
 

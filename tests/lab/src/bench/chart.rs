@@ -1,0 +1,112 @@
+//! The picture: every flip of every box as a stroke on a logarithmic scale, and what the judge counted.
+
+use std::fmt::Write as _;
+
+use super::results::{BoxFigures, Results};
+use super::stats::median;
+
+const WIDTH: f64 = 900.0;
+const LEFT: f64 = 220.0;
+/// Where the scale ends and the counts begin.
+const RIGHT: f64 = 650.0;
+const TOP: f64 = 60.0;
+const LANE: f64 = 34.0;
+/// The scale's ends, as powers of ten of milliseconds.
+const DECADES: [i32; 5] = [0, 1, 2, 3, 4];
+
+pub(super) fn render(results: &Results) -> String {
+    let lanes: Vec<(String, &[f64], &BoxFigures)> = results.boxes.iter().flat_map(lanes_of).collect();
+    let bottom = lanes.iter().fold(TOP, |bottom, _| bottom + LANE);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
+         font-size=\"13\">\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n",
+        height = bottom + 50.0
+    );
+    text(&mut svg, (LEFT, 24.0), "start", "flip: request to first client packet by the new door, ms (log)");
+    text(&mut svg, (RIGHT + 40.0, 24.0), "start", "wrong-door packets, linked flows");
+    for decade in DECADES {
+        let (x, value) = (place(10_f64.powi(decade)), 10_f64.powi(decade));
+        write(&mut svg, &format!("<path d=\"M{x:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/>"));
+        text(&mut svg, (x, bottom + 20.0), "middle", &format!("{value}"));
+    }
+    for (top, (name, values, figures)) in rows_from(TOP).zip(&lanes) {
+        lane(&mut svg, top, name, values);
+        counts(&mut svg, top, name, figures);
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn lanes_of(figures: &BoxFigures) -> [(String, &[f64], &BoxFigures); 2] {
+    let BoxFigures { name, flips, .. } = figures;
+    [
+        (format!("{name}, to privacy"), &flips.to_privacy, figures),
+        (format!("{name}, to residential"), &flips.to_residential, figures),
+    ]
+}
+
+fn rows_from(top: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(top), |top| Some(top + LANE))
+}
+
+fn lane(svg: &mut String, top: f64, name: &str, values: &[f64]) {
+    text(svg, (LEFT - 12.0, top + 22.0), "end", name);
+    for value in values {
+        let (x, y) = (place(*value), top + 8.0);
+        write(svg, &format!("<path d=\"M{x:.1} {y}v18\" stroke=\"#2a6fb0\" stroke-opacity=\"0.25\"/>"));
+    }
+    if let Some(middle) = median(values) {
+        let (x, y) = (place(middle), top + 4.0);
+        write(svg, &format!("<path d=\"M{x:.1} {y}v26\" stroke=\"#b03030\" stroke-width=\"2\"/>"));
+    }
+}
+
+/// Once a box: the counts are of both directions together.
+fn counts(svg: &mut String, top: f64, name: &str, figures: &BoxFigures) {
+    let judged = &figures.flips.judged;
+    let (count, what) = if name.ends_with("privacy") {
+        (judged.wrong_door + judged.unreadable, "wrong door")
+    } else {
+        (judged.linked, "linked")
+    };
+    // A bar a digit long: 0 has none.
+    let width = count.checked_ilog10().map_or(0.0, |digits| f64::from(digits + 1) * 22.0);
+    let (x, y) = (RIGHT + 40.0, top + 10.0);
+    write(svg, &format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\" fill=\"#b03030\"/>"));
+    text(svg, (x + width + 6.0, top + 22.0), "start", &format!("{count} {what}"));
+}
+
+/// Where a duration stands on the scale; what lies beyond stands at its end.
+fn place(millis: f64) -> f64 {
+    let [first, .., last] = DECADES.map(f64::from);
+    LEFT + (RIGHT - LEFT) * (millis.max(1.0).log10() - first).clamp(0.0, last - first) / (last - first)
+}
+
+fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
+    write(svg, &format!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>"));
+}
+
+fn write(svg: &mut String, element: &str) {
+    writeln!(svg, "{element}").expect("a string takes every element");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::example;
+    use super::*;
+
+    #[test]
+    fn the_scale_is_logarithmic_and_has_ends() {
+        let places = [0.1, 1.0, 100.0, 1e4, 1e6].map(|millis| format!("{:.0}", place(millis)));
+        assert_eq!(places, ["220", "220", "435", "650", "650"]);
+    }
+
+    #[test]
+    fn every_flip_is_a_stroke_and_every_count_is_told() {
+        let svg = render(&example());
+        assert_eq!(svg.matches("#2a6fb0").count(), 8);
+        for count in ["0 wrong door", "0 linked", "12 wrong door", "3 linked"] {
+            assert!(svg.contains(&format!(">{count}<")), "{count} is missing in {svg}");
+        }
+    }
+}

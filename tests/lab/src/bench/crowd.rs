@@ -1,0 +1,100 @@
+//! Many flows that are open at once: UDP sockets of the phone that speak a few times a minute, and are opened anew
+//! when they are refused, as apps do.
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::progress;
+use crate::inside::{Inside, StopSign};
+use crate::packet::Tag;
+use crate::stage::{Stage, netns_path};
+use crate::topology::{Place, SERVER_V4};
+use crate::wait_for;
+
+/// A packet every 2 ms: 10,000 flows speak three times a minute.
+const STEP: Duration = Duration::from_millis(2);
+/// No other load counts its flows from here.
+const FIRST_FLOW: u32 = 1 << 30;
+/// Flows in the table of the namespace that reads it.
+const TRACKED: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[derive(Debug)]
+pub(super) struct Crowd {
+    thread: Inside<()>,
+    flows: usize,
+}
+
+impl Crowd {
+    /// Returns when the box tracks them all.
+    pub(super) fn open(stage: &Stage, flows: usize) -> Result<Self> {
+        progress(&format!("opening {flows} flows"));
+        allow_descriptors(flows)?;
+        let target = SocketAddr::new(SERVER_V4.into(), 7);
+        let netns = netns_path(&stage.world.namespace(Place::Phone));
+        let open = move || (0..flows).map(|_| Member::open(target)).collect::<Result<Vec<_>>>();
+        let thread = Inside::start(&netns, "crowd", open, speak_in_turn)?;
+        wait_for("the box to track the crowd", PATIENCE, || {
+            let tracked = stage.byway.namespace().enter(|| Ok(fs::read_to_string(TRACKED)?))?;
+            let tracked: usize = tracked.trim().parse().with_context(|| format!("no count: {tracked}"))?;
+            ensure!(tracked >= flows, "{tracked} flows");
+            Ok(())
+        })?;
+        Ok(Self { thread, flows })
+    }
+
+    /// How many it were.
+    pub(super) fn close(self) -> Result<usize> {
+        self.thread.finish()?;
+        Ok(self.flows)
+    }
+}
+
+struct Member(UdpSocket);
+
+impl Member {
+    fn open(target: SocketAddr) -> Result<Self> {
+        let socket = UdpSocket::bind("0.0.0.0:0").context("open one flow of the crowd")?;
+        socket.connect(target).context("the phone has no way to the server")?;
+        socket.set_nonblocking(true)?;
+        Ok(Self(socket))
+    }
+}
+
+fn speak_in_turn(mut crowd: Vec<Member>, stop: &StopSign) -> Result<()> {
+    let mut next_flow = FIRST_FLOW;
+    let mut numbers: Vec<u32> = (0..crowd.len()).map(|_| take(&mut next_flow)).collect();
+    let mut first_round = true;
+    while !stop.is_up() {
+        for (member, flow) in crowd.iter_mut().zip(&mut numbers) {
+            let payload = Tag { flow: *flow, sequence: 0 }.payload(SystemTime::now());
+            if member.0.send(&payload).is_err() {
+                *member = Member::open(member.0.peer_addr()?)?;
+                *flow = take(&mut next_flow);
+            }
+            // The first packets come quicker, but not in a burst that a queue would drop.
+            std::thread::sleep(if first_round { STEP / 10 } else { STEP });
+            if stop.is_up() {
+                return Ok(());
+            }
+        }
+        first_round = false;
+    }
+    Ok(())
+}
+
+fn take(next: &mut u32) -> u32 {
+    *next += 1;
+    *next
+}
+
+fn allow_descriptors(flows: usize) -> Result<()> {
+    let (now, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = u64::try_from(flows)? + 1000;
+    setrlimit(Resource::RLIMIT_NOFILE, wanted.max(now), most.max(wanted))
+        .with_context(|| format!("cannot open {wanted} files: raise ulimit -n"))
+}

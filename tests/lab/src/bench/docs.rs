@@ -1,0 +1,40 @@
+//! `docs/benchmarks.md`, from the results of one run and the prose beside this file.
+
+use super::results::Results;
+use super::table;
+
+const PROSE: &str = include_str!("docs.md");
+
+pub(super) fn render(results: &Results) -> String {
+    let machine = &results.machine;
+    let kind = if machine.is_virtual { ", a virtual machine" } else { "" };
+    let about = format!(
+        "{}; {} cores, {} MiB{kind}; Linux {}",
+        machine.cpu, machine.cores, machine.memory_mib, machine.kernel
+    );
+    let quick = if results.quick { " --quick (a smoke run: these figures mean little)" } else { "" };
+    let fields = [
+        ("{date}", results.date.clone()),
+        ("{machine}", about),
+        ("{quick}", quick.to_owned()),
+        ("{minutes}", results.took_s.div_ceil(60).to_string()),
+        ("{crowd}", results.crowd_flows.to_string()),
+        ("{bounds}", table::bounds(results)),
+        ("{boxes}", table::boxes(results)),
+        ("{transfers}", table::transfers(results)),
+    ];
+    fields.into_iter().fold(PROSE.to_owned(), |text, (field, value)| text.replace(field, value.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::example;
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_prose_is_filled() {
+        let text = render(&example());
+        assert!(!text.contains('{'), "{text}");
+        assert!(text.contains("A Processor; 2 cores, 4096 MiB, a virtual machine; Linux 6.1.0"), "{text}");
+    }
+}

@@ -1,0 +1,55 @@
+//! How often everything is measured.
+
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) flips: usize,
+    pub(super) crowded_flips: usize,
+    /// Flows that are open during the crowded flips.
+    pub(super) crowd: usize,
+    pub(super) rival_flips: usize,
+    pub(super) starts: usize,
+    pub(super) kills: usize,
+    pub(super) silences: usize,
+    pub(super) idle_silences: usize,
+    pub(super) tailscaled_kills: usize,
+    pub(super) idle: Duration,
+    /// Of the bulk transfers; each has every door and direction once.
+    pub(super) rounds: usize,
+    pub(super) transfer: Duration,
+}
+
+impl Plan {
+    /// Under 20 minutes on two cores.
+    pub(super) const FULL: Self = Self {
+        flips: 1000,
+        crowded_flips: 200,
+        crowd: 10_000,
+        rival_flips: 100,
+        starts: 10,
+        kills: 20,
+        silences: 10,
+        idle_silences: 3,
+        tailscaled_kills: 5,
+        idle: Duration::from_mins(1),
+        rounds: 3,
+        transfer: Duration::from_secs(5),
+    };
+
+    /// Minutes. An idle silence alone takes half of one: left out.
+    pub(super) const QUICK: Self = Self {
+        flips: 50,
+        crowded_flips: 10,
+        crowd: 2000,
+        rival_flips: 10,
+        starts: 2,
+        kills: 2,
+        silences: 1,
+        idle_silences: 0,
+        tailscaled_kills: 1,
+        idle: Duration::from_secs(5),
+        rounds: 1,
+        transfer: Duration::from_secs(2),
+    };
+}
