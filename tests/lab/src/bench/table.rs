@@ -33,7 +33,8 @@ pub(super) fn render(results: &Results) -> String {
 /// byway's figures and their bounds.
 pub(super) fn bounds(results: &Results) -> String {
     let mut text = String::from(
-        "| byway | figure | bound | holds | of |\n|:-----------------------------------------------|------------:|------------:|:------|----:|\n",
+        "| byway                                          |       figure |     bound | holds  |     of |\n\
+         |:-----------------------------------------------|-------------:|----------:|:-------|-------:|\n",
     );
     for Row { what, figure, unit, bound, runs } in rows(results) {
         let verdict = match (figure, bound) {
@@ -42,7 +43,7 @@ pub(super) fn bounds(results: &Results) -> String {
             (None, _) | (_, None) => "",
         };
         let (figure, bound) = (with_unit(figure, unit), bound.map_or(String::new(), |it| number(it, unit)));
-        line(&mut text, &format!("| {what:46} | {figure:>11} | {bound:>11} | {verdict:5} | {runs:>3} |"));
+        line(&mut text, &format!("| {what:46} | {figure:>12} | {bound:>9} | {verdict:6} | {runs:>6} |"));
     }
     text
 }
@@ -140,7 +141,8 @@ fn size_rows(results: &Results) -> Vec<Row> {
 /// The three boxes beside each other.
 pub(super) fn boxes(results: &Results) -> String {
     let mut text = String::from(
-        "| box           | flips | to privacy p50/p99 ms | to residential p50/p99 ms | wrong door | linked |\n|:--------------|------:|----------------------:|--------------------------:|-----------:|-------:|\n",
+        "| box           | flips | to privacy p50/p99 ms | to residential p50/p99 ms | wrong door | linked |\n\
+         |:--------------|------:|----------------------:|--------------------------:|-----------:|-------:|\n",
     );
     for BoxFigures { name, flips, .. } in &results.boxes {
         let pair = |values: &[f64]| {
@@ -162,7 +164,8 @@ pub(super) fn boxes(results: &Results) -> String {
 /// Medians over the rounds, with the least and the most.
 pub(super) fn transfers(results: &Results) -> String {
     let mut text = String::from(
-        "| box           | door        | way      | Mbit/s (least-most)  | CPU s per GB on the box, by program |\n|:--------------|:------------|:---------|---------------------:|:------------------------------------|\n",
+        "| box           | door        | way      | Mbit/s (least-most)  | CPU s per GB on the box, by program |\n\
+         |:--------------|:------------|:---------|---------------------:|:------------------------------------|\n",
     );
     for BoxFigures { name, transfers, .. } in &results.boxes {
         for door in Door::ALL {
@@ -251,9 +254,9 @@ pub(super) mod tests {
         let text = bounds(&example());
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("silent")).collect();
         expect![[r"
-            | relay silent under traffic to sealed, p50      |      7.10 s |             |       |   2 |
-            | relay silent under traffic to sealed, max      |     11.00 s |     10.00 s | MISSED |   2 |
-            | relay silent, idle, to sealed, max             | not measured |     30.00 s |       |   0 |"]]
+            | relay silent under traffic to sealed, p50      |       7.10 s |           |        |      2 |
+            | relay silent under traffic to sealed, max      |      11.00 s |   10.00 s | MISSED |      2 |
+            | relay silent, idle, to sealed, max             | not measured |   30.00 s |        |      0 |"]]
         .assert_eq(&lines.join("\n"));
     }
 
