@@ -31,13 +31,10 @@ impl Books {
         Ok(Self(books))
     }
 
-    /// What was spent between two looks; programs that spent nothing are left out.
+    /// What was spent between two looks.
     pub(super) fn since(&self, before: &Self) -> BTreeMap<String, f64> {
-        let spent = self
-            .0
-            .iter()
-            .map(|(name, seconds)| (name.clone(), seconds - before.0.get(name).copied().unwrap_or_default()));
-        spent.filter(|(_, seconds)| *seconds > 0.0).collect()
+        let before = |name: &String| before.0.get(name).copied().unwrap_or_default();
+        self.0.iter().map(|(name, seconds)| (name.clone(), seconds - before(name))).collect()
     }
 }
 

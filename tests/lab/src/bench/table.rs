@@ -126,11 +126,14 @@ fn fault_rows(results: &Results) -> Vec<Row> {
 
 fn size_rows(results: &Results) -> Vec<Row> {
     let row = |what, figure, unit, bound| Row { what, figure: Some(figure), unit, bound, runs: 1 };
-    let cpu = |name: &str| results.idle.cpu_percent.get(name).copied().unwrap_or_default();
+    let cpu = |what, name: &str| {
+        let figure = results.idle.cpu_percent.get(name).copied();
+        Row { what, figure, unit: "%", bound: None, runs: 1 }
+    };
     let (idle, loaded) = (results.idle.memory, results.memory_after_load);
     Vec::from([
-        row("idle: agent, of one core", cpu("byway"), "%", None),
-        row("idle: its nft children, of one core", cpu("byway's children"), "%", None),
+        cpu("idle: agent, of one core", "byway"),
+        cpu("idle: its nft children, of one core", "byway's children"),
         row("idle: agent's resident memory", kib(idle.resident_kib), "MiB", Some(15.0)),
         row("after all load: agent's resident memory", kib(loaded.resident_kib), "MiB", None),
         row("the most it ever held (since its last start)", kib(loaded.most_resident_kib), "MiB", Some(25.0)),
@@ -201,7 +204,8 @@ fn cost(transfers: &[&Transfer]) -> String {
     let of = |it: &Transfer, program: &str| it.cpu_seconds.get(program).copied().unwrap_or_default();
     let mut parts: Vec<String> = programs
         .into_iter()
-        .map(|program| format!("{program} {}", number_or_dash(per_gb(of, program))))
+        .filter_map(|program| Some((program, per_gb(of, program).filter(|seconds| *seconds >= 0.05)?)))
+        .map(|(program, seconds)| format!("{program} {seconds:.1}"))
         .collect();
     parts.push(format!("softirq of the machine {}", number_or_dash(per_gb(|it, _| it.softirq_seconds, ""))));
     parts.join(", ")
