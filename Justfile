@@ -56,6 +56,10 @@ lab: peers
     cargo test --quiet --package byway-lab --tests
     cargo test --test promises
 
+# The long versions of the promises: hundreds of flips, deaths and power cuts (root, an hour).
+soak: peers
+    cargo test --test promises -- --ignored
+
 # Build the agent.
 build:
     cargo build --quiet --package byway

@@ -7,7 +7,6 @@ use byway_lab::judge::Door;
 use byway_lab::stage::Stage;
 use byway_lab::traffic::Rates;
 
-const FLIPS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn the_phone_browses_by_both_doors(stage: &mut Stage) -> Result<()> {
@@ -23,16 +22,25 @@ pub(super) fn the_phone_browses_by_both_doors(stage: &mut Stage) -> Result<()> {
 
 /// Long and new UDP flows, long and new TCP, both families.
 pub(super) fn fifty_flips_under_load(stage: &mut Stage) -> Result<()> {
+    flip_under_load(stage, 50)
+}
+
+pub(super) fn a_thousand_flips(stage: &mut Stage) -> Result<()> {
+    flip_under_load(stage, 1000)
+}
+
+fn flip_under_load(stage: &mut Stage, flips: usize) -> Result<()> {
+    stage.carry()?;
     let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
     watch.wait_answered(PATIENCE)?;
-    for flip in 0..FLIPS {
+    for flip in 0..flips {
         let door = if flip % 2 == 0 { Door::Residential } else { Door::Privacy };
         watch.flip(&stage.byway, Some(door))?;
         watch.wait_answered(PATIENCE)?;
     }
     let outcome = watch.end()?;
     outcome.assert_clean()?;
-    ensure!(outcome.flips.len() == FLIPS, "{} of {FLIPS} flips let a packet pass", outcome.flips.len());
+    ensure!(outcome.flips.len() == flips, "{} of {flips} flips let a packet pass", outcome.flips.len());
     for door in Door::ALL {
         ensure!(outcome.verdict.packets_by(door) > 1000, "too little to judge by: {}", outcome.verdict);
     }

@@ -38,16 +38,22 @@ const PROMISES: &[Promise] = &[
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
 ];
 
+/// The long versions, minutes each: ignored unless asked for (`just soak`).
+const SOAKS: &[Promise] =
+    &[("soak_a_thousand_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::a_thousand_flips)];
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // One world at a time.
     arguments.test_threads = Some(1);
     let stage = Arc::new(Mutex::new(None));
-    let trials = PROMISES.iter().map(|(name, promise)| {
-        let stage = Arc::clone(&stage);
-        Trial::test(*name, move || on_stage(&stage, *promise))
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let trial = |(name, promise): &Promise| {
+        let (stage, promise) = (Arc::clone(&stage), *promise);
+        Trial::test(*name, move || on_stage(&stage, promise))
+    };
+    let soaks = SOAKS.iter().map(|soak| trial(soak).with_ignored_flag(true));
+    let trials = PROMISES.iter().map(trial).chain(soaks).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
     // Before the process ends: the world is taken down by its Drop.
     drop(stage.lock().unwrap_or_else(PoisonError::into_inner).take());
     conclusion.exit();

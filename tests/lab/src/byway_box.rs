@@ -131,7 +131,7 @@ impl BywayBox {
 
     /// Starts the agent; does not wait for anything.
     pub fn start(&mut self) -> Result<()> {
-        ensure!(!self.agent.as_mut().is_some_and(Process::is_alive), "the agent runs already");
+        ensure!(!self.is_running(), "the agent runs already");
         let (config, state, run) = (self.config_path(), self.state_dir(), self.run_dir());
         let args = [
             "run",
@@ -190,6 +190,10 @@ impl BywayBox {
         let mut agent = self.agent.take().context("no agent runs")?;
         agent.kill(Signal::SIGTERM)?;
         agent.wait(SIGTERM_LIMIT)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.agent.as_mut().is_some_and(Process::is_alive)
     }
 
     /// The running agent, for its pid and log.
