@@ -133,6 +133,16 @@ pub struct Node {
     pub online: bool,
 }
 
+impl Status {
+    /// The control server was asked and wants a new login of a node that runs on what it was told before: the node
+    /// was deleted there.
+    fn is_disowned(&self) -> bool {
+        matches!(self.state, BackendState::Starting | BackendState::Running)
+            && self.login_url.is_some()
+            && !self.node.as_ref().is_some_and(|node| node.online)
+    }
+}
+
 impl TailnetFacts {
     /// `told`: the last `ErrMessage` of the bus since the login was started.
     pub fn new(status: &Status, prefs: &Prefs, wanted: &Wanted, told: Option<&str>) -> Self {
@@ -167,7 +177,7 @@ pub fn default_routes() -> [IpNet; 2] {
 
 /// Only a member of the tailnet has one, whatever was approved before.
 fn exit_node(status: &Status, prefs: &Prefs) -> Option<ExitNode> {
-    if !matches!(status.state, BackendState::Starting | BackendState::Running) {
+    if !matches!(status.state, BackendState::Starting | BackendState::Running) || status.is_disowned() {
         return None;
     }
     let node = status.node.as_ref()?;
@@ -274,6 +284,15 @@ mod tests {
         let node = Some(Node { allowed: default_routes().to_vec(), ..Node::default() });
         let mut status = status_of(node);
         status.state = BackendState::NeedsLogin;
+        assert_eq!(exit_node(&status, &Prefs::default()), None);
+    }
+
+    #[test]
+    fn an_exit_node_is_none_where_the_control_server_has_forgotten_the_node() {
+        let allowed = default_routes().to_vec();
+        let mut status = status_of(Some(Node { allowed, ..Node::default() }));
+        assert_eq!(exit_node(&status, &Prefs::default()), Some(ExitNode::Approved), "out of reach only");
+        status.login_url = Some("https://hs.example.net/register/x".into());
         assert_eq!(exit_node(&status, &Prefs::default()), None);
     }
 

@@ -13,6 +13,9 @@ use super::{BackendState, ExitNode, Status, default_routes, exit_node};
 /// While the exit node waits for approval, the control server is asked this often whether it was given:
 /// Headscale 0.29 tells everybody else of it, but not the node itself.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// And afterwards this often whether all is as it was: nor does Headscale tell a node that its approval was
+/// withdrawn, or that it was deleted.
+const MAKE_SURE_AFTER: Duration = Duration::from_mins(5);
 
 /// tailscaled's preferences, as far as byway decides them (`ipn.Prefs`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,7 +128,7 @@ pub(super) fn own_server(control: Option<&str>) -> Option<&str> {
 /// owner must be able to get back in after a mistyped `control`. An expired key is not given up for a login
 /// page either: extended at the control server, it works again by itself.
 fn needs_login(status: &Status, have: &Prefs, want: &Wanted) -> bool {
-    let key_lost = status.state == BackendState::NeedsLogin;
+    let key_lost = status.state == BackendState::NeedsLogin || status.is_disowned();
     let elsewhere = !same_control(have.control.as_deref(), want.control.as_deref());
     !status.have_node_key || (want.have_auth_key && (key_lost || elsewhere))
 }
@@ -139,10 +142,19 @@ fn upkeep(status: &Status, have: &Prefs, want: &Wanted, progress: Progress) -> V
     if want.have_auth_key && is_member(status) {
         actions.push(Action::ForgetAuthKey);
     }
-    if exit_node(status, have) == Some(ExitNode::Offered) && progress.since_asked >= ASK_AGAIN_AFTER {
+    if ask_again_after(status, have).is_some_and(|pause| progress.since_asked >= pause) {
         actions.push(Action::AskAgain);
     }
     actions
+}
+
+/// `None`: never, since it would not help.
+fn ask_again_after(status: &Status, have: &Prefs) -> Option<Duration> {
+    match exit_node(status, have) {
+        Some(ExitNode::Offered) => Some(ASK_AGAIN_AFTER),
+        Some(ExitNode::Approved) => is_member(status).then_some(MAKE_SURE_AFTER),
+        None => None,
+    }
 }
 
 /// Running alone may rest on what the control server said some time ago.
@@ -258,6 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn logs_in_again_with_a_new_key_where_the_node_was_deleted() {
+        let running = status(BackendState::Running, true);
+        let url = Some("https://hs.example.net/register/x".into());
+        let node = running.node.clone().map(|node| Node { online: false, ..node });
+        let deleted = Status { login_url: url, node, ..running };
+        assert_eq!(plan(&deleted, &in_order(), &wanted(false), NOT_STARTED), []);
+        let actions = plan(&deleted, &in_order(), &wanted(true), NOT_STARTED);
+        assert_eq!(actions.last(), Some(&Action::LogIn));
+        assert_eq!(plan(&deleted, &in_order(), &wanted(true), UNDER_WAY), []);
+    }
+
+    #[test]
     fn patches_only_what_differs() {
         let spoiled = Prefs { shields_up: true, uses_exit_node: true, hostname: "pi".into(), ..in_order() };
         let actions = plan(&status(BackendState::Running, true), &spoiled, &wanted(false), NOT_STARTED);
@@ -295,7 +319,10 @@ mod tests {
         let offered = Status { node: Some(Node::default()), ..approved.clone() };
         assert_eq!(asked(&offered, 29), []);
         assert_eq!(asked(&offered, 30), [Action::AskAgain]);
-        assert_eq!(asked(&approved, 3600), []);
+        assert_eq!(asked(&approved, 299), []);
+        assert_eq!(asked(&approved, 300), [Action::AskAgain]);
+        let out_of_reach = Node { online: false, ..approved.node.clone().unwrap() };
+        assert_eq!(asked(&Status { node: Some(out_of_reach), ..approved.clone() }, 3600), []);
         assert_eq!(asked(&Status { state: BackendState::NeedsMachineAuth, ..offered }, 3600), []);
     }
 

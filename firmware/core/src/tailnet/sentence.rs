@@ -31,7 +31,7 @@ pub fn sentence(facts: &TailnetFacts, control: Option<&str>) -> Option<String> {
 
 fn not_answering(facts: &TailnetFacts) -> String {
     match &facts.error {
-        Some(error) => format!("tailscaled does not answer ({error}): byway is starting it again"),
+        Some(error) => format!("tailscaled does not serve ({error}): byway is starting it again"),
         None => "tailscaled does not answer: byway is starting it".into(),
     }
 }
@@ -87,6 +87,13 @@ fn running(facts: &TailnetFacts, control: Option<&str>) -> Option<String> {
             "byway.toml names {}, but the box stays with {}: to move it, {}",
             server_name(control),
             server_name(facts.control.as_deref()),
+            new_key(control)
+        ));
+    }
+    if let (Some(url), false) = (&facts.login_url, facts.online) {
+        return Some(format!(
+            "{} does not know this node any more: open {url}, or {}",
+            server_name(control),
             new_key(control)
         ));
     }
@@ -201,7 +208,7 @@ mod tests {
         let silent = TailnetFacts::silent("connection refused".into());
         vec![
             (TailnetFacts::default(), "tailscaled does not answer: byway is starting it"),
-            (silent, "tailscaled does not answer (connection refused): byway is starting it again"),
+            (silent, "tailscaled does not serve (connection refused): byway is starting it again"),
             (in_state(NoState), "waiting for https://hs.example.net to answer"),
             (unheard, "waiting for https://hs.example.net: no route to host"),
             (in_state(InUseOtherUser), "tailscaled belongs to another user of this machine: stop that one"),
@@ -253,7 +260,8 @@ mod tests {
         ]
     }
 
-    fn joined() -> [(TailnetFacts, &'static str); 5] {
+    fn joined() -> [(TailnetFacts, &'static str); 6] {
+        let url = Some("https://hs.example.net/register/x".into());
         let refused = Some("tailscaled refuses PATCH prefs: x".into());
         [
             (
@@ -268,6 +276,11 @@ mod tests {
             (
                 TailnetFacts { online: false, ..approved(HEADSCALE) },
                 "https://hs.example.net is out of reach: the tailnet goes on as it was, but hears of no change",
+            ),
+            (
+                TailnetFacts { online: false, login_url: url, ..approved(HEADSCALE) },
+                "https://hs.example.net does not know this node any more: open \
+                 https://hs.example.net/register/x, or NEW_KEY",
             ),
             (
                 TailnetFacts { error: refused, ..approved(HEADSCALE) },
