@@ -96,10 +96,10 @@ impl Fake {
     }
 }
 
-/// Serves `status` on this socket for ever.
-pub(super) async fn serve_status(socket: PathBuf) {
+/// Serves this status on this socket for ever.
+pub(super) async fn serve_status(socket: PathBuf, status: &str) {
     let words = Arc::new(Mutex::new(Words::default()));
-    words.lock().unwrap().answers.insert("GET status".into(), (200, RUNNING.into()));
+    words.lock().unwrap().answers.insert("GET status".into(), (200, status.into()));
     serve(bind(&socket), words).await;
 }
 

@@ -1,4 +1,5 @@
-//! Keeps one tailscaled alive: adopts the one that listens, starts one where nobody does, ends one that hangs.
+//! Keeps one tailscaled alive: adopts the one that listens, starts one where nobody does, ends one that hangs or
+//! that another has taken the socket from.
 //!
 //! tailscaled is the owner's only way in, so it is a process of its own session that outlives the agent;
 //! nothing here ties its life to ours. What it does on the tailnet is none of this file's business.
@@ -29,8 +30,8 @@ use super::localapi::{Error as ApiError, LocalApi};
 pub const PORT: u16 = 41641;
 pub const INTERFACE: &str = "tailscale0";
 
-/// Unanswered calls, of 5 s each, after which it counts as hung.
-const HUNG_AFTER: u32 = 3;
+/// Calls unanswered, for 5 s each, or answered with no sense, after which it counts as useless.
+const USELESS_AFTER: u32 = 2;
 /// From its start to its first answer; slow cards need seconds to load it.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take to leave after SIGTERM: it takes its interface and rules down.
@@ -86,13 +87,24 @@ impl Tailscaled {
 
     /// A tailscaled that answers. One that runs is left as it is.
     pub async fn ensure_running(&self) -> Result<Origin, Error> {
-        match hail(&self.api).await {
-            Answer::Given => return Ok(Origin::Adopted),
-            Answer::Nobody => {}
-            Answer::Hung => kill_listener(&self.api).await?,
+        if self.hail().await == Answer::Given {
+            return Ok(Origin::Adopted);
         }
+        self.end().await?;
         self.start().await?;
         Ok(Origin::Started)
+    }
+
+    /// Ends what runs without a chance to object: whoever holds the socket, and ours, which may have lost it. Two
+    /// of them would fight for the interface.
+    pub async fn end(&self) -> Result<(), Error> {
+        let listener = self.api.pid().await.ok().map(Pid::from_raw);
+        let mut pids = processes_told(&self.statedir_argument());
+        pids.extend(listener.filter(|pid| !pids.contains(pid)));
+        for pid in pids {
+            kill_and_wait(pid).await?;
+        }
+        Ok(())
     }
 
     /// Cuts the log when it has grown: it lives in memory.
@@ -136,10 +148,38 @@ impl Tailscaled {
         [
             format!("--tun={INTERFACE}"),
             format!("--port={PORT}"),
-            format!("--statedir={}", self.state_dir.display()),
+            self.statedir_argument(),
             format!("--socket={}", self.api.socket().display()),
             "--no-logs-no-support".into(),
         ]
+    }
+
+    /// No other process is told the same.
+    fn statedir_argument(&self) -> String {
+        format!("--statedir={}", self.state_dir.display())
+    }
+
+    /// A refusal is an answer too, and so is one that byway does not understand, if it is tailscaled's: whatever it
+    /// means, another tailscaled would not help.
+    async fn hail(&self) -> Answer {
+        for _ in 0..USELESS_AFTER {
+            match self.api.status().await {
+                Err(ApiError::Unreachable { .. }) => return Answer::Nobody,
+                Err(ApiError::Silent { .. }) => {}
+                Err(ApiError::Broken { .. }) => sleep(BROKEN_PAUSE).await,
+                Err(ApiError::Garbled { .. }) if !self.is_ours_listening().await => sleep(BROKEN_PAUSE).await,
+                Ok(_)
+                | Err(ApiError::Refused { .. } | ApiError::Missing { .. } | ApiError::Garbled { .. }) => {
+                    return Answer::Given;
+                }
+            }
+        }
+        Answer::Useless
+    }
+
+    async fn is_ours_listening(&self) -> bool {
+        let Ok(pid) = self.api.pid().await else { return false };
+        is_told(pid, &self.statedir_argument())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -172,33 +212,23 @@ pub async fn stop(run_dir: &Path) -> Result<(), Error> {
     kill_and_wait(pid).await
 }
 
-/// Ends whoever listens on the socket without a chance to object.
-async fn kill_listener(api: &LocalApi) -> Result<(), Error> {
-    match api.pid().await {
-        Ok(pid) => kill_and_wait(Pid::from_raw(pid)).await,
-        Err(_) => Ok(()),
-    }
-}
-
+#[derive(PartialEq, Eq)]
 enum Answer {
     Given,
     Nobody,
-    Hung,
+    Useless,
 }
 
-/// A refusal is an answer too: whatever it means, a second tailscaled beside it would not help.
-async fn hail(api: &LocalApi) -> Answer {
-    for _ in 0..HUNG_AFTER {
-        match api.status().await {
-            Err(ApiError::Unreachable { .. }) => return Answer::Nobody,
-            Err(ApiError::Silent { .. }) => {}
-            Err(ApiError::Broken { .. }) => sleep(BROKEN_PAUSE).await,
-            Ok(_) | Err(ApiError::Refused { .. } | ApiError::Missing { .. } | ApiError::Garbled { .. }) => {
-                return Answer::Given;
-            }
-        }
-    }
-    Answer::Hung
+/// Every process that was started with this argument.
+fn processes_told(argument: &str) -> Vec<Pid> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is_told(*pid, argument)).map(Pid::from_raw).collect()
+}
+
+fn is_told(pid: i32, argument: &str) -> bool {
+    let told = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    told.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
 }
 
 async fn reap(mut child: Child) {

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// tailscaled is read at least this often, whatever the bus says; and a request that did not help is repeated.
-const READ_EVERY: Duration = Duration::from_secs(15);
+const READ_EVERY: Duration = Duration::from_secs(5);
 /// Notices come in bursts; one reading answers them all.
 const BURST: Duration = Duration::from_millis(100);
 

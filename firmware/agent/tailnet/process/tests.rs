@@ -9,6 +9,8 @@ use crate::tailnet::fake;
 
 /// Set by the script that stands for tailscaled: where it shall listen.
 const PLAY: &str = "BYWAY_TEST_PLAYS_TAILSCALED";
+/// The same for somebody who answers with no sense.
+const BABBLE: &str = "BYWAY_TEST_BABBLES";
 
 #[tokio::test]
 async fn starts_one_in_a_session_of_its_own_and_then_adopts_it() {
@@ -44,6 +46,31 @@ async fn kills_one_that_accepts_and_says_nothing() {
     assert_eq!(stage.tailscaled.ensure_running().await.unwrap(), Origin::Started);
     assert!(!is_alive(first));
     assert_ne!(stage.pid().await, first);
+}
+
+#[tokio::test]
+async fn ends_ours_when_it_has_lost_its_socket() {
+    let stage = Stage::new();
+    stage.tailscaled.ensure_running().await.unwrap();
+    let first = stage.pid().await;
+    fs::remove_file(stage.tailscaled.api().socket()).unwrap();
+    assert_eq!(stage.tailscaled.ensure_running().await.unwrap(), Origin::Started);
+    assert!(!is_alive(first));
+}
+
+#[tokio::test]
+async fn takes_the_socket_back_from_a_stranger_who_talks_nonsense() {
+    let stage = Stage::new();
+    stage.tailscaled.ensure_running().await.unwrap();
+    let first = stage.pid().await;
+    let mut stranger = stage.stranger();
+    while stage.pid().await == first {
+        sleep(LOOK_EVERY).await;
+    }
+    assert_eq!(stage.tailscaled.ensure_running().await.unwrap(), Origin::Started);
+    assert!(!is_alive(first));
+    assert!(stage.tailscaled.api().status().await.is_ok());
+    stranger.wait().await.unwrap();
 }
 
 #[tokio::test]
@@ -92,7 +119,10 @@ fn never_signals_everybody_or_init() {
 #[tokio::test]
 async fn plays_tailscaled_when_asked_to() {
     if let Some(socket) = std::env::var_os(PLAY) {
-        fake::serve_status(socket.into()).await;
+        fake::serve_status(socket.into(), fake::RUNNING).await;
+    }
+    if let Some(socket) = std::env::var_os(BABBLE) {
+        fake::serve_status(socket.into(), "blah").await;
     }
 }
 
@@ -108,7 +138,7 @@ impl Stage {
         let this = std::env::current_exe().unwrap();
         let script = format!(
             "#!/bin/sh\nfor a; do case $a in --socket=*) export {PLAY}=${{a#*=}};; esac; done\n\
-             exec {} --exact tailnet::process::tests::plays_tailscaled_when_asked_to\n",
+             exec {} --exact tailnet::process::tests::plays_tailscaled_when_asked_to -- \"$@\"\n",
             this.display()
         );
         fs::write(&program, script).unwrap();
@@ -116,6 +146,13 @@ impl Stage {
         let mut tailscaled = Tailscaled::new(&program, folder.path(), folder.path());
         tailscaled.api = tailscaled.api.with_patience(Duration::from_millis(500));
         Self { folder, tailscaled }
+    }
+
+    fn stranger(&self) -> Child {
+        let mut this = Command::new(std::env::current_exe().unwrap());
+        this.args(["--exact", "tailnet::process::tests::plays_tailscaled_when_asked_to"]);
+        this.env(BABBLE, self.tailscaled.api().socket()).stdout(Stdio::null());
+        this.kill_on_drop(true).spawn().unwrap()
     }
 
     async fn pid(&self) -> Pid {
