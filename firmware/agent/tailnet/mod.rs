@@ -9,6 +9,7 @@ mod fake;
 mod localapi;
 mod process;
 mod session;
+mod way;
 mod wipe;
 mod wire;
 
@@ -27,7 +28,7 @@ pub use process::{Error as ProcessError, INTERFACE, Origin, PORT, Tailscaled, so
 pub use wipe::{Error as WipeError, Wiped, wipe_auth_key};
 pub use wire::{Caller, Peer, TailscaledPrefs};
 
-use session::{Session, Unheard};
+use session::{Ended, Session};
 
 /// A life at least this long shows that starting again helps: the next death is answered at once.
 const LONG_LIFE: Duration = Duration::from_secs(30);
@@ -64,7 +65,7 @@ pub async fn supervise(mut settings: Settings, reports: mpsc::Sender<Report>) {
     while !reports.is_closed() {
         let born = Instant::now();
         let Err(error) = live(&tailscaled, &mut settings, &reports).await else {
-            return;
+            return; // nobody receives the reports
         };
         warn!(%error, "tailscaled does not serve");
         let _ = reports.send(Report::Facts(TailnetFacts::silent(error.to_string()))).await;
@@ -79,18 +80,26 @@ enum Trouble {
     Process(#[from] ProcessError),
     #[error(transparent)]
     LocalApi(#[from] LocalApiError),
+    #[error("somebody deleted its routes")]
+    Astray,
 }
 
-/// One life of tailscaled, from its first answer to its last.
+/// One life of tailscaled, from its first answer to its last; well ended when the reports are not received.
 async fn live(
     tailscaled: &Tailscaled,
     settings: &mut Settings,
     reports: &mpsc::Sender<Report>,
-) -> Result<Unheard, Trouble> {
+) -> Result<(), Trouble> {
     let origin = tailscaled.ensure_running().await?;
     let pid = tailscaled.api().pid().await?;
     info!(?origin, pid, "tailscaled answers");
-    Ok(Session::new(tailscaled, settings, reports).run().await?)
+    match Session::new(tailscaled, settings, reports).run().await? {
+        Ended::Unheard => Ok(()),
+        Ended::Astray => {
+            tailscaled.end().await?;
+            Err(Trouble::Astray)
+        }
+    }
 }
 
 /// 0 s after a long life, then 1, 2, 4 .. 30 s.

@@ -14,6 +14,7 @@ use super::{
     bus::{Bus, Notice},
     localapi::{Error, LocalApi},
     process::Tailscaled,
+    way,
     wire::TailscaledPrefs,
 };
 
@@ -22,9 +23,17 @@ const READ_EVERY: Duration = Duration::from_secs(5);
 /// Notices come in bursts; one reading answers them all.
 const BURST: Duration = Duration::from_millis(100);
 
-/// Nobody receives the reports.
+/// Regular readings without a way to the tailnet, after one with it: an address may just be changing.
+const ASTRAY_AFTER: u32 = 2;
+
+/// Why a session ended with a tailscaled that answers.
 #[derive(Debug)]
-pub(super) struct Unheard;
+pub(super) enum Ended {
+    /// Nobody receives the reports.
+    Unheard,
+    /// Its routes are gone, which only another start brings back.
+    Astray,
+}
 
 pub(super) struct Session<'a> {
     tailscaled: &'a Tailscaled,
@@ -39,6 +48,8 @@ pub(super) struct Session<'a> {
     /// Not asked a second time before the next regular reading.
     asked: Vec<Action>,
     reported: Option<TailnetFacts>,
+    /// Regular readings since the way to the tailnet was last there; `None`: it never was.
+    without_way: Option<u32>,
 }
 
 impl<'a> Session<'a> {
@@ -57,6 +68,7 @@ impl<'a> Session<'a> {
             refused: None,
             asked: Vec::new(),
             reported: None,
+            without_way: None,
         }
     }
 
@@ -65,7 +77,7 @@ impl<'a> Session<'a> {
     ///
     /// The bus is opened before anything is asked, so that no error of a login is missed; and anew at each
     /// regular reading, since a bus that is silent looks like one that is dead.
-    pub(super) async fn run(mut self) -> Result<Unheard, Error> {
+    pub(super) async fn run(mut self) -> Result<Ended, Error> {
         loop {
             let mut bus = self.api().watch().await?;
             let first = bus.first().await?;
@@ -75,20 +87,23 @@ impl<'a> Session<'a> {
             if let Err(error) = self.tailscaled.bound_log() {
                 warn!(%error, "tailscaled's log cannot be kept short");
             }
-            if let Some(unheard) = self.follow(&mut bus, until).await? {
-                return Ok(unheard);
+            if let Some(ended) = self.follow(&mut bus, until).await? {
+                return Ok(ended);
+            }
+            if self.is_astray() {
+                return Ok(Ended::Astray);
             }
         }
     }
 
     /// Until the next regular reading, or until the bus ends.
-    async fn follow(&mut self, bus: &mut Bus, until: Instant) -> Result<Option<Unheard>, Error> {
+    async fn follow(&mut self, bus: &mut Bus, until: Instant) -> Result<Option<Ended>, Error> {
         loop {
             self.read_and_act().await?;
             let notice = tokio::select! {
                 notice = bus.next() => notice,
                 () = sleep_until(until) => return Ok(None),
-                () = self.reports.closed() => return Ok(Some(Unheard)),
+                () = self.reports.closed() => return Ok(Some(Ended::Unheard)),
             };
             let Ok(notice) = notice else {
                 // Whether tailscaled died or only hung up is for the next call to find out.
@@ -97,6 +112,18 @@ impl<'a> Session<'a> {
             self.note(notice);
             self.drain(bus).await;
         }
+    }
+
+    /// What was never there in this life is not missed: starting again would not bring it.
+    fn is_astray(&mut self) -> bool {
+        let running = self.reported.as_ref().filter(|facts| facts.state == Some(BackendState::Running));
+        let Some(facts) = running else { return false };
+        if way::is_there(&facts.addresses) {
+            self.without_way = Some(0);
+        } else if let Some(readings) = &mut self.without_way {
+            *readings += 1;
+        }
+        self.without_way.is_some_and(|readings| readings >= ASTRAY_AFTER)
     }
 
     async fn drain(&mut self, bus: &mut Bus) {
