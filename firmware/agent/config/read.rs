@@ -147,16 +147,23 @@ impl<'a> Walk<'a> {
         Some(url)
     }
 
+    /// An empty one, or an empty file, is what the agent leaves after the join.
     fn auth_key(&mut self, section: &Section<'a>) -> Option<Secret> {
+        let written = self.reader.text(section, "auth_key").filter(|key| !key.value.is_empty());
         let Some(named) = self.reader.text(section, "auth_key_file") else {
+            written?;
             return self.reader.parsed(section, "auth_key");
         };
-        if section.has("auth_key") {
+        if written.is_some() {
             self.reader.mistake(named.at, "there is an auth_key too: leave one of the two out");
             return None;
         }
         let text = self.file(named)?;
-        let secret = text.trim_start_matches('\u{feff}').trim().parse().ok();
+        let key = text.trim_start_matches('\u{feff}').trim();
+        if key.is_empty() {
+            return None;
+        }
+        let secret = key.parse().ok();
         if secret.is_none() {
             let message =
                 format!("{:?} does not hold a key: put the key in it, alone, on one line", named.value);

@@ -42,6 +42,7 @@ const LEAST: [&str; 2] = ["[uplink]\nmethod = \"none\"\n", "[mullvad]\nconfig = 
 fn card(named: &Path) -> io::Result<String> {
     match named.to_str() {
         Some("/boot/a.conf" | "/boot/se-got-wg-001.conf") => Ok(CONF.to_owned()),
+        Some("/boot/served.key") => Ok("\n".to_owned()),
         Some("/boot/auth.key") => Ok("\u{feff}hskey-auth-2\r\n".to_owned()),
         Some("/boot/empty.conf") => Ok("\r\n".to_owned()),
         Some("/boot/notes.txt") => Ok("two words".to_owned()),
@@ -95,6 +96,18 @@ fn reads_a_file_that_notepad_saved() {
 fn takes_the_key_from_its_own_file() {
     let config = read(&format!("{}[tailnet]\nauth_key_file = \"auth.key\"\n", LEAST.concat())).unwrap();
     assert_eq!(config.tailnet.auth_key.unwrap().reveal(), "hskey-auth-2");
+}
+
+#[test]
+fn an_auth_key_that_has_served_is_absent() {
+    for served in [
+        "auth_key = \"\"",
+        "auth_key_file = \"served.key\"",
+        "auth_key = \"\"\nauth_key_file = \"served.key\"",
+    ] {
+        let config = read(&format!("{}[tailnet]\n{served}\n", LEAST.concat())).unwrap();
+        assert_eq!(config.tailnet.auth_key, None, "{served}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Takes the auth key out of byway.toml once it has served, and leaves every other byte as it was.
+//! Takes the auth key out of byway.toml once it has served, and leaves every other byte as it was; or empties the file
+//! that `auth_key_file` names.
 //!
 //! Does not know when that is. Afterwards there is no such key; only where it shares its line with others, as
-//! in an inline table, it stays as `auth_key = ""`.
+//! in an inline table, it stays as `auth_key = ""`. A file stays, empty: the next key may be put there.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -12,11 +13,12 @@ use std::{
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeString, DeTable, DeValue},
 };
 
 const TABLE: &str = "tailnet";
 const KEY: &str = "auth_key";
+const KEY_FILE: &str = "auth_key_file";
 const NOTHING: &str = "\"\"";
 
 /// Carries the file's name, never its text.
@@ -26,8 +28,8 @@ pub enum Error {
     File { path: PathBuf, source: io::Error },
     #[error("cannot take the auth key out of {}: it is not valid TOML (byway check tells where)", path.display())]
     NotToml { path: PathBuf },
-    #[error("cannot take the auth key out of {}: {KEY} is not a string (byway check tells where)", path.display())]
-    NotAString { path: PathBuf },
+    #[error("cannot take the auth key out of {}: {key} is not a string (byway check tells where)", path.display())]
+    NotAString { path: PathBuf, key: &'static str },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +43,25 @@ pub enum Wiped {
 pub fn wipe_auth_key(config: &Path) -> Result<Wiped, Error> {
     let failed = |source| Error::File { path: config.into(), source };
     let text = fs::read_to_string(config).map_err(failed)?;
-    let Some(found) = auth_key_in(&text, config)? else {
+    // The parser's error quotes the line, which may be the key's.
+    let document = DeTable::parse(&text).map_err(|_| Error::NotToml { path: config.into() })?;
+    if let Some((_, named)) = text_of(KEY_FILE, document.get_ref(), config)? {
+        return empty(&folder(config).join(named.get_ref().as_str().unwrap_or_default()));
+    }
+    let Some((key, value)) = text_of(KEY, document.get_ref(), config)? else {
         return Ok(Wiped::Before);
     };
-    let without = found.cut_from(&text);
+    let without = Assignment { key: key.span(), value: value.span() }.cut_from(&text);
     replace(config, &without).or_else(|_| write_in_place(config, &without)).map_err(failed)?;
+    Ok(Wiped::Now)
+}
+
+fn empty(key_file: &Path) -> Result<Wiped, Error> {
+    let failed = |source| Error::File { path: key_file.into(), source };
+    if fs::metadata(key_file).map_err(failed)?.len() == 0 {
+        return Ok(Wiped::Before);
+    }
+    write_in_place(key_file, "").map_err(failed)?;
     Ok(Wiped::Now)
 }
 
@@ -55,20 +71,23 @@ struct Assignment {
     value: Range<usize>,
 }
 
-/// TOML's own parser says where: whatever it takes for a string, over several lines or in an inline table, is
-/// found.
-fn auth_key_in(text: &str, config: &Path) -> Result<Option<Assignment>, Error> {
-    // The parser's error quotes the line, which may be the key's.
-    let document = DeTable::parse(text).map_err(|_| Error::NotToml { path: config.into() })?;
-    let table = document.get_ref().get(TABLE).map(Spanned::get_ref);
-    let Some((key, value)) = table.and_then(DeValue::as_table).and_then(|table| table.get_key_value(KEY))
-    else {
+type Entry<'a, 't> = (&'a Spanned<DeString<'t>>, &'a Spanned<DeValue<'t>>);
+
+/// A key of `[tailnet]` and its value, if that is a text and says something. TOML's own parser says where: whatever
+/// it takes for a string, over several lines or in an inline table, is found.
+fn text_of<'a, 't>(
+    key: &'static str,
+    document: &'a DeTable<'t>,
+    config: &Path,
+) -> Result<Option<Entry<'a, 't>>, Error> {
+    let table = document.get(TABLE).map(Spanned::get_ref).and_then(DeValue::as_table);
+    let Some(entry) = table.and_then(|table| table.get_key_value(key)) else {
         return Ok(None);
     };
-    match value.get_ref().as_str() {
+    match entry.1.get_ref().as_str() {
         Some("") => Ok(None),
-        Some(_) => Ok(Some(Assignment { key: key.span(), value: value.span() })),
-        None => Err(Error::NotAString { path: config.into() }),
+        Some(_) => Ok(Some(entry)),
+        None => Err(Error::NotAString { path: config.into(), key }),
     }
 }
 
@@ -89,7 +108,7 @@ impl Assignment {
 
 /// A power cut leaves the old file or the new one, never half of one.
 fn replace(config: &Path, text: &str) -> io::Result<()> {
-    let folder = config.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(config);
     let new = folder.join(".byway.toml.new");
     let written = write_new(&new, text, fs::metadata(config)?.permissions());
     if let Err(e) = written.and_then(|()| fs::rename(&new, config)) {
@@ -97,6 +116,10 @@ fn replace(config: &Path, text: &str) -> io::Result<()> {
         return Err(e);
     }
     File::open(folder)?.sync_all()
+}
+
+fn folder(config: &Path) -> &Path {
+    config.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write_new(path: &Path, text: &str, permissions: Permissions) -> io::Result<()> {
@@ -159,6 +182,19 @@ mod tests {
             assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Before);
             assert_eq!(fs::read_to_string(&config).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn empties_the_file_that_holds_the_key_and_leaves_the_configuration_alone() {
+        let text = "[tailnet]\nauth_key_file = \"auth.key\"  # from Anna\n";
+        let (folder, config) = config_with(text);
+        let key_file = folder.path().join("auth.key");
+        assert!(wipe_auth_key(&config).unwrap_err().to_string().contains("auth.key"), "there is none yet");
+        fs::write(&key_file, "hskey-1\n").unwrap();
+        assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Now);
+        assert_eq!(fs::read_to_string(&key_file).unwrap(), "");
+        assert_eq!(wipe_auth_key(&config).unwrap(), Wiped::Before, "a second time");
+        assert_eq!(fs::read_to_string(&config).unwrap(), text);
     }
 
     #[test]
