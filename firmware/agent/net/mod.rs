@@ -125,7 +125,7 @@ impl Net {
         on_a_blocking_thread(move || conntrack::forget_older(epoch)).await?
     }
 
-    /// The house's interface as it is now; `None` if it is missing, down or unplugged.
+    /// The house's interface as it is now; `None` if it is missing, down, unplugged or without an address.
     pub async fn uplink(&mut self, interface: &str) -> Result<Option<Uplink>> {
         uplink::uplink(&self.handle, interface).await
     }

@@ -33,15 +33,18 @@ pub(super) async fn uplink(handle: &Handle, interface: &str) -> Result<Option<Up
     let index = link.header.index;
     let addresses = netlink::addresses(handle, index).await?;
     let mut addresses: Vec<IpNet> = addresses.iter().filter_map(usable_address).collect();
+    if addresses.is_empty() {
+        return Ok(None);
+    }
     // The kernel lists them by age, which changes nothing.
     addresses.sort();
     let gateway4 = match gateway(handle, Family::V4, index).await? {
-        Some(IpAddr::V4(address)) => Some(address),
-        Some(IpAddr::V6(_)) | None => None,
+        Some(IpAddr::V4(address)) if is_on_link(address.into(), &addresses) => Some(address),
+        Some(IpAddr::V4(_) | IpAddr::V6(_)) | None => None,
     };
     let gateway6 = match gateway(handle, Family::V6, index).await? {
-        Some(IpAddr::V6(address)) => Some(address),
-        Some(IpAddr::V4(_)) | None => None,
+        Some(IpAddr::V6(address)) if is_on_link(address.into(), &addresses) => Some(address),
+        Some(IpAddr::V4(_) | IpAddr::V6(_)) | None => None,
     };
     Ok(Some(Uplink { interface: String::from(interface), addresses, gateway4, gateway6 }))
 }
@@ -60,6 +63,11 @@ pub(super) async fn gateway_reachable(handle: &Handle, uplink: &Uplink) -> Resul
             .unwrap_or_else(|error| tracing::debug!(%gateway, %error, "gateway not asked for"));
     }
     Ok(reachable)
+}
+
+/// The kernel takes no route by a gateway that it cannot reach: one that a renumbered house has left in `main`, say.
+fn is_on_link(gateway: IpAddr, addresses: &[IpNet]) -> bool {
+    netlink::is_link_local(&gateway) || addresses.iter().any(|net| net.contains(&gateway))
 }
 
 fn usable_address(message: &AddressMessage) -> Option<IpNet> {
@@ -145,4 +153,20 @@ fn nudge(gateway: IpAddr, index: u32) -> Result<()> {
     socket.set_mark(Mark::AGENT.0).context("no mark, is this root?")?;
     socket.send_to(&[], &address.into())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_of_numbers_that_the_house_has_left_is_none() {
+        let addresses = ["192.168.88.2/24", "2001:db8:88::2/64"].map(|net| net.parse().unwrap());
+        for there in ["192.168.88.1", "2001:db8:88::1", "fe80::1"] {
+            assert!(is_on_link(there.parse().unwrap(), &addresses), "{there}");
+        }
+        for gone in ["192.168.77.1", "2001:db8:77::1"] {
+            assert!(!is_on_link(gone.parse().unwrap(), &addresses), "{gone}");
+        }
+    }
 }

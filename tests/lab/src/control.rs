@@ -28,7 +28,8 @@ pub enum Approval {
 /// The running control server.
 #[derive(Debug)]
 pub struct Control {
-    daemon: Process,
+    /// None while it is away.
+    daemon: Option<Process>,
     namespace: Namespace,
     headscale: PathBuf,
     folder: PathBuf,
@@ -46,29 +47,45 @@ impl Control {
         fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let config_path = folder.join("config.yaml");
         fs::write(&config_path, config(path_text(folder)?, identity))?;
-        let args = ["-c", path_text(&config_path)?, "serve"];
-        let daemon = namespace.spawn("headscale", &peers.headscale(), &args, &[])?;
         let mut control = Self {
-            daemon,
+            daemon: None,
             namespace,
             headscale: peers.headscale(),
             folder: folder.to_owned(),
             user: String::new(),
         };
-        control.wait_until_healthy().with_context(|| control.daemon.log_tail())?;
+        control.come_back()?;
         control.user = id_of(&control.ask(&["users", "create", "alice"])?)?;
         control.set_approval(Approval::Automatic)?;
         Ok(control)
     }
 
+    /// Dies, and its DERP relay with it: every connection is reset, and new ones are refused.
+    pub fn go_away(&mut self) {
+        self.daemon = None;
+    }
+
+    /// Starts, with all that it knew, and waits until it answers.
+    pub fn come_back(&mut self) -> Result<()> {
+        let config_path = self.folder.join("config.yaml");
+        let args = ["-c", path_text(&config_path)?, "serve"];
+        self.daemon = Some(self.namespace.spawn("headscale", &self.headscale, &args, &[])?);
+        self.wait_until_healthy().with_context(|| self.log_tail())
+    }
+
     /// A reusable key that makes its bearer the tagged exit node.
     pub fn box_key(&self) -> Result<String> {
-        self.preauth_key(&["--tags", "tag:exit"])
+        self.preauth_key(&["-e", "24h", "--tags", "tag:exit"])
+    }
+
+    /// The same, too late.
+    pub fn expired_box_key(&self) -> Result<String> {
+        self.preauth_key(&["-e", "1ms", "--tags", "tag:exit"])
     }
 
     /// A reusable key that makes its bearer a device of the owner's.
     pub fn phone_key(&self) -> Result<String> {
-        self.preauth_key(&[])
+        self.preauth_key(&["-e", "24h"])
     }
 
     /// Replaces the policy, at once; routes that are approved already stay so.
@@ -91,6 +108,22 @@ impl Control {
         self.headscale(&["nodes", "approve-routes", "-i", &id, "-r", "0.0.0.0/0,::/0"]).map(drop)
     }
 
+    /// The owner changes their mind.
+    pub fn withdraw_routes(&self, node: &str) -> Result<()> {
+        let id = self.id_of_node(node)?;
+        self.headscale(&["nodes", "approve-routes", "-i", &id, "-r", ""]).map(drop)
+    }
+
+    /// From now on the node's key counts no more.
+    pub fn expire_node(&self, node: &str) -> Result<()> {
+        self.headscale(&["nodes", "expire", "-i", &self.id_of_node(node)?]).map(drop)
+    }
+
+    /// It counts again, for ever.
+    pub fn extend_node(&self, node: &str) -> Result<()> {
+        self.headscale(&["nodes", "expire", "-i", &self.id_of_node(node)?, "--disable"]).map(drop)
+    }
+
     /// Deletes a node: it is logged out and its name is free again.
     pub fn forget(&self, node: &str) -> Result<()> {
         self.delete(&self.id_of_node(node)?)
@@ -106,7 +139,7 @@ impl Control {
 
     /// The end of its log, for a failure's report.
     pub fn log_tail(&self) -> String {
-        self.daemon.log_tail()
+        self.daemon.as_ref().map_or_else(|| "headscale is away".to_owned(), Process::log_tail)
     }
 
     fn delete(&self, id: &str) -> Result<()> {
@@ -120,7 +153,7 @@ impl Control {
     }
 
     fn preauth_key(&self, more: &[&str]) -> Result<String> {
-        let mut words = vec!["preauthkeys", "create", "-u", &self.user, "--reusable", "-e", "24h"];
+        let mut words = vec!["preauthkeys", "create", "-u", &self.user, "--reusable"];
         words.extend(more);
         let answer = self.ask(&words)?;
         Ok(answer["key"].as_str().context("headscale answered without a key")?.to_owned())
@@ -142,7 +175,7 @@ impl Control {
 
     fn wait_until_healthy(&mut self) -> Result<()> {
         wait_for("headscale to be healthy", Duration::from_secs(30), || {
-            if !self.daemon.is_alive() {
+            if !self.daemon.as_mut().is_some_and(Process::is_alive) {
                 bail!("headscale has ended");
             }
             self.namespace.run(&["curl", "-skf", "-m", "2", "https://127.0.0.1/health"]).map(drop)

@@ -108,7 +108,7 @@ pub(crate) fn forward_and_masquerade(namespace: &Namespace) -> Result<()> {
 }
 
 pub(crate) fn raise_tunnel(world: &World, namespace: &Namespace, device: &str) -> Result<Process> {
-    let daemon = start_wireguard_go(namespace, &world.peers, device)?;
+    let daemon = start_wireguard_go(namespace, &world.peers.wireguard_go(), device)?;
     let key = world.relay.device_key_path();
     let (public, endpoint) = (world.relay.public_key()?, format!("{RELAY_V4}:51820"));
     namespace.run(&["wg", "set", device, "private-key", path_text(&key)?])?;

@@ -33,8 +33,10 @@ const SILENCE: &str = "table inet silence {
 #[derive(Debug)]
 pub struct Relay {
     _resolver: Process,
-    daemon: Process,
+    /// None while it is dead.
+    daemon: Option<Process>,
     namespace: Namespace,
+    wireguard_go: PathBuf,
     device: String,
     folder: PathBuf,
 }
@@ -47,20 +49,11 @@ impl Relay {
         let (relay_key, device_key) =
             (generate_key(&folder.join("relay.key"))?, generate_key(&folder.join("device.key"))?);
         fs::write(folder.join("relay.pub"), relay_key)?;
-        let daemon = start_wireguard_go(&namespace, peers, &device)?;
-        let key_path = folder.join("relay.key");
-        namespace.run(&[
-            "wg",
-            "set",
-            &device,
-            "listen-port",
-            "51820",
-            "private-key",
-            path_text(&key_path)?,
-        ])?;
+        fs::write(folder.join("device.pub"), device_key)?;
+        // A device of its own, so that captures on it outlive the relay.
+        namespace.ip(&format!("tuntap add dev {device} mode tun vnet_hdr"))?;
         namespace.ip(&format!(
-            "addr add {INSIDE_V4}/10 dev {device}\naddr add fc00:bbbb:bbbb:bb01::1/64 dev {device} nodad\n\
-             link set {device} mtu 1420 up"
+            "addr add {INSIDE_V4}/10 dev {device}\naddr add fc00:bbbb:bbbb:bb01::1/64 dev {device} nodad"
         ))?;
         // What the kernel cannot track it does not translate: a NAT must not pass that on as it is.
         namespace.nft(&format!(
@@ -69,9 +62,26 @@ impl Relay {
              chain through {{ type filter hook forward priority filter; ct state invalid drop; }}\n}}"
         ))?;
         let resolver = dns::resolve(&namespace, IpAddr::V4(INSIDE_V4), Names::Web)?;
-        let relay = Self { _resolver: resolver, daemon, namespace, device, folder };
-        relay.set_device_key(&device_key)?;
+        let wireguard_go = peers.wireguard_go();
+        let mut relay = Self { _resolver: resolver, daemon: None, namespace, wireguard_go, device, folder };
+        relay.come_back()?;
         Ok(relay)
+    }
+
+    /// Dies with every session; the machine it ran on refuses what is sent to it.
+    pub fn die(&mut self) {
+        self.daemon = None;
+    }
+
+    /// Starts with the same keys and no session; it knows the one device.
+    pub fn come_back(&mut self) -> Result<()> {
+        self.daemon = Some(start_wireguard_go(&self.namespace, &self.wireguard_go, &self.device)?);
+        let key_path = self.folder.join("relay.key");
+        let settings = ["listen-port", "51820", "private-key", path_text(&key_path)?];
+        self.namespace.run(&[&["wg", "set", &self.device], &settings[..]].concat())?;
+        self.namespace.ip(&format!("link set {} mtu 1420 up", self.device))?;
+        let device_key = fs::read_to_string(self.folder.join("device.pub")).context("cannot read its key")?;
+        self.set_device_key(device_key.trim())
     }
 
     /// The configuration that Mullvad's generator would hand out for this relay and device.
@@ -129,7 +139,7 @@ impl Relay {
 
     /// The end of its log, for a failure's report.
     pub fn log_tail(&self) -> String {
-        self.daemon.log_tail()
+        self.daemon.as_ref().map_or_else(|| "the relay is dead".to_owned(), Process::log_tail)
     }
 
     fn show(&self, what: &str) -> Result<String> {
@@ -147,9 +157,8 @@ impl Relay {
 }
 
 /// Starts wireguard-go for a device of this name and waits until it can be configured.
-pub(crate) fn start_wireguard_go(namespace: &Namespace, peers: &Peers, device: &str) -> Result<Process> {
-    let mut daemon =
-        namespace.spawn(device, &peers.wireguard_go(), &["-f", device], &[("LOG_LEVEL", "verbose")])?;
+pub(crate) fn start_wireguard_go(namespace: &Namespace, program: &Path, device: &str) -> Result<Process> {
+    let mut daemon = namespace.spawn(device, program, &["-f", device], &[("LOG_LEVEL", "verbose")])?;
     wait_for("wireguard-go's control socket", Duration::from_secs(5), || {
         ensure!(wireguard_socket(device).exists(), "no socket yet");
         if !daemon.is_alive() {
