@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::events::Events;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tailscale::environment;
@@ -199,6 +201,29 @@ impl BywayBox {
     /// The running agent, for its pid and log.
     pub fn agent(&mut self) -> Option<&mut Process> {
         self.agent.as_mut()
+    }
+
+    /// The tailscaled that the agent has started.
+    pub fn tailscaled(&self) -> Result<Pid> {
+        let pids = self.namespace.pids()?;
+        let is_tailscaled = |pid: &&Pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with("tailscaled"))
+        };
+        pids.iter().find(is_tailscaled).copied().context("no tailscaled runs on the box")
+    }
+
+    /// Writes a new auth key onto the card, from which the last one was wiped.
+    pub fn write_auth_key(&self, key: &str) -> Result<()> {
+        let path = self.config_path();
+        let text = fs::read_to_string(&path).context("cannot read the card")?;
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("auth_key")).collect();
+        let with_key = format!("[tailnet]\nauth_key = \"{key}\"");
+        write_secret(&path, &lines.join("\n").replace("[tailnet]", &with_key))
+    }
+
+    /// What the agent tells from now on, each change of it.
+    pub fn events(&self) -> Result<Events> {
+        Events::follow(&self.run_dir().join("byway.sock"))
     }
 
     pub fn namespace(&self) -> &Namespace {

@@ -124,6 +124,11 @@ impl Control {
         self.headscale(&["nodes", "expire", "-i", &self.id_of_node(node)?, "--disable"]).map(drop)
     }
 
+    /// Its old name is free again; it keeps its addresses.
+    pub fn rename_node(&self, node: &str, name: &str) -> Result<()> {
+        self.headscale(&["nodes", "rename", "-i", &self.id_of_node(node)?, name]).map(drop)
+    }
+
     /// Deletes a node: it is logged out and its name is free again.
     pub fn forget(&self, node: &str) -> Result<()> {
         self.delete(&self.id_of_node(node)?)

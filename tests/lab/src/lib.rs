@@ -8,6 +8,7 @@ pub mod capture;
 pub mod control;
 pub mod demo;
 pub mod filter_box;
+pub mod events;
 pub mod inside;
 pub mod internet;
 pub mod judge;

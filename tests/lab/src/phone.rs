@@ -44,7 +44,7 @@ impl Phone {
         self.tailscale.up("phone", auth_key, &[])
     }
 
-    /// Sends everything by the exit node `name`, as soon as the tailnet offers it. The first packet of a fresh
+    /// Sends everything by the exit node `name` (or at this address), as soon as the tailnet offers it. The first packet of a fresh
     /// pair takes up to 5 s more: wait for a first success, then measure.
     pub fn use_exit(&self, name: &str) -> Result<()> {
         let exit = format!("--exit-node={name}");

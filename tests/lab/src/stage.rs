@@ -216,7 +216,7 @@ fn places() -> Places {
         tailnet: Vec::from([net("100.64.0.0/10"), net("fd7a:115c:a1e0::/48")]),
         tunnel: Vec::from([parse("10.64.5.5"), parse("fc00:bbbb:bbbb:bb01::5")]),
         relay: Vec::from([parse("192.0.2.130"), parse("2001:db8:50::130")]),
-        house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64")]),
+        house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
         resolvers: Vec::from([parse("192.168.77.1"), parse("10.64.0.1")]),
     }

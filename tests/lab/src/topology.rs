@@ -20,6 +20,8 @@ pub const HOUSE_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 pub const HOUSE_LAN_V4: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 /// The box's own global address: IPv6 is routed, not translated.
 pub const BOX_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 2);
+/// The same in a renumbered house.
+pub const RENUMBERED_BOX_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x88, 0, 0, 0, 0, 2);
 
 /// One network namespace of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,18 +127,41 @@ const CABLES: [Cable; 5] = [
     },
 ];
 
-const BOX_ADDRESSES: &str = "
-link set lo up
-link set eth0 up
-addr add 192.168.77.2/24 dev eth0
-addr add 2001:db8:77::2/64 dev eth0 nodad
-route add default via 192.168.77.1
-route add ::/0 via 2001:db8:77::1";
+/// How the house is numbered: its LAN, and the IPv6 prefix that its provider has lent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// `192.168.77.0/24` and `2001:db8:77::/64`
+    First,
+    /// `192.168.88.0/24` and `2001:db8:88::/64`
+    Second,
+}
 
-const HOUSE_LAN: &str = "
-addr add 192.168.77.1/24 dev lan
-addr add 2001:db8:77::1/64 dev lan nodad
-link set lan up";
+impl Numbering {
+    fn prefixes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::First => ("192.168.77", "2001:db8:77:"),
+            Self::Second => ("192.168.88", "2001:db8:88:"),
+        }
+    }
+}
+
+fn box_addresses(numbering: Numbering) -> String {
+    let (v4, v6) = numbering.prefixes();
+    format!(
+        "link set lo up\nlink set eth0 up\naddr add {v4}.2/24 dev eth0\naddr add {v6}:2/64 dev eth0 nodad\n\
+         route replace default via {v4}.1\nroute replace ::/0 via {v6}:1"
+    )
+}
+
+fn house_lan(numbering: Numbering) -> String {
+    let (v4, v6) = numbering.prefixes();
+    format!("addr add {v4}.1/24 dev lan\naddr add {v6}:1/64 dev lan nodad\nlink set lan up")
+}
+
+/// What tailnet peers say to each other without a relay server comes from and goes to this port.
+const NO_DIRECT_WAY: &str = "table inet direct {
+  chain through { type filter hook forward priority raw; udp sport 41641 drop; udp dport 41641 drop; }
+}";
 
 const HOUSE_NAT: &str = "table ip nat {
   chain post { type nat hook postrouting priority srcnat; oifname wan masquerade; }
@@ -185,7 +210,45 @@ impl Topology {
 
     /// What the house's DHCP or a careful relative would do: links up, addresses and routes in place.
     pub fn plug_in_box(&self) -> Result<()> {
-        self.namespace(Place::Box).ip(BOX_ADDRESSES)
+        self.namespace(Place::Box).ip(&box_addresses(Numbering::First))
+    }
+
+    /// Pulls the network cable out of the box; whoever configured the interface takes its addresses away.
+    pub fn unplug_box(&self) -> Result<()> {
+        self.namespace(Place::Box).ip("link set eth0 down\naddr flush dev eth0 scope global")
+    }
+
+    /// The router has new numbers, and the box hears of them; the house's resolver stays where it was.
+    pub fn renumber_house(&self, numbering: Numbering) -> Result<()> {
+        let (_, v6) = numbering.prefixes();
+        let (core, house) = (self.namespace(Place::Core), self.namespace(Place::House));
+        core.ip(&format!("route replace {v6}:/64 via 2001:db8:10::10"))?;
+        // The link-local address stays: without one a router does not even ask for its neighbours.
+        house.ip("addr flush dev lan scope global")?;
+        house.ip(&house_lan(numbering))?;
+        if numbering != Numbering::First {
+            house.ip(&format!("addr add {HOUSE_LAN_V4}/32 dev lan"))?;
+        }
+        let byway = self.namespace(Place::Box);
+        byway.ip("addr flush dev eth0 scope global")?;
+        byway.ip(&box_addresses(numbering))
+    }
+
+    /// Another router with the same addresses, which announces itself as routers do when their link comes up.
+    pub fn replace_router(&self, mac: &str) -> Result<()> {
+        let house = self.namespace(Place::House);
+        house.sysctl("net/ipv4/conf/lan/arp_notify", "1")?;
+        house.sysctl("net/ipv6/conf/lan/ndisc_notify", "1")?;
+        house.ip(&format!("link set lan address {mac}"))
+    }
+
+    /// From now on the tailnet reaches the box by the relay server only (DERP).
+    pub fn block_direct(&self) -> Result<()> {
+        self.namespace(Place::House).nft(NO_DIRECT_WAY)
+    }
+
+    pub fn allow_direct(&self) -> Result<()> {
+        self.namespace(Place::House).nft("delete table inet direct")
     }
 
     fn make(&self, place: Place) -> Result<()> {
@@ -212,7 +275,13 @@ impl Topology {
     fn lay_house(&self) -> Result<()> {
         let house = self.namespace(Place::House);
         wire(&house, "lan", &self.namespace(Place::Box), "eth0")?;
-        house.ip(HOUSE_LAN)?;
+        house.ip(&house_lan(Numbering::First))?;
+        // Late answers to numbers that the house has left end here, without an error from a router to the server.
+        for numbering in [Numbering::First, Numbering::Second] {
+            let (v4, v6) = numbering.prefixes();
+            let nowhere = format!("{v4}.0/24 metric 9999\nroute add blackhole {v6}:/64 metric 9999");
+            house.ip(&format!("route add blackhole {nowhere}"))?;
+        }
         house.nft(HOUSE_NAT)
     }
 }
@@ -238,7 +307,7 @@ impl SeenAs {
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(RELAY_V4) | IpAddr::V6(RELAY_V6) => Self::Relay,
-            IpAddr::V4(HOUSE_V4) | IpAddr::V6(BOX_V6) => Self::House,
+            IpAddr::V4(HOUSE_V4) | IpAddr::V6(BOX_V6 | RENUMBERED_BOX_V6) => Self::House,
             IpAddr::V4(_) | IpAddr::V6(_) => Self::Neither,
         }
     }
