@@ -9,6 +9,8 @@ use byway_lab::stage::{Stage, is_as_wished};
 use byway_lab::traffic::Rates;
 use serde_json::Value;
 
+use crate::ordeal::{Ordeal, says};
+
 const PATIENCE: Duration = Duration::from_mins(1);
 /// DESIGN 9: relay silent under traffic, seen and sealed.
 const SILENCE_BOUND: Duration = Duration::from_secs(10);
@@ -38,6 +40,20 @@ pub(super) fn a_silent_relay_seals(stage: &mut Stage) -> Result<()> {
     let outcome = watch.end()?;
     ensure!(outcome.verdict.packets_by(Door::Residential) == 0, "by the house: {}", outcome.verdict);
     outcome.assert_clean()
+}
+
+/// Its sessions die with it: the same keys need a new handshake.
+pub(super) fn a_dead_relay_seals(stage: &mut Stage) -> Result<()> {
+    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    let (sealed, status) = ordeal.until_sealed(stage, |stage| {
+        stage.world.relay.die();
+        Ok(())
+    })?;
+    ensure!(sealed <= SILENCE_BOUND, "sealed only after {sealed:?}");
+    ensure!(says(&status, "relay"), "it does not say why: {status}");
+    let carried = ordeal.until_carried(stage, |stage| stage.world.relay.come_back())?;
+    ordeal.note("relay dies and restarts with the same key", sealed, carried);
+    ordeal.end().map(drop)
 }
 
 pub(super) fn not_mullvad_is_sealed(stage: &mut Stage) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use byway_lab::judge::Door;
 use byway_lab::stage::{Stage, is_as_wished};
 use byway_lab::traffic::Rates;
@@ -32,7 +32,7 @@ pub(super) fn killed_and_carried_again(stage: &mut Stage) -> Result<()> {
 pub(super) fn sigterm_seals(stage: &mut Stage) -> Result<()> {
     let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
     watch.wait_answered(PATIENCE)?;
-    let tailscaled = tailscaled_pid(stage)?;
+    let tailscaled = stage.byway.tailscaled()?;
     let asked = SystemTime::now();
     let ended = stage.byway.sigterm()?;
     watch.decide(asked, None);
@@ -42,14 +42,14 @@ pub(super) fn sigterm_seals(stage: &mut Stage) -> Result<()> {
         watch.wait_answered(Duration::from_millis(500))
     });
     ensure!(silence.is_err(), "carried though sealed");
-    ensure!(tailscaled_pid(stage)? == tailscaled, "tailscaled was restarted");
+    ensure!(stage.byway.tailscaled()? == tailscaled, "tailscaled was restarted");
 
     let restarted = SystemTime::now();
     stage.byway.start()?;
     stage.byway.wait_status("the privacy door again", PATIENCE, is_as_wished)?;
     watch.decide(restarted, Some(Door::Privacy));
     watch.wait_answered(PATIENCE)?;
-    ensure!(tailscaled_pid(stage)? == tailscaled, "tailscaled was not adopted");
+    ensure!(stage.byway.tailscaled()? == tailscaled, "tailscaled was not adopted");
     watch.end()?.assert_clean()
 }
 
@@ -63,12 +63,4 @@ pub(super) fn reboot_keeps_the_wish(stage: &mut Stage) -> Result<()> {
     let said = stage.byway.cli(&["egress", "privacy"])?;
     ensure!(said.code == Some(0), "{said:?}");
     stage.wait_seen_by(Door::Privacy)
-}
-
-fn tailscaled_pid(stage: &Stage) -> Result<String> {
-    let pids = stage.byway.namespace().pids()?;
-    let is_tailscaled = |pid: &&nix::unistd::Pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with("tailscaled"))
-    };
-    pids.iter().find(is_tailscaled).map(ToString::to_string).context("no tailscaled runs on the box")
 }

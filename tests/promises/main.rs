@@ -1,11 +1,17 @@
 //! The promises of byway, each a sentence, tried in one world with real peers and judged from the outside. The
 //! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
 
+mod babble;
 mod doors;
 mod faults;
 mod first_boot;
+mod house;
+mod kernel_faults;
+mod kills;
 mod lives;
 mod naive;
+mod ordeal;
+mod outages;
 mod words;
 
 use std::path::Path;
@@ -33,16 +39,35 @@ const PROMISES: &[Promise] = &[
     ("an_agent_killed_is_carried_again_within_3_seconds", lives::killed_and_carried_again),
     ("sigterm_seals_and_leaves_tailscaled_running", lives::sigterm_seals),
     ("a_reboot_of_everything_keeps_the_wish", lives::reboot_keeps_the_wish),
+    ("a_pulled_cable_seals_and_a_plugged_one_carries_again", house::uplink_comes_and_goes),
+    ("a_renumbered_house_and_another_router_carry_again", house::renumbered_and_rewired),
+    ("strangers_routes_in_main_and_table_52_lead_no_client_astray", kernel_faults::strangers_routes),
+    ("a_dead_relay_seals_and_its_return_carries_again", faults::a_dead_relay_seals),
+    ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),
+    ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
+    ("flips_work_while_the_control_server_is_away", outages::control_away),
+    ("without_a_direct_way_the_phone_is_carried_by_derp", outages::derp_only),
+    ("a_box_that_forgot_its_node_asks_for_a_key_and_joins_anew", outages::state_deleted),
+    ("an_agent_killed_20_times_in_a_flip_keeps_a_wish", kills::killed_20_times),
+    ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
 ];
 
 /// The long versions, minutes each: ignored unless asked for (`just soak`).
-const SOAKS: &[Promise] =
-    &[("soak_a_thousand_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::a_thousand_flips)];
+const SOAKS: &[Promise] = &[
+    ("soak_drift_is_sealed_and_healed", kernel_faults::drift),
+    ("soak_a_thousand_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::a_thousand_flips),
+    ("soak_flips_work_while_the_control_server_is_away_for_minutes", outages::control_away_for_minutes),
+    ("soak_a_node_deleted_or_no_longer_approved_finds_out", outages::forgotten_by_control),
+    ("soak_tailscaled_killed_20_times_is_carried_again", kills::tailscaled_killed_20_times),
+    ("soak_an_agent_killed_500_times_in_a_flip_keeps_a_wish", kills::killed_500_times),
+    ("soak_20_power_cuts_in_a_flip_or_boot_keep_a_wish", kills::power_cut_20_times),
+];
 
 fn main() {
+    babble::if_asked();
     let mut arguments = Arguments::from_args();
     // One world at a time.
     arguments.test_threads = Some(1);
@@ -56,6 +81,7 @@ fn main() {
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Before the process ends: the world is taken down by its Drop.
     drop(stage.lock().unwrap_or_else(PoisonError::into_inner).take());
+    ordeal::print_table();
     conclusion.exit();
 }
 

@@ -1,0 +1,106 @@
+//! What somebody with root does to the kernel beside the agent: routes, rules, the rule set, the tunnel's interface.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use byway_lab::judge::Door;
+use byway_lab::namespace::Namespace;
+use byway_lab::stage::{Stage, is_as_wished};
+use byway_lab::traffic::Rates;
+use serde_json::Value;
+
+use crate::ordeal::{Ordeal, PATIENCE};
+
+/// DESIGN 4, drift: sealed and put right within 1 s; the rest is for a busy machine.
+const DRIFT_BOUND: Duration = Duration::from_secs(3);
+
+/// `main` is the ISP's and table 52 tailscaled's: whatever stands there, no client packet asks them for the internet.
+/// The second router is the house's own, at an address that the box was never told.
+const ROUTES: &[(&str, &str)] = &[
+    (
+        "routes for /1 and /2 in main, both families",
+        "0.0.0.0/1 via 192.168.77.66 dev eth0\n128.0.0.0/1 via 192.168.77.66 dev eth0\n\
+         192.0.0.0/2 via 192.168.77.66 dev eth0\n::/1 via 2001:db8:77::66 dev eth0\n\
+         8000::/1 via 2001:db8:77::66 dev eth0\n2000::/3 via 2001:db8:77::66 dev eth0",
+    ),
+    (
+        "stray default in table 52, both families",
+        "default via 192.168.77.66 dev eth0 table 52\n::/0 via 2001:db8:77::66 dev eth0 table 52 metric 1",
+    ),
+];
+
+pub(super) fn strangers_routes(stage: &mut Stage) -> Result<()> {
+    let house = stage.world.namespace(byway_lab::topology::Place::House);
+    house.ip("addr replace 192.168.77.66/32 dev lan\naddr replace 2001:db8:77::66/128 dev lan nodad")?;
+    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    for (fault, routes) in ROUTES {
+        let each = |verb: &str| {
+            let lines: Vec<String> = routes.lines().map(|route| format!("route {verb} {route}")).collect();
+            stage.byway.namespace().ip(&lines.join("\n"))
+        };
+        each("add")?;
+        for door in [Door::Residential, Door::Privacy] {
+            ordeal.watch.flip(&stage.byway, Some(door))?;
+            ordeal.watch.wait_answered(PATIENCE)?;
+        }
+        ensure!(stage.byway.cli(&["status"])?.code == Some(0), "{fault}: the box is not as wished");
+        each("del")?;
+        ordeal.note(*fault, None, None);
+    }
+    house.ip("addr del 192.168.77.66/32 dev lan\naddr del 2001:db8:77::66/128 dev lan")?;
+    ordeal.end().map(drop)
+}
+
+type Spoil = fn(&Namespace) -> Result<()>;
+
+/// Each is a difference from the posture.
+const DRIFTS: &[(&str, Spoil)] = &[
+    ("nft flush ruleset", |kernel| kernel.nft("flush ruleset")),
+    ("ip rules deleted", delete_rules),
+    ("ip_forward toggled", |kernel| kernel.sysctl("net/ipv4/ip_forward", "0")),
+    ("IPv6 forwarding toggled", |kernel| kernel.sysctl("net/ipv6/conf/all/forwarding", "0")),
+    ("wg0 set down", |kernel| kernel.ip("link set wg0 down")),
+    ("wg0's address removed", |kernel| kernel.ip("addr del 10.64.5.5/32 dev wg0")),
+    ("wg0 deleted", |kernel| kernel.ip("link del wg0")),
+];
+
+pub(super) fn drift(stage: &mut Stage) -> Result<()> {
+    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    for (fault, spoil) in DRIFTS {
+        let (healed_before, _) = drift_in(&stage.byway.status()?)?;
+        let events = stage.byway.events()?;
+        let mut noticed_after = None;
+        let carried = ordeal.until_carried(stage, |stage| {
+            let spoiled_at = std::time::SystemTime::now();
+            spoil(stage.byway.namespace())?;
+            let counted = |status: &Value| drift_in(status).is_ok_and(|(healed, _)| healed > healed_before);
+            let (at, status) = events.wait("the drift to be counted", PATIENCE, counted)?;
+            noticed_after = Some(at.duration_since(spoiled_at)?);
+            ensure!(status["drift"]["last"].is_string(), "{fault}: it does not say what drifted: {status}");
+            events.wait("the door again", PATIENCE, is_as_wished).map(drop)
+        })?;
+        let noticed = noticed_after.context("the drift was never noticed")?;
+        ensure!(noticed <= DRIFT_BOUND, "{fault}: sealed only after {noticed:?}");
+        ordeal.note(*fault, noticed, carried);
+    }
+    ordeal.end().map(drop)
+}
+
+fn drift_in(status: &Value) -> Result<(u64, Option<&str>)> {
+    let healed = status["drift"]["healed"].as_u64().context("no count of drifts")?;
+    Ok((healed, status["drift"]["last"].as_str()))
+}
+
+/// Ours, both families.
+pub(super) fn delete_rules(kernel: &Namespace) -> Result<()> {
+    for family in ["-4", "-6"] {
+        let listing = kernel.run(&["ip", family, "rule"])?;
+        let priorities = listing.lines().filter_map(|line| line.split(':').next()?.parse::<u32>().ok());
+        let ours: Vec<u32> = priorities.filter(|priority| (4990..=5023).contains(priority)).collect();
+        ensure!(!ours.is_empty(), "no rules to delete: {listing}");
+        for priority in ours {
+            kernel.run(&["ip", family, "rule", "del", "pref", &priority.to_string()])?;
+        }
+    }
+    Ok(())
+}
