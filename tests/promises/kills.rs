@@ -52,11 +52,16 @@ fn killed_while_flipping(stage: &mut Stage, times: usize) -> Result<()> {
         door = remembered;
         ordeal.watch.wait_answered(PATIENCE)?;
         let after = killed.elapsed()?;
-        ensure!(after <= KILLED_BOUND, "death {death} of {chance:?}: carried again only after {after:?}");
+        ensure!(
+            after <= KILLED_BOUND,
+            "death {death}, seed {}: carried again only after {after:?}",
+            chance.seed
+        );
         carried.push(after);
     }
     let (longest, spread) = spread(&mut carried);
-    ordeal.note(format!("agent killed in a flip, {times} times: {spread}"), None, longest);
+    let seed = chance.seed;
+    ordeal.note(format!("agent killed in a flip, {times} times (seed {seed}): {spread}"), None, longest);
     ordeal.end().map(drop)
 }
 
@@ -140,7 +145,8 @@ pub(super) fn power_cut_20_times(stage: &mut Stage) -> Result<()> {
         carried.push(booted.elapsed()?);
     }
     let (longest, spread) = spread(&mut carried);
-    ordeal.note(format!("power cut in a flip or boot, 20 times ({chance:?}): {spread}"), None, longest);
+    let seed = chance.seed;
+    ordeal.note(format!("power cut in a flip or boot, 20 times (seed {seed}): {spread}"), None, longest);
     ordeal.end().map(drop)
 }
 
@@ -157,10 +163,8 @@ fn other(door: Door) -> Door {
     }
 }
 
-/// Moments by chance (`SplitMix64`); a failure shows the seed.
-#[derive(Debug)]
+/// Moments by chance (`SplitMix64`); the seed is told.
 struct Chance {
-    #[expect(dead_code, reason = "for the failure's report")]
     seed: u64,
     state: u64,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
+use byway_lab::control::Approval;
 use byway_lab::judge::Door;
 use byway_lab::stage::{Stage, is_approved};
 use byway_lab::wait_for;
@@ -201,9 +202,10 @@ fn direct_way(stage: &Stage) -> Result<String> {
     Ok(byway["CurAddr"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Nobody tells the box: it finds out by itself.
-pub(super) fn forgotten_by_control(stage: &mut Stage) -> Result<()> {
+/// Nobody tells the box: it finds out by itself. A policy that approves by itself would do so again when it asks.
+pub(super) fn no_longer_approved(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
+    stage.world.control.set_approval(Approval::ByHand)?;
     stage.world.control.withdraw_routes("byway")?;
     let offered = |status: &Value| {
         status["tailnet"]["exit_node"] == "offered" && says(status, "headscale nodes approve-routes")
@@ -214,7 +216,13 @@ pub(super) fn forgotten_by_control(stage: &mut Stage) -> Result<()> {
         stage.byway.wait_status("the approval", PATIENCE, is_approved).map(drop)
     })?;
     ordeal.note("approval withdrawn until the box knew, given again", None, carried);
+    stage.world.control.set_approval(Approval::Automatic)?;
+    ordeal.end().map(drop)
+}
 
+/// The same; and then a new key is all that it needs.
+pub(super) fn deleted_at_control(stage: &mut Stage) -> Result<()> {
+    let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     stage.world.control.forget("byway")?;
     let disowned = |status: &Value| {
         status["tailnet"]["exit_node"].is_null() && says(status, "does not know this node any more")
