@@ -18,6 +18,8 @@ const KILLED_BOUND: Duration = Duration::from_secs(3);
 const FLIP: Duration = Duration::from_millis(100);
 /// From the first packet of the boot to the door.
 const BOOT: Duration = Duration::from_secs(4);
+/// Of a tailscaled that is started again at once.
+const LONG_LIFE: Duration = Duration::from_secs(10);
 const TOGGLES: u32 = 34;
 
 pub(super) fn killed_20_times(stage: &mut Stage) -> Result<()> {
@@ -106,6 +108,8 @@ pub(super) fn tailscaled_killed_20_times(stage: &mut Stage) -> Result<()> {
         crate::outages::kill_tailscaled(stage)?;
         ordeal.watch.wait_answered(PATIENCE)?;
         carried.push(killed.elapsed()?);
+        // One that dies young is started again ever more slowly.
+        thread::sleep(LONG_LIFE);
     }
     let (p95, spread) = spread(&mut carried);
     ordeal.note(format!("tailscaled killed 20 times: {spread}"), None, p95);

@@ -31,7 +31,7 @@ pub use wire::{Caller, Peer, TailscaledPrefs};
 use session::{Ended, Session};
 
 /// A life at least this long shows that starting again helps: the next death is answered at once.
-const LONG_LIFE: Duration = Duration::from_secs(30);
+const LONG_LIFE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The part of byway.toml that concerns the tailnet, and where things are kept.
