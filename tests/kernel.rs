@@ -268,7 +268,7 @@ fn a_gateway_that_answers_is_found_and_one_that_does_not_is_not() {
 fn changes_of_every_kind_are_heard() {
     in_a_box(async || {
         load(&ruleset::whole(&Posture::default()));
-        let mut changes = Changes::open().unwrap();
+        let mut changes = Changes::open(0).unwrap();
         for command in [
             "ip link set eth0 mtu 1400",
             "ip addr add 192.0.2.1/32 dev eth0",
@@ -285,5 +285,52 @@ fn changes_of_every_kind_are_heard() {
         }
         let silence = tokio::time::timeout(Duration::from_millis(200), changes.next()).await;
         assert!(silence.is_err(), "one change was told twice");
+    });
+}
+
+#[test]
+fn what_somebody_else_changes_is_noticed_and_he_is_named() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        let mut changes = Changes::open(net.port()).unwrap();
+        let posture = open(Egress::Residential, dual_stack(), 5);
+        for (command, program) in [
+            ("nft flush ruleset", "nft (pid "),
+            ("nft insert rule inet byway forward accept", "nft (pid "),
+            ("nft add element inet byway door { wg0 }", "nft (pid "),
+            ("ip rule del pref 5010", "(pid "),
+            ("ip -6 rule add pref 4999 lookup main", "(pid "),
+            ("ip route replace default dev eth0 table 7001", "(pid "),
+            // The kernel does not tell who changed an interface or wrote a file.
+            ("ip link set wg0 down", ""),
+            ("ip link set wg0 mtu 1500", ""),
+            ("ip addr flush dev wg0", ""),
+            ("sysctl -qw net.ipv4.ip_forward=0", ""),
+            ("sysctl -qw net.ipv4.conf.wg0.rp_filter=1", ""),
+            ("sysctl -qw net.ipv4.conf.all.accept_redirects=1", ""),
+        ] {
+            net.apply(&posture).await.unwrap();
+            assert_eq!(net.drift().await.unwrap(), [""; 0], "before {command}");
+            let ours = net.generation();
+            assert!(ours.is_some(), "nobody else changed rule sets meanwhile");
+            assert_eq!(changes.strangers(ours).unwrap(), [""; 0], "our own doing");
+            run(command);
+            let lines = net.drift().await.unwrap();
+            assert!(!lines.is_empty(), "{command} was not noticed");
+            let strangers = changes.strangers(ours).unwrap().join(" and ");
+            assert!(strangers.contains(program), "after {command}: {strangers:?}");
+        }
+    });
+}
+
+#[test]
+fn a_rule_set_beside_ours_is_no_drift() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        net.apply(&open(Egress::Residential, dual_stack(), 5)).await.unwrap();
+        let ours = net.generation();
+        run("nft add table inet other; ip route add 198.51.100.0/24 dev eth0");
+        assert_eq!(net.drift().await.unwrap(), [""; 0]);
+        assert_ne!(net.generation(), ours, "it was listed, and what stands now is known");
     });
 }

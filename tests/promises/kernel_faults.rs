@@ -1,6 +1,7 @@
 //! What somebody with root does to the kernel beside the agent: routes, rules, the rule set, the tunnel's interface.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use byway_lab::judge::Door;
@@ -9,7 +10,7 @@ use byway_lab::stage::{Stage, is_as_wished};
 use byway_lab::traffic::Rates;
 use serde_json::Value;
 
-use crate::ordeal::{Ordeal, PATIENCE};
+use crate::ordeal::{Ordeal, PATIENCE, says};
 
 /// DESIGN 4, drift: sealed and put right within 1 s; the rest is for a busy machine.
 const DRIFT_BOUND: Duration = Duration::from_secs(3);
@@ -91,6 +92,33 @@ fn drift_in(status: &Value) -> Result<(u64, Option<&str>)> {
     Ok((healed, status["drift"]["last"].as_str()))
 }
 
+const FIGHTER: &str = "while nft flush chain inet byway forward; do sleep 0.05; done";
+
+/// A firewall of somebody else's that writes its own idea of the rule set over and over.
+pub(super) fn fight(stage: &mut Stage) -> Result<()> {
+    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    let mut fighter = None;
+    let (sealed, _) = ordeal.until_sealed(stage, |stage| {
+        fighter = Some(stage.byway.namespace().spawn("fighter", Path::new("sh"), &["-c", FIGHTER], &[])?);
+        let fights = |status: &Value| says(status, "keeps changing the kernel") && says(status, "nft (pid ");
+        stage.byway.wait_status("the fight to be told, with a name", PATIENCE, fights).map(drop)
+    })?;
+    let healed = || Ok::<_, anyhow::Error>(drift_in(&stage.byway.status()?)?.0);
+    let (before, began) = (healed()?, Instant::now());
+    while began.elapsed() < Duration::from_secs(5) {
+        let status = stage.byway.status()?;
+        ensure!(status["door"].is_null(), "a door is open in the middle of a fight: {status}");
+    }
+    let storm = healed()? - before;
+    ensure!((1..=6).contains(&storm), "{storm} heals in 5 s are a storm, or none");
+    let carried = ordeal.until_carried(stage, |_| {
+        drop(fighter.take());
+        Ok(())
+    })?;
+    ordeal.note("somebody fights over the rule set", sealed, carried);
+    ordeal.end().map(drop)
+}
+
 /// Ours, both families.
 pub(super) fn delete_rules(kernel: &Namespace) -> Result<()> {
     for family in ["-4", "-6"] {
@@ -98,9 +126,10 @@ pub(super) fn delete_rules(kernel: &Namespace) -> Result<()> {
         let priorities = listing.lines().filter_map(|line| line.split(':').next()?.parse::<u32>().ok());
         let ours: Vec<u32> = priorities.filter(|priority| (4990..=5023).contains(priority)).collect();
         ensure!(!ours.is_empty(), "no rules to delete: {listing}");
-        for priority in ours {
-            kernel.run(&["ip", family, "rule", "del", "pref", &priority.to_string()])?;
-        }
+        // In one go: what is put right in the middle of it would have to be put right again.
+        let lines: Vec<String> = ours.iter().map(|priority| format!("rule del pref {priority}")).collect();
+        let batch = format!("echo '{}' | ip {family} -batch -", lines.join("\n"));
+        kernel.run(&["sh", "-c", &batch])?;
     }
     Ok(())
 }

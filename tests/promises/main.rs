@@ -42,6 +42,8 @@ const PROMISES: &[Promise] = &[
     ("a_pulled_cable_seals_and_a_plugged_one_carries_again", house::uplink_comes_and_goes),
     ("a_renumbered_house_and_another_router_carry_again", house::renumbered_and_rewired),
     ("strangers_routes_in_main_and_table_52_lead_no_client_astray", kernel_faults::strangers_routes),
+    ("whatever_somebody_changes_in_the_kernel_is_sealed_and_put_right", kernel_faults::drift),
+    ("somebody_who_fights_over_the_kernel_is_named_and_opens_no_door", kernel_faults::fight),
     ("a_dead_relay_seals_and_its_return_carries_again", faults::a_dead_relay_seals),
     ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),
     ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
@@ -57,7 +59,6 @@ const PROMISES: &[Promise] = &[
 
 /// The long versions, minutes each: ignored unless asked for (`just soak`).
 const SOAKS: &[Promise] = &[
-    ("soak_drift_is_sealed_and_healed", kernel_faults::drift),
     ("soak_a_thousand_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::a_thousand_flips),
     ("soak_flips_work_while_the_control_server_is_away_for_minutes", outages::control_away_for_minutes),
     ("soak_a_node_no_longer_approved_finds_out", outages::no_longer_approved),

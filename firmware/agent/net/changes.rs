@@ -1,13 +1,24 @@
-//! Tells that something changed in the kernel, not what: whoever hears it looks again.
+//! Tells that something changed in the kernel, not what: whoever hears it looks again. Remembers who it was, for
+//! when the look finds that somebody else changed what is ours.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kernel's enums are open, and only a few of their variants are ours"
+)]
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::MulticastGroup;
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, TokioSocket};
+
+use super::generation::{self, Generation};
+use super::{routes, rules};
 
 /// `NFNLGRP_NFTABLES` (linux/netfilter/nfnetlink.h)
 const NFTABLES_GROUP: u32 = 7;
@@ -34,38 +45,84 @@ const WATCHED: [MulticastGroup; 10] = [
 pub struct Changes {
     routing: TokioSocket,
     rule_set: TokioSocket,
+    /// The netlink port from which our own changes come.
+    own_port: u32,
     /// Heard, but not told yet.
     heard: bool,
+    /// The last transaction of rule sets, ours included.
+    generation: Option<Generation>,
+    /// Who else changed a rule or a route of ours since we last asked.
+    stranger: Option<String>,
 }
 
 impl Changes {
-    /// Hears of what happens from now on, in the calling thread's network namespace.
-    pub fn open() -> Result<Self> {
+    /// Hears of what happens from now on, in the calling thread's network namespace. `own_port` is
+    /// [`Net::port`](super::Net::port).
+    pub fn open(own_port: u32) -> Result<Self> {
         let routing = subscribe(NETLINK_ROUTE, &WATCHED.map(|group| group as u32));
         let rule_set = subscribe(NETLINK_NETFILTER, &[NFTABLES_GROUP]);
         Ok(Self {
             routing: routing.context("no notifications of links and routes")?,
             rule_set: rule_set.context("no notifications of rule sets")?,
+            own_port,
             heard: false,
+            generation: None,
+            stranger: None,
         })
     }
 
     /// Returns when something changed, our own doing included. A change is not lost if this is dropped early.
     pub async fn next(&mut self) -> Result<()> {
         if !self.heard {
-            let notification = tokio::select! {
-                heard = self.routing.recv_from_full() => heard,
-                heard = self.rule_set.recv_from_full() => heard,
+            tokio::select! {
+                heard = self.routing.recv_from_full() => self.learn_routing(heard.map(|(bytes, _)| bytes))?,
+                heard = self.rule_set.recv_from_full() => self.learn_rule_set(heard.map(|(bytes, _)| bytes))?,
             };
-            more(notification.map(drop))?;
             self.heard = true;
         }
         tokio::time::sleep(SETTLING).await;
-        for socket in [&self.routing, &self.rule_set] {
-            while more(socket.socket_ref().recv(&mut Vec::with_capacity(8192), 0).map(drop))? {}
-        }
+        self.drain()?;
         self.heard = false;
         Ok(())
+    }
+
+    /// Who changed the rule set after the generation `ours`, or a rule or a route of ours since this was last
+    /// asked; nobody where the kernel does not tell.
+    pub fn strangers(&mut self, ours: Option<u32>) -> Result<Vec<String>> {
+        self.drain()?;
+        let newer =
+            self.generation.take().filter(|generation| ours.is_none_or(|ours| generation.number > ours));
+        Ok(newer.and_then(|generation| generation.program).into_iter().chain(self.stranger.take()).collect())
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        while let heard = waiting(&self.routing)
+            && self.learn_routing(heard)?
+        {}
+        while let heard = waiting(&self.rule_set)
+            && self.learn_rule_set(heard)?
+        {}
+        Ok(())
+    }
+
+    /// Whether there may be another notification behind this one.
+    fn learn_rule_set(&mut self, heard: io::Result<Vec<u8>>) -> Result<bool> {
+        self.generation = heard.as_deref().ok().and_then(generation::told).or_else(|| self.generation.take());
+        more(heard.map(drop))
+    }
+
+    fn learn_routing(&mut self, heard: io::Result<Vec<u8>>) -> Result<bool> {
+        if let Ok(bytes) = &heard
+            && let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
+            && let NetlinkPayload::InnerMessage(change) = message.payload
+            && is_about_ours(&change)
+        {
+            let port = message.header.port_number;
+            // The kernel's own port is 0.
+            self.stranger =
+                (port != 0 && port != self.own_port).then(|| program(port)).or(self.stranger.take());
+        }
+        more(heard.map(drop))
     }
 }
 
@@ -80,6 +137,27 @@ fn subscribe(protocol: isize, groups: &[u32]) -> io::Result<TokioSocket> {
     socket.socket_mut().bind_auto()?;
     groups.iter().try_for_each(|group| socket.socket_ref().add_membership(*group))?;
     Ok(socket)
+}
+
+fn waiting(socket: &TokioSocket) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(8192);
+    socket.socket_ref().recv(&mut bytes, 0).map(|_| bytes)
+}
+
+fn is_about_ours(change: &RouteNetlinkMessage) -> bool {
+    match change {
+        RouteNetlinkMessage::NewRule(rule) | RouteNetlinkMessage::DelRule(rule) => rules::is_ours(rule),
+        RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => routes::is_ours(route),
+        _ => false,
+    }
+}
+
+/// A program's first socket has its process's number for a port.
+fn program(port: u32) -> String {
+    match std::fs::read_to_string(format!("/proc/{port}/comm")) {
+        Ok(name) => format!("{} (pid {port})", name.trim_end()),
+        Err(_) => format!("a program that has ended (pid {port})"),
+    }
 }
 
 /// Whether there may be another notification behind this one.

@@ -10,10 +10,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Changes, Net};
 
-/// Between two looks at the uplink and its router, when the kernel tells of no change.
+/// Between two looks at the kernel, when it tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks between two full read-backs.
-const LOOKS_PER_READ_BACK: u32 = 5;
 
 /// What the core wants done to the kernel.
 #[derive(Debug)]
@@ -49,7 +47,6 @@ impl Keeper {
     pub async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut kernel: Changes) {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut until_read_back = LOOKS_PER_READ_BACK;
         let mut deaf = false;
         loop {
             tokio::select! {
@@ -63,15 +60,12 @@ impl Keeper {
                         tracing::warn!("from now on the kernel is only looked at every second: {error:#}");
                         deaf = true;
                     }
+                    self.read_back(&mut kernel).await;
                     self.look().await;
                 }
                 _ = ticks.tick() => {
+                    self.read_back(&mut kernel).await;
                     self.look().await;
-                    until_read_back -= 1;
-                    if until_read_back == 0 {
-                        until_read_back = LOOKS_PER_READ_BACK;
-                        self.read_back().await;
-                    }
                 }
             }
         }
@@ -130,16 +124,19 @@ impl Keeper {
         Ok(Look { uplink, gateway })
     }
 
-    async fn read_back(&self) {
+    async fn read_back(&self, kernel: &mut Changes) {
         let mut net = self.net.lock().await;
-        let Some(posture) = net.proven().cloned() else { return };
-        let differences = match net.differences(&posture).await {
+        let differences = match net.drift().await {
             Ok(differences) => differences,
             Err(error) => Vec::from([format!("the kernel cannot be read back: {error:#}")]),
         };
+        let ours = net.generation();
         drop(net);
         if !differences.is_empty() {
-            let what = differences.join("; ");
+            // Who it was is told where it is known; that it was is told in any case.
+            let strangers = kernel.strangers(ours).unwrap_or_default().join(" and ");
+            let by = if strangers.is_empty() { strangers } else { format!(", by {strangers}") };
+            let what = format!("{}{by}", differences.join("; "));
             tracing::warn!("somebody else changed the kernel: {what}");
             self.tell(Input::Drifted(what)).await;
         }

@@ -4,6 +4,7 @@
 
 mod changes;
 mod conntrack;
+mod generation;
 mod links;
 mod listing;
 mod netlink;
@@ -26,8 +27,10 @@ use byway_core::posture::sysctl::{after_forwarding, before_forwarding, forwardin
 use byway_core::posture::{TUNNEL, routing, ruleset};
 use byway_core::{Epoch, Posture, Uplink};
 use rtnetlink::Handle;
+use rtnetlink::sys::AsyncSocket as _;
 
 pub use self::changes::Changes;
+use self::listing::Listing;
 use self::reference::Reference;
 pub use self::seal::{seal_for_good, seal_now};
 pub use self::usage::Usage;
@@ -57,17 +60,28 @@ impl From<anyhow::Error> for ApplyError {
 #[derive(Debug)]
 pub struct Net {
     handle: Handle,
+    /// Of the netlink socket behind `handle`.
+    port: u32,
     reference: Reference,
     /// Read back and equal; from here a flip suffices.
     proven: Option<Posture>,
+    /// Of the rule set that was read back; none where somebody changed it in the same moment.
+    generation: Option<u32>,
 }
 
 impl Net {
     /// Needs a tokio runtime, which carries the netlink connection, and root.
     pub async fn open() -> Result<Self> {
-        let (connection, handle, _) = rtnetlink::new_connection().context("no netlink socket")?;
+        let (mut connection, handle, _) = rtnetlink::new_connection().context("no netlink socket")?;
+        let address = connection.socket_mut().socket_mut().bind_auto().context("no netlink address")?;
         tokio::spawn(connection);
-        Ok(Self { handle, reference: Reference::start().await?, proven: None })
+        let reference = Reference::start().await?;
+        Ok(Self { handle, port: address.port_number(), reference, proven: None, generation: None })
+    }
+
+    /// The netlink port from which this changes the kernel.
+    pub const fn port(&self) -> u32 {
+        self.port
     }
 
     /// Makes the kernel look so and reads it back; `Ok` is what may be told as true.
@@ -89,15 +103,33 @@ impl Net {
     /// What in the kernel is not as `posture` says, as readable lines; none if it is.
     pub async fn differences(&mut self, posture: &Posture) -> Result<Vec<String>> {
         let wanted = self.reference.of(posture).await?;
-        let mut lines = match on_a_blocking_thread(nft::listing).await? {
+        let (listing, generation) = on_a_blocking_thread(listing_of_one_generation).await??;
+        let mut lines = match listing {
             Ok(found) => found.differences(&wanted),
             Err(error) => vec![format!("the rule set cannot be read: {error}")],
         };
-        if !lines.is_empty() {
+        if lines.is_empty() {
+            self.generation = generation;
+        } else {
             self.proven = None;
         }
         lines.extend(self.differences_beside_rule_set(posture).await?);
         Ok(lines)
+    }
+
+    /// As [`Net::differences`] from what was read back last, for a look every second: the rule set is listed only if
+    /// there was a transaction since. Nothing while nothing is proven.
+    pub async fn drift(&mut self) -> Result<Vec<String>> {
+        let Some(posture) = self.proven.clone() else { return Ok(Vec::new()) };
+        if self.generation.is_none() || self.generation != Some(generation::now()?) {
+            return self.differences(&posture).await;
+        }
+        self.differences_beside_rule_set(&posture).await
+    }
+
+    /// Of the rule set that was read back last.
+    pub const fn generation(&self) -> Option<u32> {
+        self.generation
     }
 
     /// What the kernel held when it was last read back; `None` after a failure, or before the first order.
@@ -150,10 +182,11 @@ impl Net {
         let began = Instant::now();
         on_a_blocking_thread(move || nft::commit(&text)).await?.context("the rule set was not loaded")?;
         tracing::debug!(elapsed_us = began.elapsed().as_micros(), "rule set committed");
-        let reading = on_a_blocking_thread(nft::listing);
+        let reading = on_a_blocking_thread(listing_of_one_generation);
         let (found, wanted) = tokio::join!(reading, self.reference.of(posture));
-        let found = found?.context("the rule set was loaded but not read back")?;
-        let differences = found.differences(&wanted?);
+        let (found, generation) = found??;
+        let differences = found.context("the rule set was loaded but not read back")?.differences(&wanted?);
+        self.generation = generation;
         if differences.is_empty() { Ok(()) } else { Err(ApplyError::Differs(differences)) }
     }
 
@@ -184,6 +217,13 @@ impl Net {
         }
         Ok(lines)
     }
+}
+
+/// With the generation that it is of; none if there was a transaction in between.
+fn listing_of_one_generation() -> Result<(Result<Listing, nft::Error>, Option<u32>)> {
+    let before = generation::now()?;
+    let listing = nft::listing();
+    Ok((listing, Some(before).filter(|before| generation::now().is_ok_and(|after| after == *before))))
 }
 
 /// It inherits the calling thread's network namespace.

@@ -63,7 +63,7 @@ async fn compare(
 }
 
 /// Cloned ones are the kernel's notes about single destinations, not routes.
-fn is_ours(message: &RouteMessage) -> bool {
+pub(super) fn is_ours(message: &RouteMessage) -> bool {
     let ours = [PRIVACY_TABLE, RESIDENTIAL_TABLE].contains(&table(message));
     ours && !message.header.flags.contains(RouteFlags::Cloned)
 }

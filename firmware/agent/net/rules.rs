@@ -44,10 +44,14 @@ async fn compare(handle: &Handle, wanted: &[Rule]) -> Result<Gap<Rule, RuleMessa
     let mut standing = Vec::new();
     for family in Family::BOTH {
         let messages = netlink::rules(handle, family).await?;
-        let ours = messages.into_iter().filter(|message| OUR_PRIORITIES.contains(&priority(message)));
+        let ours = messages.into_iter().filter(is_ours);
         standing.extend(ours.map(|message| Standing { known: rule(family, &message), message }));
     }
     Ok(gap(wanted, standing))
+}
+
+pub(super) fn is_ours(message: &RuleMessage) -> bool {
+    OUR_PRIORITIES.contains(&priority(message))
 }
 
 /// The kernel leaves it out where it is 0.

@@ -79,20 +79,23 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         tracing::warn!("{note}");
     }
     let engine = Engine::start(TUNNEL, Mark::TUNNEL_SOCKET.0)?;
-    let net = Arc::new(Mutex::new(Net::open().await.context("cannot speak to the kernel by netlink")?));
+    let interface = config.uplink.interface.as_str();
+    let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
+    let uplink = net.uplink(interface).await?;
+    let changes = Changes::open(net.port())?;
+    let net = Arc::new(Mutex::new(net));
 
     let (tell, inputs) = mpsc::channel(INPUTS);
     let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
-    let interface = config.uplink.interface.as_str();
     let keeper = Keeper::new(Arc::clone(&net), interface, tell.clone());
-    tokio::spawn(keeper.keep(kernel_orders, Changes::open()?));
+    tokio::spawn(keeper.keep(kernel_orders, changes));
 
     let by_isp = Arc::new(Names::by_isp(&config.uplink.dns));
     let prober = prober(config, Arc::clone(&by_isp), tell);
     let settings = settings(config, last.last_egress);
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
     let inspector = Inspector::new(net, prober.clone(), tailscaled, &settings);
-    let (core, effects) = Core::start(clock::uptime(), settings, last.wish);
+    let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
     let desk = Desk { views: told.clone(), orders: ask, inspector: Arc::new(inspector) };

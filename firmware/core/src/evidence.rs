@@ -75,6 +75,8 @@ pub enum Lack {
     Silence,
     /// Why the kernel did not take the open rule set a moment ago.
     Refused(String),
+    /// What somebody else has changed in the kernel, again and again.
+    Contested(String),
 }
 
 impl Lack {
@@ -87,7 +89,8 @@ impl Lack {
             | Self::Handshake
             | Self::Pong
             | Self::Silence
-            | Self::Refused(_) => false,
+            | Self::Refused(_)
+            | Self::Contested(_) => false,
         }
     }
 }
@@ -245,6 +248,9 @@ impl fmt::Display for Lack {
             }
             Self::Silence => f.write_str("the relay fell silent"),
             Self::Refused(error) => write!(f, "the kernel does not take the open rule set: {error}"),
+            Self::Contested(what) => {
+                write!(f, "somebody keeps changing the kernel, end that program: {what}")
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ fn every_view_reads_like_this() {
 fn the_views_leave_out_no_lack() {
     let states = SCENES.iter().map(|(_, reach)| reach().core.state().clone());
     let shown: BTreeSet<usize> = states.filter_map(|state| lack(&state).map(|lack| rank(&lack))).collect();
-    assert_eq!(shown, (0..8).collect());
+    assert_eq!(shown, (0..9).collect());
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 21] = [
+const SCENES: [Scene; 22] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -220,6 +220,7 @@ const SCENES: [Scene; 21] = [
         drive.applied();
         drive
     }),
+    ("somebody fights", fought),
     ("the kernel does not seal", || {
         let mut drive = open(Egress::Residential);
         drive.feed(Input::Wished(Wish::Sealed));
@@ -244,6 +245,19 @@ fn refused() -> Drive {
     let mut drive = Drive::at_home(Wish::Residential);
     drive.feed(Input::Gateway(true));
     drive.refused("nft: out of memory");
+    drive
+}
+
+fn fought() -> Drive {
+    let mut drive = open(Egress::Residential);
+    for _ in 0..10 {
+        drive.feed(Input::Drifted(String::from("nft chain forward is missing, by nft (pid 7)")));
+        drive.clock += 1_000;
+        drive.feed(Input::Tick);
+        while matches!(drive.core.state(), State::Applying { .. }) {
+            drive.applied();
+        }
+    }
     drive
 }
 
@@ -287,6 +301,7 @@ const fn rank(lack: &Lack) -> usize {
         Lack::NotMullvad(_) => 5,
         Lack::Silence => 6,
         Lack::Refused(_) => 7,
+        Lack::Contested(_) => 8,
     }
 }
 

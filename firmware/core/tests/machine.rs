@@ -3,7 +3,7 @@
 mod drive;
 mod house;
 
-use byway_core::{Effect, Egress, Input, Lack, PingReport, State, Wish};
+use byway_core::{Core, Effect, Egress, Input, Lack, PingReport, State, Wish};
 use drive::{Drive, open};
 
 /// A silent relay: three pings in seven seconds without an answer.
@@ -93,4 +93,53 @@ fn waits_a_second_before_it_opens_again_what_the_kernel_refused_and_says_why() {
     drive.clock += 1_000;
     drive.feed(Input::Tick);
     assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_some()));
+}
+
+/// A drift that is put right, and what is proven again afterwards.
+fn drift_once(drive: &mut Drive, what: &str) {
+    drive.clock += 500;
+    drive.feed(Input::Drifted(String::from(what)));
+    while matches!(drive.core.state(), State::Unverified { .. }) {
+        drive.clock += 1_000;
+        drive.feed(Input::Tick);
+    }
+    while matches!(drive.core.state(), State::Applying { .. }) {
+        drive.applied();
+    }
+}
+
+#[test]
+fn opens_no_door_while_somebody_keeps_changing_the_kernel_and_opens_it_by_itself_afterwards() {
+    let mut drive = open(Egress::Residential);
+    for _ in 0..9 {
+        drift_once(&mut drive, "a rule is gone, by nft (pid 7)");
+        assert!(matches!(drive.core.state(), State::Open { .. }), "{:?}", drive.core.state());
+    }
+    drift_once(&mut drive, "a rule is gone, by nft (pid 7)");
+    assert!(matches!(drive.core.state(), State::Proving { .. }), "{:?}", drive.core.state());
+    let why = drive.core.view().why;
+    assert!(why.contains("keeps changing the kernel") && why.contains("nft (pid 7)"), "{why}");
+    while matches!(drive.core.state(), State::Proving { .. }) {
+        let (due, _) = drive.core.deadline().expect("it wants to be called when the fight is over");
+        drive.core.step(due, Input::Tick);
+    }
+    assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_some()));
+}
+
+#[test]
+fn heals_no_faster_than_once_a_second_when_somebody_fights() {
+    let mut drive = open(Egress::Residential);
+    for _ in 0..10 {
+        drift_once(&mut drive, "a rule is gone");
+    }
+    drive.feed(Input::Drifted(String::from("a rule is gone")));
+    assert!(matches!(drive.core.state(), State::Unverified { .. }), "{:?}", drive.core.state());
+    assert_eq!(drive.effects, [Effect::StopForwarding]);
+}
+
+#[test]
+fn the_first_order_knows_the_line_that_is_there_already() {
+    let (_, effects) = Core::start(house::at(1_000), house::settings(), Wish::Privacy, Some(house::uplink()));
+    let [Effect::Apply(_, posture)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(posture.facts.uplink, Some(house::uplink()));
 }

@@ -110,6 +110,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (takes, 1..200u64).prop_map(|(takes, slow)| Deed::Kernel(takes, slow)),
         2 => any::<bool>().prop_map(Deed::Traffic),
         2 => Just(Deed::Drift),
+        1 => (2u8..40).prop_map(Deed::Fight),
         2 => (1..4u64, any::<bool>()).prop_map(|(ago, ok)| Deed::StaleOutcome { ago, ok }),
         1 => Just(Deed::Restart),
     ]

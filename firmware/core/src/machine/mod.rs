@@ -11,11 +11,12 @@
 //!  │             ▼      lost its proof, facts        │     │ wish: the other egress, whose
 //!  │           Open ──► changed: seal first          │     │ door stays for a moment's proof
 //!  │             └───────────────────────────────────┼─────┘
-//!  └── Retry ── Unverified  ◄── the kernel would not seal
+//!  └── Retry ── Unverified  ◄── the kernel would not seal, or somebody keeps changing it
 //! ```
 //!
 //! `on_*` decides, `to_*` changes the state and is the only writer of it.
 
+mod contest;
 mod demand;
 mod on;
 mod pursue;
@@ -27,11 +28,12 @@ use alloc::vec::Vec;
 
 pub use words::{Effect, Generation, Input, State, Unapplied};
 
+use self::contest::Contest;
 use crate::agenda::Agenda;
 use crate::evidence::Evidence;
 use crate::tailnet::TailnetFacts;
 use crate::view::{self, View};
-use crate::{Drift, Egress, Epoch, Facts, Posture, Settings, Uptime, Why, Wish};
+use crate::{Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Why, Wish};
 
 /// The core. Cheap to call; call [`Core::step`] for every input and whenever [`Core::deadline`] has passed.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ struct Kernel {
     /// When and why it did not open a door.
     refused: Option<(Uptime, String)>,
     drift: Drift,
+    contest: Contest,
 }
 
 /// One call of `step`: the time, and what came of it.
@@ -68,9 +71,10 @@ struct Turn {
 }
 
 impl Core {
-    /// Whatever the kernel holds, the first order is to seal it.
-    pub fn start(now: Uptime, settings: Settings, wish: Wish) -> (Self, Vec<Effect>) {
-        let facts = Facts { uplink: None, tunnel: Some(settings.tunnel.clone()) };
+    /// Whatever the kernel holds, the first order is to seal it. `uplink` is as it was found: a box that carries its
+    /// owner's session must not close it for the moment until the first [`Input::Uplink`].
+    pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
+        let facts = Facts { uplink, tunnel: Some(settings.tunnel.clone()) };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,

@@ -1,6 +1,6 @@
 //! What each input and each deadline changes of what is known.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::time::Duration;
 
 use super::demand::QUICK_PING;
@@ -100,12 +100,18 @@ impl Core {
 
     pub(super) fn on_drifted(&mut self, what: String, turn: &mut Turn) {
         match self.state {
-            // Of an order that is not finished nothing is claimed yet.
+            // Of an order that is not finished nothing is claimed yet, and it is read back at its end.
             State::Applying { .. } | State::Unverified { .. } => {}
             State::Sealed | State::Proving { .. } | State::Open { .. } => {
                 self.kernel.drift.healed = self.kernel.drift.healed.saturating_add(1);
-                self.kernel.drift.last = Some(what);
-                self.to_seal(None, turn);
+                self.kernel.drift.last = Some(what.clone());
+                self.kernel.contest.learn(turn.now);
+                if self.kernel.contest.is_on(turn.now) {
+                    // Not at the pace of the other one: a second of no forwarding between two heals.
+                    self.to_unverified(Lack::Contested(what).to_string(), turn);
+                } else {
+                    self.to_seal(None, turn);
+                }
             }
         }
     }

@@ -78,6 +78,9 @@ impl Core {
         {
             return Err(Lack::Refused(error.clone()));
         }
+        if self.kernel.contest.is_on(now) {
+            return Err(Lack::Contested(self.kernel.drift.last.clone().unwrap_or_default()));
+        }
         self.evidence.may_open(egress, self.settings.expect, asked, now)
     }
 

@@ -43,6 +43,10 @@ impl Core {
         if newer.is_about_exit() && !lack.is_about_exit() {
             self.agenda.hasten(Why::CheckExit, turn.now);
         }
+        // Nothing happens when a fight ends.
+        if let (Lack::Contested(_), Some(end)) = (&newer, self.kernel.contest.ends()) {
+            self.agenda.hasten(Why::Retry, end);
+        }
         self.enter(State::Proving { egress, asked, lack: newer, door }, turn);
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Drive {
 impl Drive {
     /// Sealing for the first time, one second after boot.
     pub(crate) fn start(settings: Settings, wish: Wish) -> Self {
-        let (core, effects) = Core::start(house::at(1000), settings, wish);
+        let (core, effects) = Core::start(house::at(1000), settings, wish, None);
         let mut drive = Self { core, clock: 1000, effects: Vec::new(), ordered: Generation::default() };
         drive.take(effects);
         drive

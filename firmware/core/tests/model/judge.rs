@@ -8,6 +8,9 @@ use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Upti
 use crate::house::at;
 use crate::world::{Deed, Kernel, ms_of};
 
+/// So many changes of somebody else's in so many milliseconds are a fight.
+const FIGHT: usize = 10;
+const QUIET: u64 = 30_000;
 /// No order takes longer in this world.
 const SLOWEST_ORDER: u64 = 200;
 const PATIENCE: u64 = 300;
@@ -38,6 +41,8 @@ pub(crate) struct Judge {
     deadlines: (u64, u32),
     ordered: (u64, u32),
     deeds: BTreeMap<u64, u32>,
+    /// When the agent that runs now put right what somebody else had changed.
+    healed: Vec<u64>,
 }
 
 /// What the agent reported.
@@ -71,6 +76,7 @@ impl Judge {
             deadlines: (0, 0),
             ordered: (0, 0),
             deeds: BTreeMap::new(),
+            healed: Vec::new(),
         }
     }
 
@@ -86,6 +92,10 @@ impl Judge {
         if let Deed::Traffic(flows) = deed {
             self.traffic = flows.then_some(self.traffic.unwrap_or(now));
         }
+    }
+
+    pub(crate) fn heals(&mut self, now: u64) {
+        self.healed.push(now);
     }
 
     pub(crate) fn looks_at_the_relay(&mut self, now: u64, answers: bool) {
@@ -172,6 +182,8 @@ impl Judge {
             return;
         };
         assert!(self.sealed_first, "the first order opens a door");
+        let lately = self.healed.iter().filter(|healed| now - **healed < QUIET).count();
+        assert!(lately < FIGHT, "a door is opened for somebody who changes the kernel all the time");
         assert!(epoch.number() > self.last_epoch, "epoch {epoch} is not fresh");
         self.last_epoch = epoch.number();
         assert_eq!(Wish::from(egress), self.wish, "a door that nobody wished");

@@ -34,6 +34,8 @@ pub(crate) enum Deed {
     Kernel(Takes, u64),
     Traffic(bool),
     Drift,
+    /// So many drifts, one every half second.
+    Fight(u8),
     StaleOutcome {
         ago: u64,
         ok: bool,
@@ -66,6 +68,8 @@ enum Event {
     Ordered(Generation, Posture),
     /// The agent looks at the engine's counters.
     Poll,
+    /// Somebody changes the kernel, and it is noticed, unless an order is on its way.
+    Drift,
 }
 
 #[derive(Debug)]
@@ -101,7 +105,7 @@ pub(crate) struct World {
 impl World {
     /// All is well.
     pub(crate) fn boot(wish: Wish) -> Self {
-        let (core, effects) = Core::start(at(1_000), house::settings(), wish);
+        let (core, effects) = Core::start(at(1_000), house::settings(), wish, None);
         let kernel = Kernel {
             takes: Takes::All,
             slow: 16,
@@ -148,6 +152,7 @@ impl World {
                 self.kernel.verified = None;
                 self.hears(Input::Drifted(String::from("a rule is gone")));
             }
+            Deed::Fight(drifts) => (0..drifts).for_each(|nth| self.after(500 * u64::from(nth), Event::Drift)),
             Deed::StaleOutcome { ago, ok } => {
                 let generation = Generation(self.newest.0.saturating_sub(ago));
                 let result = if ok { Ok(()) } else { Err(Unapplied(String::from("nft crashed"))) };
@@ -194,6 +199,9 @@ impl World {
         let before = self.core.view();
         self.judge.hears(self.clock, &input);
         let effects = self.core.step(at(self.clock), input);
+        if self.core.view().drift.healed > before.drift.healed {
+            self.judge.heals(self.clock);
+        }
         self.judge.judges_effects(self.clock, &before, &effects, &self.kernel);
         self.carries_out(effects);
         self.judge.judges_claims(self.clock, &self.core, &self.kernel);
@@ -211,6 +219,8 @@ impl World {
         match event {
             Event::Report(input) => self.hears(input),
             Event::Ordered(generation, posture) => self.finishes(generation, posture),
+            Event::Drift if self.kernel.verified.is_some() => self.does(Deed::Drift),
+            Event::Drift => {}
             Event::Poll => {
                 self.after(POLL, Event::Poll);
                 if self.traffic {
@@ -314,7 +324,7 @@ impl World {
         self.tunnel = TunnelReport::default();
         self.kernel.under_way = None;
         self.kernel.verified = None;
-        let (core, effects) = Core::start(at(self.clock), house::settings(), self.remembered);
+        let (core, effects) = Core::start(at(self.clock), house::settings(), self.remembered, None);
         self.core = core;
         self.starts(effects);
     }
