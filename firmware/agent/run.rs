@@ -161,6 +161,9 @@ impl Agent {
                 let door = view.door.map_or_else(|| "none".to_owned(), |door| door.to_string());
                 tracing::info!(wish = %view.wish, door, "{}", view.why);
             }
+            if let Some(what) = view.drift.last.as_ref().filter(|_| told.drift != view.drift) {
+                tracing::warn!("somebody else changed the kernel: {what}");
+            }
             let modified = *told != view;
             *told = view;
             modified

@@ -87,13 +87,18 @@ fn main() {
     conclusion.exit();
 }
 
-/// Raises the world for the first test that runs.
+/// Raises the world for the first test that runs, and again after one that failed.
 fn on_stage(stage: &Mutex<Option<Stage>>, promise: fn(&mut Stage) -> Result<()>) -> Result<(), Failed> {
     let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
     if stage.is_none() {
         *stage = Some(Stage::raise(Path::new(env!("CARGO_BIN_EXE_byway"))).map_err(told)?);
     }
-    promise(stage.as_mut().ok_or("there is no stage")?).map_err(told)
+    let outcome = promise(stage.as_mut().ok_or("there is no stage")?);
+    if outcome.is_err() {
+        // Whatever it left broken is not the next one's business.
+        *stage = None;
+    }
+    outcome.map_err(told)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]

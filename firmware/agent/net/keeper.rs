@@ -60,14 +60,23 @@ impl Keeper {
                         tracing::warn!("from now on the kernel is only looked at every second: {error:#}");
                         deaf = true;
                     }
-                    self.read_back(&mut kernel).await;
-                    self.look().await;
+                    self.look_around(&mut kernel).await;
                 }
-                _ = ticks.tick() => {
-                    self.read_back(&mut kernel).await;
-                    self.look().await;
+                _ = ticks.tick() => if deaf {
+                    self.look_around(&mut kernel).await;
+                } else {
+                    kernel.suppose_one();
                 }
             }
+        }
+    }
+
+    /// What a change of the house takes with it, its routes say, is nobody's doing: the core hears of the house first.
+    async fn look_around(&mut self, kernel: &mut Changes) {
+        let drift = self.read_back(kernel).await;
+        self.look().await;
+        if let Some(what) = drift {
+            self.tell(Input::Drifted(what)).await;
         }
     }
 
@@ -124,7 +133,8 @@ impl Keeper {
         Ok(Look { uplink, gateway })
     }
 
-    async fn read_back(&self, kernel: &mut Changes) {
+    /// What differs from the posture, and who made it so where that is known.
+    async fn read_back(&self, kernel: &mut Changes) -> Option<String> {
         let mut net = self.net.lock().await;
         let differences = match net.drift().await {
             Ok(differences) => differences,
@@ -132,14 +142,12 @@ impl Keeper {
         };
         let ours = net.generation();
         drop(net);
-        if !differences.is_empty() {
-            // Who it was is told where it is known; that it was is told in any case.
+        (!differences.is_empty()).then(|| {
+            // That it was somebody is told in any case.
             let strangers = kernel.strangers(ours).unwrap_or_default().join(" and ");
             let by = if strangers.is_empty() { strangers } else { format!(", by {strangers}") };
-            let what = format!("{}{by}", differences.join("; "));
-            tracing::warn!("somebody else changed the kernel: {what}");
-            self.tell(Input::Drifted(what)).await;
-        }
+            format!("{}{by}", differences.join("; "))
+        })
     }
 
     async fn tell(&self, input: Input) {
