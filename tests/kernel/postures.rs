@@ -53,25 +53,26 @@ pub(crate) fn dual_stack() -> Facts {
             relay: SocketAddr::from(([192, 0, 2, 130], 51820)),
             mtu: 1380,
         }),
+        flow_table: 65_536,
     }
 }
 
 pub(crate) fn v4_only() -> Facts {
-    let Facts { uplink, tunnel } = dual_stack();
+    let Facts { uplink, tunnel, flow_table } = dual_stack();
     let uplink =
         uplink.map(|uplink| Uplink { addresses: uplink.addresses[..1].to_vec(), gateway6: None, ..uplink });
     let tunnel = tunnel.map(|end| TunnelEnd { addresses: end.addresses[..1].to_vec(), ..end });
-    Facts { uplink, tunnel }
+    Facts { uplink, tunnel, flow_table }
 }
 
 pub(crate) fn carrier_grade() -> Facts {
-    let Facts { uplink, tunnel } = dual_stack();
+    let Facts { uplink, tunnel, flow_table } = dual_stack();
     let uplink = uplink.map(|uplink| Uplink {
         addresses: vec!["100.72.0.2/24".parse().unwrap()],
         gateway4: Some(Ipv4Addr::new(100, 72, 0, 1)),
         ..uplink
     });
-    Facts { uplink, tunnel }
+    Facts { uplink, tunnel, flow_table }
 }
 
 pub(crate) fn uplink_with_only(gateway: IpAddr) -> Uplink {

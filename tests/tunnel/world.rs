@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use byway::tunnel::{Engine, Peer, PublicKey, StaticSecret};
+use byway::tunnel::{Engine, Outside, Peer, PublicKey, StaticSecret};
 use nix::sched::{CloneFlags, unshare};
 
 /// In the box's namespace, so that tests may run side by side.
 pub(crate) const DEVICE: &str = "wg0";
-pub(crate) const MARK: u32 = 0x0400_0000;
+const MARK: u32 = 0x0400_0000;
+/// As byway starts it, but from any port.
+pub(crate) const OUTSIDE: Outside = Outside { mark: MARK, port: 0 };
 /// Long enough that only something broken misses it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -42,7 +44,7 @@ pub(crate) fn enter_namespace() {
 }
 
 pub(crate) fn start_engine() -> Engine {
-    let engine = Engine::start(DEVICE, MARK).expect("the engine starts");
+    let engine = Engine::start(DEVICE, OUTSIDE).expect("the engine starts");
     configure_device();
     engine
 }

@@ -33,6 +33,7 @@ pub use self::changes::Changes;
 use self::listing::Listing;
 use self::reference::Reference;
 pub use self::seal::{seal_for_good, seal_now};
+pub use self::sysctl::flow_table;
 pub use self::usage::Usage;
 
 /// Why the kernel does not look as ordered.

@@ -19,9 +19,12 @@ pub struct Usage {
 /// not list that a set is dynamic.
 const SETS: [(&str, bool); 4] = [("sent4", true), ("sent6", true), ("got4", false), ("got6", false)];
 
+/// What bounds the flows of each client.
+const BOUNDS: [&str; 2] = ["flows4", "flows6"];
+
 /// Whether the set of this name holds who came by, not what we put there.
 pub(super) fn counts(set: &str) -> bool {
-    SETS.iter().any(|(name, _)| *name == set)
+    BOUNDS.contains(&set) || SETS.iter().any(|(name, _)| *name == set)
 }
 
 pub(super) fn usage() -> Result<Vec<Usage>, nft::Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use byway_core::posture::ruleset::TAILNET4;
-use byway_core::posture::{Mark, TUNNEL};
+use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
 use byway_core::{Core, Egress, Input, Settings, TunnelEnd};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -26,7 +26,7 @@ use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Names, OwnNames, Prober};
 use crate::store::{Recalled, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
-use crate::tunnel::Engine;
+use crate::tunnel::{Engine, Outside};
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
@@ -78,7 +78,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     if let Some(note) = note {
         tracing::warn!("{note}");
     }
-    let engine = Engine::start(TUNNEL, Mark::TUNNEL_SOCKET.0)?;
+    let engine = Engine::start(TUNNEL, Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT })?;
     let interface = config.uplink.interface.as_str();
     let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
     let uplink = net.uplink(interface).await?;
@@ -92,7 +92,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
 
     let by_isp = Arc::new(Names::by_isp(&config.uplink.dns));
     let prober = prober(config, Arc::clone(&by_isp), tell);
-    let settings = settings(config, last.last_egress);
+    let settings = settings(config, last.last_egress)?;
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
     let inspector = Inspector::new(net, prober.clone(), tailscaled, &settings);
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
@@ -119,9 +119,9 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
 }
 
-fn settings(config: &Config, last_egress: Egress) -> Settings {
+fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
     let relay = &config.mullvad.relay;
-    Settings {
+    Ok(Settings {
         name: config.name.as_str().to_owned(),
         relay: relay.relay_name(),
         tunnel: TunnelEnd {
@@ -132,7 +132,8 @@ fn settings(config: &Config, last_egress: Egress) -> Settings {
         expect: config.mullvad.expect,
         control: config.tailnet.control.as_ref().map(control_url),
         last_egress,
-    }
+        flow_table: net::flow_table()?,
+    })
 }
 
 fn prober(config: &Config, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use byway_core::posture::TAILSCALED_PORT;
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill},
@@ -26,8 +27,6 @@ use tracing::{info, warn};
 
 use super::localapi::{Error as ApiError, LocalApi};
 
-/// The port that tailnet peers send to; the rule set lets it in.
-pub const PORT: u16 = 41641;
 pub const INTERFACE: &str = "tailscale0";
 
 /// Calls unanswered, for 5 s each, or answered with no sense, after which it counts as useless.
@@ -147,7 +146,7 @@ impl Tailscaled {
     fn arguments(&self) -> [String; 5] {
         [
             format!("--tun={INTERFACE}"),
-            format!("--port={PORT}"),
+            format!("--port={TAILSCALED_PORT}"),
             self.statedir_argument(),
             format!("--socket={}", self.api.socket().display()),
             "--no-logs-no-support".into(),

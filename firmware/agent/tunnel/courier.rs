@@ -14,7 +14,7 @@ use super::engine::Desk;
 use super::session::{CONTROL_ROOM, OVERHEAD, Opened, Session};
 use super::socket::{Family, Sockets};
 use super::tun::Tun;
-use super::{Peer, Stats, TunnelError};
+use super::{Outside, Peer, Stats, TunnelError};
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
@@ -42,9 +42,9 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    pub(super) fn new(device: &str, socket_mark: u32, desk: Arc<Desk>) -> Result<Courier, TunnelError> {
+    pub(super) fn new(device: &str, outside: Outside, desk: Arc<Desk>) -> Result<Courier, TunnelError> {
         let tun = Tun::open(device)?;
-        let sockets = Sockets::open(socket_mark).map_err(TunnelError::Socket)?;
+        let sockets = Sockets::open(outside).map_err(TunnelError::Socket)?;
         let epoll = watch(&desk, &sockets, &tun).map_err(|errno| TunnelError::Thread(errno.into()))?;
         Ok(Courier {
             device: device.to_owned(),

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::courier::Courier;
-use super::{Peer, Stats, TunnelError};
+use super::{Outside, Peer, Stats, TunnelError};
 
 /// The tunnel, at work until it is dropped. The TUN device stays.
 #[derive(Debug)]
@@ -19,11 +19,10 @@ pub struct Engine {
 
 impl Engine {
     /// Creates or re-opens the persistent TUN device `device` and starts the thread, in the caller's network
-    /// namespace. The engine's datagrams carry `socket_mark` (`SO_MARK`). Packets are swallowed until there
-    /// is a peer.
-    pub fn start(device: &str, socket_mark: u32) -> Result<Engine, TunnelError> {
+    /// namespace. Packets are swallowed until there is a peer.
+    pub fn start(device: &str, outside: Outside) -> Result<Engine, TunnelError> {
         let desk = Arc::new(Desk::new().map_err(TunnelError::Thread)?);
-        let courier = Courier::new(device, socket_mark, Arc::clone(&desk))?;
+        let courier = Courier::new(device, outside, Arc::clone(&desk))?;
         let thread = std::thread::Builder::new()
             .name("tunnel".to_owned())
             .spawn(|| courier.run())

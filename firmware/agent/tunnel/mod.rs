@@ -54,6 +54,15 @@ impl fmt::Debug for Peer {
     }
 }
 
+/// By what the firewall knows the tunnel's own datagrams.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside {
+    /// `SO_MARK`
+    pub mark: u32,
+    /// Where they come from and are answered to; 0: any.
+    pub port: u16,
+}
+
 /// What the tunnel has done. The times are instants of `CLOCK_BOOTTIME`, not ages, and belong to the
 /// present peer: a swap forgets them. The counters only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

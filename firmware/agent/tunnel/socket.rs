@@ -10,6 +10,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::Outside;
+
 /// Bytes asked for in each direction: 40 ms of a gigabit, with the kernel's own overhead a packet.
 const BUFFER_BYTES: usize = 7 << 20;
 
@@ -28,10 +30,9 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Both bound to a random port of their own.
-    pub(super) fn open(mark: u32) -> io::Result<Sockets> {
-        let v4 = bound((Ipv4Addr::UNSPECIFIED, 0).into(), mark)?;
-        let v6 = match bound((Ipv6Addr::UNSPECIFIED, 0).into(), mark) {
+    pub(super) fn open(outside: Outside) -> io::Result<Sockets> {
+        let v4 = bound((Ipv4Addr::UNSPECIFIED, outside.port).into(), outside.mark)?;
+        let v6 = match bound((Ipv6Addr::UNSPECIFIED, outside.port).into(), outside.mark) {
             Ok(socket) => Some(socket),
             Err(error) if no_such_family(&error) => None,
             Err(error) => return Err(error),
@@ -97,6 +98,8 @@ fn bound(address: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_mark(mark)?;
     socket.set_nonblocking(true)?;
+    // A process that was killed may not have given the port back yet.
+    socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

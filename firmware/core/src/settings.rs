@@ -26,4 +26,6 @@ pub struct Settings {
     pub control: Option<String>,
     /// The last egress that was wished, for a toggle out of sealed.
     pub last_egress: Egress,
+    /// How many flows the kernel can track at once.
+    pub flow_table: u32,
 }

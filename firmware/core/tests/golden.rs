@@ -125,7 +125,8 @@ fn house_prefixes_that_overlap_are_merged() {
 }
 
 fn facts() -> Facts {
-    Facts { uplink: Some(house::uplink()), tunnel: Some(house::settings().tunnel) }
+    let Settings { tunnel, flow_table, .. } = house::settings();
+    Facts { uplink: Some(house::uplink()), tunnel: Some(tunnel), flow_table }
 }
 
 fn by(egress: Egress, facts: Facts) -> Posture {

@@ -74,7 +74,8 @@ impl Core {
     /// Whatever the kernel holds, the first order is to seal it. `uplink` is as it was found: a box that carries its
     /// owner's session must not close it for the moment until the first [`Input::Uplink`].
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
-        let facts = Facts { uplink, tunnel: Some(settings.tunnel.clone()) };
+        let tunnel = Some(settings.tunnel.clone());
+        let facts = Facts { uplink, tunnel, flow_table: settings.flow_table };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,

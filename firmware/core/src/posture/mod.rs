@@ -24,6 +24,10 @@ use crate::{Egress, Epoch};
 pub const TUNNEL: &str = "wg0";
 /// The interface that client packets come in by.
 pub const TAILNET: &str = "tailscale0";
+/// The UDP port of tailscaled, told to it at its start; its packets are not tracked.
+pub const TAILSCALED_PORT: u16 = 41641;
+/// The UDP port of our end of the tunnel; likewise.
+pub const TUNNEL_PORT: u16 = 41642;
 
 /// A packet mark of ours; bits 24-31, because tailscaled owns 16-23 (tailscale `tsconst/linuxfw.go`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +100,8 @@ pub struct TunnelEnd {
 pub struct Facts {
     pub uplink: Option<Uplink>,
     pub tunnel: Option<TunnelEnd>,
+    /// How many flows the kernel can track at once; 0: not known.
+    pub flow_table: u32,
 }
 
 /// An open door: where to, and the stamp of its flows.

@@ -33,7 +33,9 @@ pub fn whole(posture: &Posture) -> String {
     let carrier_grade = posture.facts.uplink.as_ref().is_some_and(Uplink::is_carrier_grade);
     let (inwards, outwards) =
         if carrier_grade { (CARRIER_GRADE_IN, CARRIER_GRADE_OUT) } else { (ANTI_SPOOF_IN, ANTI_SPOOF_OUT) };
-    text.replace("@carrier_grade_in@", inwards).replace("@carrier_grade_out@", outwards)
+    text.replace("@carrier_grade_in@", inwards)
+        .replace("@carrier_grade_out@", outwards)
+        .replace("@flows@", &flows_of_one_client(posture.facts.flow_table).to_string())
 }
 
 /// The one transaction of a flip: the door and the chains that go with it, both families. Needs the rule set of
@@ -52,6 +54,13 @@ pub fn flip(posture: &Posture) -> String {
         _ = writeln!(text, "add element inet byway door {{ \"{interface}\" }}");
     }
     text
+}
+
+/// A quarter of the connection table, for each family: three clients that mean it do not fill it.
+fn flows_of_one_client(flow_table: u32) -> u32 {
+    /// Enough for anybody who browses.
+    const LEAST: u32 = 1024;
+    (flow_table / 4).max(LEAST)
 }
 
 const ANTI_SPOOF_IN: &str = "iifname @uplinks ip saddr 100.64.0.0/10 drop";
@@ -82,7 +91,7 @@ fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 4] {
 
 /// The sets whose elements are facts, or the door.
 fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
-    let Facts { uplink, tunnel } = &posture.facts;
+    let Facts { uplink, tunnel, flow_table: _ } = &posture.facts;
     let quoted = |name: &str| format!("\"{name}\"");
     let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
     let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();

@@ -24,6 +24,7 @@ pub(crate) fn settings() -> Settings {
         expect: Expect::Mullvad,
         control: Some(String::from("https://headscale.example.com")),
         last_egress: Egress::Privacy,
+        flow_table: 65_536,
     }
 }
 
