@@ -12,6 +12,7 @@ mod lives;
 mod naive;
 mod ordeal;
 mod outages;
+mod owner;
 mod words;
 
 use std::path::Path;
@@ -50,6 +51,7 @@ const PROMISES: &[Promise] = &[
     ("flips_work_while_the_control_server_is_away", outages::control_away),
     ("without_a_direct_way_the_phone_is_carried_by_derp", outages::derp_only),
     ("a_box_that_forgot_its_node_asks_for_a_key_and_joins_anew", outages::state_deleted),
+    ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", owner::is_not_locked_out),
     ("an_agent_killed_20_times_in_a_flip_keeps_a_wish", kills::killed_20_times),
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),

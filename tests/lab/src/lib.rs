@@ -9,6 +9,7 @@ pub mod control;
 pub mod demo;
 pub mod events;
 pub mod filter_box;
+pub mod flow_table;
 pub mod inside;
 pub mod internet;
 pub mod judge;
