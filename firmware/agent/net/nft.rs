@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 
 use super::listing::Listing;
 
@@ -86,13 +88,10 @@ pub(super) fn set(name: &str) -> Result<serde_json::Value, Error> {
 }
 
 fn run(args: &[&str], input: &str) -> Result<Vec<u8>, Error> {
-    let mut child = Command::new("nft")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(Error::Start)?;
+    let mut nft = Command::new("nft");
+    nft.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    ends_with_its_parent(&mut nft);
+    let mut child = nft.spawn().map_err(Error::Start)?;
     let talked = converse(&mut child, input);
     if talked.is_err() {
         // It may be gone already; what it was told is incomplete in any case.
@@ -101,6 +100,15 @@ fn run(args: &[&str], input: &str) -> Result<Vec<u8>, Error> {
     let status = child.wait().map_err(Error::Pipe)?;
     let (output, complaint) = talked?;
     verdict(status, &complaint).map(|()| output)
+}
+
+/// Else a door that the agent was opening when it was killed could open behind the next agent's seal.
+fn ends_with_its_parent(command: &mut Command) {
+    // SAFETY: prctl(2) is one system call; it allocates nothing and takes no lock.
+    #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
+    unsafe {
+        command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
+    }
 }
 
 fn verdict(status: ExitStatus, complaint: &[u8]) -> Result<(), Error> {
@@ -166,5 +174,17 @@ mod tests {
     fn a_crash_is_not_a_success() {
         let crashed = verdict(ExitStatus::from_raw(11), b"");
         assert!(matches!(crashed, Err(Error::Crashed(11))), "{crashed:?}");
+    }
+
+    /// The kernel tells the child when the thread that made it ends, as it does when the process is killed.
+    #[test]
+    fn a_transaction_does_not_outlive_whoever_ordered_it() {
+        let orphan = thread::spawn(|| {
+            let mut slow = Command::new("sleep");
+            ends_with_its_parent(slow.arg("60"));
+            slow.spawn().unwrap()
+        });
+        let status = orphan.join().unwrap().wait().unwrap();
+        assert_eq!(status.signal(), Some(9));
     }
 }
