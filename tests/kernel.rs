@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
-use byway::net::{ApplyError, Changes, Net, seal_now};
+use byway::net::{ApplyError, Changes, Net, forget, seal_now};
 use byway_core::posture::ruleset;
 use byway_core::{Egress, Posture};
 
@@ -214,7 +214,7 @@ fn older_epochs_are_forgotten_and_nothing_else() {
             run(&format!("conntrack -I -s 192.0.2.1 -d 198.51.100.1 {tuple}"));
             run(&format!("conntrack -I -s 2001:db8::1 -d 2001:db8:1::1 {tuple}"));
         }
-        Net::open().await.unwrap().forget(epoch(0x1235)).await.unwrap();
+        forget(epoch(0x1235)).await.unwrap();
         for family in ["ipv4", "ipv6"] {
             let left = run(&format!("conntrack -L -f {family}"));
             let mut marks: Vec<u32> = left.split_whitespace().filter_map(mark_of).collect();

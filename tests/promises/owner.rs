@@ -54,7 +54,8 @@ pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
     let answer = stage.world.phone.who_am_i(Family::V4, Duration::from_secs(1));
     ensure!(answer.is_err(), "a client's new flow found room: {answer:?}");
     say(&mut session).context("the owner's session, with the table full")?;
-    let mut another = phone.enter(|| call(service)).context("a new session of the owner, with the table full")?;
+    let mut another =
+        phone.enter(|| call(service)).context("a new session of the owner, with the table full")?;
     say(&mut another)?;
     let unstuffed = SystemTime::now();
     unstuff(&byway)?;

@@ -8,7 +8,7 @@ use byway_core::{Epoch, Generation, Input, Posture, Unapplied, Uplink};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Changes, Net};
+use super::{Changes, Net, forget};
 
 /// Between two looks at the kernel, when it tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -83,11 +83,8 @@ impl Keeper {
     async fn carry_out(&self, order: Order) {
         match order {
             Order::Apply(generation, posture) => self.apply(generation, posture).await,
-            Order::Forget(epoch) => {
-                if let Err(error) = self.net.lock().await.forget(epoch).await {
-                    tracing::warn!("flows of older epochs stay refused until they end: {error:#}");
-                }
-            }
+            // A full table takes a second: no flip shall wait for that.
+            Order::Forget(epoch) => _ = tokio::spawn(forget_or_tell(epoch)),
             Order::StopForwarding => {
                 if let Err(error) = self.net.lock().await.stop_forwarding() {
                     tracing::error!("cannot stop forwarding: {error:#}");
@@ -153,5 +150,11 @@ impl Keeper {
     async fn tell(&self, input: Input) {
         // Nobody receives any more when the agent is stopping.
         _ = self.inputs.send(input).await;
+    }
+}
+
+async fn forget_or_tell(epoch: Epoch) {
+    if let Err(error) = forget(epoch).await {
+        tracing::warn!("flows of older epochs stay refused until they end: {error:#}");
     }
 }

@@ -153,11 +153,6 @@ impl Net {
         sysctl::stop_forwarding()
     }
 
-    /// Drops the tracked flows of every epoch before this one.
-    pub async fn forget(&self, epoch: Epoch) -> Result<()> {
-        on_a_blocking_thread(move || conntrack::forget_older(epoch)).await?
-    }
-
     /// The house's interface as it is now; `None` if it is missing, down, unplugged or without an address.
     pub async fn uplink(&mut self, interface: &str) -> Result<Option<Uplink>> {
         uplink::uplink(&self.handle, interface).await
@@ -218,6 +213,12 @@ impl Net {
         }
         Ok(lines)
     }
+}
+
+/// Drops the tracked flows of every epoch before this one. A flip meanwhile does not matter: those flows were of
+/// neither door any more.
+pub async fn forget(epoch: Epoch) -> Result<()> {
+    on_a_blocking_thread(move || conntrack::forget_older(epoch)).await?
 }
 
 /// With the generation that it is of; none if there was a transaction in between.

@@ -42,7 +42,8 @@ pub fn tracked(namespace: &Namespace) -> Result<(u32, u32)> {
     namespace.enter(|| {
         let read = |name: &str| -> Result<u32> {
             let path = Path::new("/proc/sys/net/netfilter").join(name);
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             text.trim().parse().with_context(|| format!("no number: {text}"))
         };
         Ok((read("nf_conntrack_count")?, read("nf_conntrack_max")?))
@@ -77,7 +78,8 @@ fn kernel() -> Result<OwnedFd> {
 /// The kernel has done it when this returns; refusals wait in the socket, and are not asked for.
 fn tell(kernel: &OwnedFd, message: &[u8]) -> Result<()> {
     let to = NetlinkAddr::new(0, 0);
-    sendto(kernel.as_raw_fd(), message, &to, MsgFlags::empty()).context("connection tracking does not listen")?;
+    sendto(kernel.as_raw_fd(), message, &to, MsgFlags::empty())
+        .context("connection tracking does not listen")?;
     Ok(())
 }
 
