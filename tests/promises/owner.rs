@@ -11,6 +11,7 @@ use byway_lab::phone::Family;
 use byway_lab::stage::Stage;
 use byway_lab::topology::{Place, SERVER_V4};
 use byway_lab::traffic::EchoServer;
+use byway_lab::wait_for;
 
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 
@@ -34,13 +35,15 @@ pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
     let mut session = phone.enter(|| call(service))?;
 
     let (before, room) = tracked(&byway)?;
-    phone.enter(call_everybody)?;
-    let (flows, _) = tracked(&byway)?;
+    // A busy machine drops some of the calls.
+    let flows = wait_for("the client to have all that it can get", PATIENCE, || {
+        phone.enter(call_everybody)?;
+        let (flows, _) = tracked(&byway)?;
+        ensure!(flows >= FLOWS_OF_ONE_CLIENT, "{flows} flows");
+        Ok(flows)
+    })?;
     let most = FLOWS_OF_ONE_CLIENT + before + OTHER_FLOWS;
-    ensure!(
-        (FLOWS_OF_ONE_CLIENT..=most).contains(&flows),
-        "{flows} flows though one client asked for {CALLED}"
-    );
+    ensure!(flows <= most, "{flows} flows though one client may have {FLOWS_OF_ONE_CLIENT}");
     say(&mut session).context("the owner's session, beside a greedy client")?;
     // Its other address is another client.
     stage.world.phone.who_am_i(Family::V6, PATIENCE)?;
