@@ -47,9 +47,9 @@ policy:
 audit:
     cargo deny check advisories
 
-# Postures and tunnel on the real kernel, in namespaces of their own (root).
+# Control socket, postures and tunnel on the real kernel, in namespaces of their own (root).
 kernel: peers
-    cargo test --quiet --test kernel --test tunnel
+    cargo test --quiet --test control --test kernel --test tunnel
 
 # The world itself, then the promises in it: real peers, in namespaces of its own (root).
 lab: peers

@@ -10,8 +10,9 @@
 //! | `GET /v1/clients` | list of [`Client`] |
 //! | `GET /v1/doctor` | list of [`Finding`] |
 //!
-//! Errors: `{"error":".."}` with 4xx or 5xx.
+//! Errors: `{"error":".."}` with 4xx or 5xx; 503 when too many talk or follow at once.
 
+mod callers;
 pub mod client;
 pub mod server;
 mod status;

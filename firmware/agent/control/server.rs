@@ -1,7 +1,9 @@
 //! The agent's side of the control socket.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::socket::{Shutdown, shutdown};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
 use super::{EgressRequest, Failure, Status, ToggleRequest};
 use crate::clock;
 use crate::inspect::Inspector;
@@ -33,6 +37,11 @@ type Body = BoxBody<Bytes, Infallible>;
 /// Longest request body, and longest wait for a verdict.
 const BODY_LIMIT: usize = 4096;
 const WAIT_LIMIT: Duration = Duration::from_mins(2);
+/// For a request's head, and once more for its body.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Of each connection, either way; a longer head is refused.
+const BUFFER: usize = 16 * 1024;
+const MOST_TURNED_AWAY: usize = 8;
 
 /// What somebody wishes, by whatever way.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +65,16 @@ pub struct Desk {
     pub inspector: Arc<Inspector>,
 }
 
+/// One caller's side of the desk.
+#[derive(Clone, Debug)]
+struct Seat {
+    desk: Desk,
+    asks: Asks,
+    followers: Arc<Semaphore>,
+    /// An inspection looks at everything: one at a time.
+    inspection: Arc<Mutex<()>>,
+}
+
 /// A refusal, with its status code.
 struct Refusal(StatusCode, String);
 
@@ -73,6 +92,9 @@ pub fn listen(run_dir: &Path) -> anyhow::Result<UnixListener> {
 }
 
 pub async fn serve(listener: UnixListener, desk: Desk) {
+    let (mut callers, mut turned_away) = (Callers::default(), VecDeque::new());
+    let followers = Arc::new(Semaphore::new(MOST_FOLLOWERS));
+    let inspection = Arc::default();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -82,43 +104,71 @@ pub async fn serve(listener: UnixListener, desk: Desk) {
                 continue;
             }
         };
-        let desk = desk.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(desk.clone(), request));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(10))
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "control socket: the caller went away");
-            }
-        });
+        if !callers.make_room() {
+            turn_away(&stream);
+            // For a while: whoever is about to ask shall still hear why not.
+            turned_away.push_front(stream);
+            turned_away.truncate(MOST_TURNED_AWAY);
+            continue;
+        }
+        let asks = Asks::default();
+        let (followers, inspection) = (Arc::clone(&followers), Arc::clone(&inspection));
+        let seat = Seat { desk: desk.clone(), asks: asks.clone(), followers, inspection };
+        callers.enter(asks, tokio::spawn(converse(stream, seat)).abort_handle());
     }
 }
 
-async fn answer(desk: Desk, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let outcome = route(&desk, request).await;
+async fn converse(stream: UnixStream, seat: Seat) {
+    let service = service_fn(|request| answer(seat.clone(), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "control socket: the caller went away");
+    }
+}
+
+/// Without waiting: a new socket has room for it.
+fn turn_away(stream: &UnixStream) {
+    let error = format!("{MOST} callers wait for an answer already: end some, or try again");
+    let body = serde_json::to_string(&Failure { error }).unwrap_or_default();
+    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close";
+    _ = stream.try_write(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    _ = shutdown(stream.as_raw_fd(), Shutdown::Write);
+}
+
+async fn answer(seat: Seat, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let outcome = route(&seat, request).await;
     Ok(outcome.unwrap_or_else(|Refusal(code, error)| json(code, &Failure { error })))
 }
 
-async fn route(desk: &Desk, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let Seat { desk, asks, followers, inspection } = seat;
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::GET, "/v1/status") => Ok(ok(&status(&desk.views.borrow()))),
-        (&Method::GET, "/v1/events") => Ok(events(desk.views.clone())),
+        (&Method::GET, "/v1/events") => events(desk.views.clone(), asks.begin(), followers),
         (&Method::PUT, "/v1/egress") => {
             let asked: EgressRequest = read(request).await?;
+            let _asking = asks.begin();
             order(desk, Wanted::Egress(asked.egress), asked.wait_s).await
         }
         (&Method::POST, "/v1/toggle") => {
             let asked: ToggleRequest = read(request).await?;
+            let _asking = asks.begin();
             order(desk, Wanted::Toggle, asked.wait_s).await
         }
-        (&Method::GET, "/v1/clients") => match desk.inspector.clients().await {
-            Ok(clients) => Ok(ok(&clients)),
-            Err(error) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}"))),
-        },
+        (&Method::GET, "/v1/clients") => {
+            let (_asking, _turn) = (asks.begin(), inspection.lock().await);
+            match desk.inspector.clients().await {
+                Ok(clients) => Ok(ok(&clients)),
+                Err(error) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}"))),
+            }
+        }
         (&Method::GET, "/v1/doctor") => {
+            let (_asking, _turn) = (asks.begin(), inspection.lock().await);
             let view = desk.views.borrow().clone();
             Ok(ok(&desk.inspector.doctor(&view).await))
         }
@@ -152,21 +202,30 @@ async fn order(desk: &Desk, wanted: Wanted, wait_s: u64) -> Result<Response<Body
     Ok(ok(&status(&view)))
 }
 
-fn events(views: watch::Receiver<View>) -> Response<Body> {
-    let first = Some((views, None::<View>));
+/// A follower that does not read is told the last change when it reads again; in between nothing is kept for it.
+fn events(
+    views: watch::Receiver<View>,
+    asking: Asking,
+    followers: &Arc<Semaphore>,
+) -> Result<Response<Body>, Refusal> {
+    let Ok(place) = Arc::clone(followers).try_acquire_owned() else {
+        let error = format!("{MOST_FOLLOWERS} follow the events already: end one");
+        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, error));
+    };
+    let first = Some((views, None::<View>, (place, asking)));
     let changes = stream::unfold(first, |state| async move {
-        let (mut views, told) = state?;
+        let (mut views, told, kept) = state?;
         let view = match told {
             None => views.borrow_and_update().clone(),
             Some(told) => next_change(&mut views, &told).await?,
         };
         let json = serde_json::to_string(&status(&view)).ok()?;
         let frame = Frame::data(Bytes::from(format!("data: {json}\n\n")));
-        Some((Ok::<_, Infallible>(frame), Some((views, Some(view)))))
+        Some((Ok::<_, Infallible>(frame), Some((views, Some(view), kept))))
     });
     let mut response = Response::new(BodyExt::boxed(StreamBody::new(changes)));
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/event-stream"));
-    response
+    Ok(response)
 }
 
 async fn next_change(views: &mut watch::Receiver<View>, told: &View) -> Option<View> {
@@ -177,7 +236,8 @@ async fn next_change(views: &mut watch::Receiver<View>, told: &View) -> Option<V
 
 async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
     let bad = |error: String| Refusal(StatusCode::BAD_REQUEST, format!("the request's body: {error}"));
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await;
+    let body = timeout(PATIENCE, Limited::new(request.into_body(), BODY_LIMIT).collect()).await;
+    let body = body.map_err(|_| bad(format!("it did not come within {} s", PATIENCE.as_secs())))?;
     let bytes = body.map_err(|error| bad(error.to_string()))?.to_bytes();
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))

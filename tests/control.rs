@@ -1,0 +1,260 @@
+//! The control socket against callers who want too much: whatever they do, memory stays bounded and others are
+//! served. Needs root, because an agent's inspector does.
+#![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use byway::config::Url;
+use byway::control::server::{Desk, Order, listen, serve};
+use byway::control::socket_path;
+use byway::inspect::Inspector;
+use byway::net::Net;
+use byway::proof::{ExitCheck, Names, Prober};
+use byway::store::Store;
+use byway::tailnet::LocalApi;
+use byway_core::{Core, Egress, Expect, Settings, TunnelEnd, Uptime, View, Wish};
+use tokio::sync::{mpsc, watch};
+
+/// As many as the socket serves at once, and as many of these may follow.
+const MOST: usize = 64;
+const MOST_FOLLOWERS: usize = 16;
+/// What all of them together may cost, with what the test itself holds: 64 connections with 16 KiB each way.
+const COST: u64 = 6 << 20;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More than a process may hold is asked for nowhere.
+const CROWD: usize = 400;
+
+#[test]
+fn a_crowd_that_says_nothing_makes_room_for_whoever_asks() {
+    let server = Server::start();
+    let crowd: Vec<UnixStream> = (0..CROWD).map(|_| server.connect()).collect();
+    server.assert_serves();
+    let gone = crowd.iter().filter(|caller| is_hung_up(caller)).count();
+    assert!(gone >= CROWD - MOST, "{gone} of {CROWD} were sent away");
+    server.assert_cheap();
+}
+
+#[test]
+fn a_request_that_never_ends_holds_no_place() {
+    let server = Server::start();
+    let begun = ["GET /v1/status HTTP/1.1\r\n", "PUT /v1/egress HTTP/1.1\r\nContent-Length: 40\r\n\r\n{"];
+    let _slow: Vec<UnixStream> = begun.iter().cycle().take(2 * MOST).map(|part| server.say(part)).collect();
+    server.assert_serves();
+    server.assert_cheap();
+}
+
+#[test]
+fn a_head_without_end_and_a_body_of_100_megabytes_are_refused() {
+    let server = Server::start();
+    let with_body = "POST /v1/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n";
+    let more = vec![b'x'; 65536];
+    let chunked = "POST /v1/toggle HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2000000\r\n";
+    for (head, code) in [("GET /v1/status HTTP/1.1\r\nX: ", "431"), (with_body, "400"), (chunked, "400")] {
+        let mut caller = server.say(head);
+        let (mut sent, started) = (0, Instant::now());
+        while caller.write_all(&more).is_ok() {
+            sent += 65536;
+            assert!(sent < 32 << 20 && started.elapsed() < PATIENCE, "{head:?}: {sent} bytes were taken");
+        }
+        let answer = hear(&mut caller);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{head:?}: {answer}");
+    }
+    server.assert_serves();
+    server.assert_cheap();
+}
+
+#[test]
+fn questions_without_end_and_nobody_who_reads_the_answers() {
+    let server = Server::start();
+    let questions = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    let _deaf: Vec<UnixStream> = (0..MOST)
+        .map(|_| {
+            let mut caller = server.connect();
+            caller.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+            while caller.write_all(questions.as_bytes()).is_ok() {}
+            caller
+        })
+        .collect();
+    server.assert_serves();
+    server.assert_cheap();
+}
+
+/// Whoever waits for a verdict keeps the place; the next one hears why there is none.
+#[test]
+fn those_who_wait_for_a_verdict_are_not_sent_away() {
+    let server = Server::start();
+    let wait = "PUT /v1/egress HTTP/1.1\r\nHost: x\r\nContent-Length: 34\r\n\r\n{\"egress\":\"privacy\",\"wait_s\": 100}";
+    let mut waiting = Vec::new();
+    for nth in 1..=MOST {
+        waiting.push(server.say(wait));
+        eventually("the wish to be heard", || server.heard.load(Ordering::Relaxed) == nth);
+    }
+    let answer = server.ask("GET /v1/status");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("{\"error\":\"64 callers"), "{answer}");
+    assert!(waiting.iter().all(|caller| !is_hung_up(caller)), "somebody was sent away");
+    server.assert_cheap();
+    waiting.truncate(MOST / 2);
+    eventually("a place", || server.ask("GET /v1/status").starts_with("HTTP/1.1 200"));
+}
+
+/// They cost no more than their sockets, and are told the last change when they read at last.
+#[test]
+fn followers_who_never_read_cost_nothing() {
+    let server = Server::start();
+    let followers: Vec<UnixStream> =
+        (0..MOST_FOLLOWERS).map(|_| server.say("GET /v1/events HTTP/1.0\r\n\r\n")).collect();
+    eventually("one too many", || {
+        let answer = server.ask("GET /v1/events");
+        answer.starts_with("HTTP/1.1 503") && answer.contains("16 follow")
+    });
+    for change in 0..20_000 {
+        server.views.send_modify(|view| view.why = format!("change {change}"));
+        if change % 100 == 0 {
+            server.assert_serves();
+        }
+    }
+    server.views.send_modify(|view| view.why = "the last change".to_owned());
+    server.assert_cheap();
+    for mut follower in followers {
+        let mut told = Vec::new();
+        follower.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        eventually("the last change", || {
+            _ = follower.read_to_end(&mut told);
+            String::from_utf8_lossy(&told).contains("the last change")
+        });
+    }
+}
+
+/// One at a time: they are told apart by what the process has used.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// An agent's socket with a core behind it that never reaches a door.
+struct Server {
+    folder: tempfile::TempDir,
+    views: watch::Sender<View>,
+    /// Wishes that reached the core.
+    heard: Arc<AtomicUsize>,
+    before: u64,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::tempdir().unwrap();
+        let (views, told) = watch::channel(core().view());
+        let heard = Arc::new(AtomicUsize::new(0));
+        let (run_dir, count) = (folder.path().to_owned(), Arc::clone(&heard));
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(&run_dir, told, &count));
+        });
+        eventually("the socket", || socket_path(folder.path()).exists());
+        let server = Self { folder, views, heard, before: 0, _turn: turn };
+        server.assert_serves();
+        Self { before: memory("VmRSS"), ..server }
+    }
+
+    fn socket(&self) -> PathBuf {
+        socket_path(self.folder.path())
+    }
+
+    fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn say(&self, words: &str) -> UnixStream {
+        let mut stream = self.connect();
+        stream.write_all(words.as_bytes()).unwrap();
+        stream
+    }
+
+    fn ask(&self, call: &str) -> String {
+        hear(&mut self.say(&format!("{call} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
+    }
+
+    fn assert_serves(&self) {
+        let asked = Instant::now();
+        let answer = self.ask("GET /v1/status");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"wish\":\"privacy\""), "{answer}");
+        assert!(asked.elapsed() < Duration::from_secs(1), "only after {:?}", asked.elapsed());
+    }
+
+    fn assert_cheap(&self) {
+        let grown = memory("VmRSS").saturating_sub(self.before);
+        assert!(grown < COST, "{} KiB more than before", grown >> 10);
+    }
+}
+
+async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsize>) {
+    let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
+    let names = || Arc::new(Names::by_isp(&[]));
+    let check = ExitCheck::new("http://192.0.2.80/".parse::<Url>().unwrap());
+    let (tell, _inputs) = mpsc::channel(1);
+    let prober = Prober::new(check, &[], (names(), names()), Expect::Any, tell);
+    let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
+    let inspector = Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings());
+    let (ask, mut orders) = mpsc::channel::<Order>(16);
+    let (view, heard) = (views.clone(), Arc::clone(heard));
+    tokio::spawn(async move {
+        while let Some(order) = orders.recv().await {
+            heard.fetch_add(1, Ordering::Relaxed);
+            _ = order.heard.send(view.borrow().clone());
+        }
+    });
+    let desk = Desk { views, orders: ask, inspector: Arc::new(inspector) };
+    serve(listen(run_dir).unwrap(), desk).await;
+}
+
+fn core() -> Core {
+    Core::start(Uptime::default(), settings(), Wish::Privacy, None).0
+}
+
+fn settings() -> Settings {
+    Settings {
+        name: "byway".to_owned(),
+        relay: "se-got-wg-001".to_owned(),
+        tunnel: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
+        expect: Expect::Any,
+        control: None,
+        last_egress: Egress::Privacy,
+        flow_table: 65_536,
+    }
+}
+
+/// Everything until the other side ends; what came before an error.
+fn hear(stream: &mut UnixStream) -> String {
+    let mut answer = Vec::new();
+    _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn is_hung_up(mut stream: &UnixStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let heard = stream.read(&mut [0; 16]);
+    !matches!(heard, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Bytes, of this process.
+fn memory(field: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+}
