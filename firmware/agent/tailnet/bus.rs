@@ -14,7 +14,8 @@ use super::localapi::Error;
 /// Initial state, preferences and health (`ipn.NotifyWatchOpt` bits 1, 2 and 7): something at once, and then
 /// nothing about peers, whose coming and going would wake the box for nothing.
 pub(super) const MASK: u32 = 1 << 1 | 1 << 2 | 1 << 7;
-const LONGEST_LINE: usize = 4 << 20;
+/// What is longer is not kept: that something changed is all that byway needs of it.
+const LONGEST_LINE: usize = 1 << 20;
 const CALL: &str = "GET watch-ipn-bus";
 
 /// One `ipn.Notify`, as far as byway uses it.
@@ -30,13 +31,17 @@ pub struct Notice {
 pub struct Bus {
     body: Incoming,
     line: Vec<u8>,
+    /// As much of it is known to hold no end of a line.
+    searched: usize,
+    /// The line began with more than is kept.
+    is_too_long: bool,
     patience: Duration,
     _connection: JoinSet<()>,
 }
 
 impl Bus {
     pub(super) fn new(body: Incoming, connection: JoinSet<()>, patience: Duration) -> Self {
-        Self { body, line: Vec::new(), patience, _connection: connection }
+        Self { body, line: Vec::new(), searched: 0, is_too_long: false, patience, _connection: connection }
     }
 
     /// The notice that every watch begins with: without it the bus is as dead as if it were closed.
@@ -48,12 +53,26 @@ impl Bus {
     /// Waits for ever; loses nothing when dropped while waiting.
     pub async fn next(&mut self) -> Result<Notice, Error> {
         loop {
-            if let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.line.drain(..=end).collect();
+            if let Some(end) = self.line[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.line.drain(..=self.searched + end).collect();
+                self.searched = 0;
+                if std::mem::take(&mut self.is_too_long) {
+                    return Ok(Notice { err_message: None });
+                }
                 return serde_json::from_slice(&line).map_err(|e| garbled(&e.to_string()));
+            }
+            self.searched = self.line.len();
+            if self.searched > LONGEST_LINE {
+                self.line.clear();
+                (self.searched, self.is_too_long) = (0, true);
             }
             self.receive().await?;
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.line.capacity()
     }
 
     async fn receive(&mut self) -> Result<(), Error> {
@@ -61,9 +80,6 @@ impl Bus {
         let frame = frame.map_err(|source| Error::Broken { call: CALL.into(), source })?;
         if let Some(data) = frame.data_ref() {
             self.line.extend_from_slice(data);
-        }
-        if self.line.len() > LONGEST_LINE {
-            return Err(garbled("a line of more than 4 MiB"));
         }
         Ok(())
     }

@@ -5,10 +5,13 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Method, Request, Response,
@@ -38,6 +41,9 @@ pub(super) struct Fake {
 #[derive(Default)]
 struct Words {
     answers: BTreeMap<String, (u16, String)>,
+    /// What is said for ever, call by call, and how many bytes of it were taken.
+    endless: BTreeMap<String, &'static [u8]>,
+    taken: Arc<AtomicUsize>,
     asked: Vec<(String, Value)>,
     watchers: Vec<mpsc::Sender<String>>,
 }
@@ -69,6 +75,16 @@ impl Fake {
         self.words().answers.insert(call.into(), (status, body.into()));
     }
 
+    /// From now on the answer begins so and never ends.
+    pub(super) fn never_end(&self, call: &str, beginning: &'static [u8]) {
+        self.words().endless.insert(call.into(), beginning);
+    }
+
+    /// How much was taken of answers that never end.
+    pub(super) fn taken(&self) -> usize {
+        self.words().taken.load(Ordering::Relaxed)
+    }
+
     /// What changed something, in order, with its body.
     pub(super) fn asked(&self) -> Vec<(String, Value)> {
         self.words().asked.clone()
@@ -76,6 +92,11 @@ impl Fake {
 
     pub(super) fn notify(&self, text: &str) {
         self.words().watchers.retain(|watcher| watcher.try_send(text.into()).is_ok());
+    }
+
+    /// False while the watchers have not taken what was said before.
+    pub(super) fn try_notify(&self, text: &str) -> bool {
+        self.words().watchers.iter().all(|watcher| watcher.try_send(text.into()).is_ok())
     }
 
     /// From now on its status has this complaint.
@@ -132,6 +153,9 @@ async fn answer(request: Request<Incoming>, words: Arc<Mutex<Words>>) -> Result<
     if is_change {
         words.asked.push((call.clone(), serde_json::from_slice(&body).unwrap_or_default()));
     }
+    if let Some(beginning) = words.endless.get(&call) {
+        return Ok(Response::new(words.go_on_for_ever(beginning)));
+    }
     if call == "GET watch-ipn-bus" {
         return Ok(Response::new(words.watch()));
     }
@@ -140,6 +164,16 @@ async fn answer(request: Request<Incoming>, words: Arc<Mutex<Words>>) -> Result<
 }
 
 impl Words {
+    fn go_on_for_ever(&self, beginning: &'static [u8]) -> Body {
+        let taken = Arc::clone(&self.taken);
+        let more = stream::repeat_with(|| Bytes::from_static(&[b' '; 16384]));
+        let frames = stream::iter([Bytes::from_static(beginning)]).chain(more).map(move |data| {
+            taken.fetch_add(data.len(), Ordering::Relaxed);
+            Ok(Frame::data(data))
+        });
+        StreamBody::new(frames).boxed_unsync()
+    }
+
     fn watch(&mut self) -> Body {
         let (sender, receiver) = mpsc::channel(16);
         sender.try_send("{\"Version\":\"1.102.3\",\"SessionID\":\"x\",\"State\":2}\n".into()).unwrap();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use byway_core::tailnet::{Preference, Status};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -33,8 +33,10 @@ use super::{
 /// The only Host besides none that tailscaled accepts.
 const HOST: &str = "local-tailscaled.sock";
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A status with some thousand peers stays well below.
-const LONGEST_ANSWER: usize = 16 << 20;
+/// Tailscale's own map of relay servers is the longest, and stays well below.
+const LONGEST_ANSWER: usize = 256 << 10;
+/// A status with some thousand peers stays below.
+const LONGEST_LIST: usize = 4 << 20;
 
 /// Why a call failed. `call` is the method and the endpoint, as `GET status`.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,7 @@ impl LocalApi {
 
     /// Everybody else on the tailnet, by name.
     pub async fn peers(&self) -> Result<Vec<Peer>, Error> {
-        let reply: StatusReply = self.get("status").await?;
+        let reply: StatusReply = self.get_up_to(LONGEST_LIST, "status").await?;
         Ok(reply.peers())
     }
 
@@ -145,19 +147,28 @@ impl LocalApi {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let answer = self.call(Method::GET, path, None).await?;
+        self.get_up_to(LONGEST_ANSWER, path).await
+    }
+
+    async fn get_up_to<T: DeserializeOwned>(&self, longest: usize, path: &str) -> Result<T, Error> {
+        let answer = self.exchange(request(Method::GET, path, None), longest).await?;
         serde_json::from_slice(&answer)
             .map_err(|e| Error::Garbled { call: call_name(&Method::GET, path), reason: e.to_string() })
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Vec<u8>, Error> {
-        let name = call_name(&method, path);
+        self.exchange(request(method, path, body), LONGEST_ANSWER).await
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Vec<u8>, Error> {
+        let name = request_name(&request);
         let exchange = async {
-            let (response, _connection) = self.send(request(method, path, body)).await?;
+            let (response, _connection) = self.send(request).await?;
             if !response.status().is_success() {
                 return Err(refusal(name.clone(), response).await);
             }
-            read(response).await.map_err(|reason| Error::Garbled { call: name.clone(), reason })
+            let garbled = |reason| Error::Garbled { call: name.clone(), reason };
+            read(response, longest).await.map_err(garbled)
         };
         self.patiently(&name, exchange).await
     }
@@ -212,9 +223,16 @@ fn call_name(method: &Method, path: &str) -> String {
     format!("{method} {name}")
 }
 
-async fn read(response: Response<Incoming>) -> Result<Vec<u8>, String> {
-    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-    body.map(|it| it.to_bytes().to_vec()).map_err(|e| e.to_string())
+async fn read(response: Response<Incoming>, longest: usize) -> Result<Vec<u8>, String> {
+    let (mut body, mut answer) = (response.into_body(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|e| e.to_string())?.into_data() else { continue };
+        if answer.len() + data.len() > longest {
+            return Err(format!("more than {} KiB", longest >> 10));
+        }
+        answer.extend_from_slice(&data);
+    }
+    Ok(answer)
 }
 
 async fn refusal(call: String, response: Response<Incoming>) -> Error {
@@ -222,7 +240,7 @@ async fn refusal(call: String, response: Response<Incoming>) -> Error {
     if status == StatusCode::NOT_FOUND {
         return Error::Missing { call };
     }
-    let body = read(response).await.unwrap_or_default();
+    let body = read(response, LONGEST_ANSWER).await.unwrap_or_default();
     Error::Refused { call, status, message: reason_in(&body).unwrap_or_else(|| status.to_string()) }
 }
 

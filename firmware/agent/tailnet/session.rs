@@ -5,7 +5,7 @@ use std::time::Duration;
 use byway_core::tailnet::{Action, BackendState, Login, Preference, Progress, Status, TailnetFacts, plan};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, info, warn};
 
@@ -106,7 +106,9 @@ impl<'a> Session<'a> {
                 () = self.reports.closed() => return Ok(Some(Ended::Unheard)),
             };
             let Ok(notice) = notice else {
-                // Whether tailscaled died or only hung up is for the next call to find out.
+                // Whether tailscaled died or only hung up is for the next call to find out; one that always hangs
+                // up keeps nobody busy.
+                sleep(BURST).await;
                 return Ok(None);
             };
             self.note(notice);

@@ -173,3 +173,58 @@ async fn hears_every_notice_of_the_bus_and_its_end() {
     fake.hang_up();
     assert!(bus.next().await.is_err());
 }
+
+/// Beside what it kept, it took no more than what was under way.
+#[tokio::test]
+async fn takes_no_more_of_an_endless_answer_than_a_good_one_could_have() {
+    const UNDER_WAY: usize = 2 << 20;
+    let fake = Fake::start();
+    for call in ["GET status", "GET prefs", "GET derpmap", "GET whois", "POST start"] {
+        fake.never_end(call, b"{");
+    }
+    let api = fake.api();
+    let errors = [
+        api.status().await.unwrap_err(),
+        api.prefs().await.unwrap_err(),
+        api.derp_hosts().await.unwrap_err(),
+        api.whois("100.64.0.7:1".parse().unwrap()).await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| error.to_string().ends_with("more than 256 KiB")), "{errors:?}");
+    assert!(fake.taken() < errors.len() * (LONGEST_ANSWER + UNDER_WAY), "{} bytes", fake.taken());
+    let error = api.peers().await.unwrap_err().to_string();
+    assert!(error.ends_with("more than 4096 KiB"), "{error}");
+}
+
+#[tokio::test]
+async fn a_line_of_the_bus_that_is_too_long_to_keep_is_a_notice_all_the_same() {
+    let fake = Fake::start();
+    let mut bus = fake.api().watch().await.unwrap();
+    bus.first().await.unwrap();
+    let chunk = "x".repeat(100_000);
+    let say = async {
+        fake.notify("{\"NetMap\":\"");
+        for _ in 0..30 {
+            while !fake.try_notify(&chunk) {
+                tokio::task::yield_now().await;
+            }
+        }
+        while !fake.try_notify("\"}\n{\"ErrMessage\":\"after it\"}\n") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (heard, ()) = tokio::join!(bus.next(), say);
+    assert_eq!(heard.unwrap(), Notice { err_message: None });
+    assert_eq!(bus.next().await.unwrap(), Notice { err_message: Some("after it".into()) });
+}
+
+#[tokio::test]
+async fn a_bus_that_never_comes_to_the_end_of_a_line_is_a_dead_one() {
+    let fake = Fake::start();
+    fake.never_end("GET watch-ipn-bus", b"{");
+    let api = fake.api().with_patience(Duration::from_millis(300));
+    let mut bus = api.watch().await.unwrap();
+    while fake.taken() < 4 << 20 {
+        assert!(matches!(bus.first().await, Err(Error::Silent { .. })));
+    }
+    assert!(bus.kept() < 3 << 20, "{} bytes are kept", bus.kept());
+}
