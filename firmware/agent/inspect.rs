@@ -1,5 +1,5 @@
 //! `byway doctor` and `byway clients`: looks at the world anew, beside what the core has been told. Changes
-//! nothing.
+//! nothing, and leaves nothing on the disk that it tries.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::clock;
 use crate::control::{Client, Finding};
 use crate::net::{Net, Usage};
 use crate::proof::Prober;
+use crate::store::Store;
 use crate::tailnet::LocalApi;
 
 /// No clock of a working box shows less: the day the first line of byway was written, as Unix time.
@@ -23,13 +24,20 @@ pub struct Inspector {
     net: Arc<Mutex<Net>>,
     prober: Prober,
     tailscaled: LocalApi,
+    disk: Store,
     control: Option<String>,
     expect: Expect,
 }
 
 impl Inspector {
-    pub fn new(net: Arc<Mutex<Net>>, prober: Prober, tailscaled: LocalApi, settings: &Settings) -> Self {
-        Self { net, prober, tailscaled, control: settings.control.clone(), expect: settings.expect }
+    pub fn new(
+        net: Arc<Mutex<Net>>,
+        prober: Prober,
+        tailscaled: LocalApi,
+        disk: Store,
+        settings: &Settings,
+    ) -> Self {
+        Self { net, prober, tailscaled, disk, control: settings.control.clone(), expect: settings.expect }
     }
 
     /// Peers that sent something through a door, by what the rule set counted.
@@ -54,6 +62,7 @@ impl Inspector {
             self.rules().await,
             self.forwarding().await,
             clock_is_plausible(),
+            self.disk(),
             uplink(view),
             self.names().await,
             self.tunnel().await,
@@ -82,6 +91,13 @@ impl Inspector {
             Ok(true) => kept("forwarding", "on for both families"),
             Ok(false) => broken("forwarding", "off: no client packet passes"),
             Err(error) => broken("forwarding", format!("{error:#}")),
+        }
+    }
+
+    fn disk(&self) -> Finding {
+        match self.disk.check() {
+            Ok(()) => kept("disk", "the wish outlives a power cut"),
+            Err(error) => broken("disk", format!("the wish does not outlive a power cut: {error}")),
         }
     }
 

@@ -5,6 +5,7 @@ mod lock;
 mod names;
 mod start;
 mod stop;
+mod wish;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::config::ConfigError;
 use crate::control::server::{Order, Wanted};
 use crate::net::keeper;
 use crate::proof::Prober;
-use crate::store::{LastWish, Store};
+use crate::store::LastWish;
 use crate::tailnet;
 use crate::tunnel::{Engine, Peer};
 
@@ -48,7 +49,7 @@ struct Agent {
     peer: Option<Peer>,
     kernel: mpsc::Sender<keeper::Order>,
     prober: Prober,
-    store: Store,
+    wishes: wish::WishKeeper,
     views: watch::Sender<View>,
     config: PathBuf,
 }
@@ -78,7 +79,7 @@ impl Agent {
                     })
                 }
                 Some(report) = ears.tailnet.recv() => self.hear_of_tailnet(report),
-                _ = ears.looks.tick() => self.look_at_tunnel(),
+                _ = ears.looks.tick() => self.look_around(),
                 () = sleep(nap) => self.step(Input::Tick),
             };
             self.carry_out(effects).await?;
@@ -99,7 +100,8 @@ impl Agent {
         self.core.deadline().map_or(far, |(at, _)| at.since(clock::uptime()))
     }
 
-    fn look_at_tunnel(&mut self) -> Vec<Effect> {
+    fn look_around(&mut self) -> Vec<Effect> {
+        self.wishes.look(clock::uptime());
         let stats = self.engine.stats();
         let report = TunnelReport {
             handshake: stats.handshake.map(Uptime::since_boot),
@@ -147,11 +149,9 @@ impl Agent {
     }
 
     /// A wish that cannot be kept across reboots counts all the same.
-    fn remember(&self, wish: Wish) {
+    fn remember(&mut self, wish: Wish) {
         let (_, last_egress) = self.core.wish();
-        if let Err(error) = self.store.remember_wish(LastWish { wish, last_egress }) {
-            tracing::error!("the wish is forgotten at the next boot: {error:#}");
-        }
+        self.wishes.remember(clock::uptime(), LastWish { wish, last_egress });
     }
 
     fn publish(&self) {

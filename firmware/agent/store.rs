@@ -1,9 +1,10 @@
 //! Remembers across power cuts: the last wish, and the last good addresses of the box's own names. A file is replaced
-//! whole or not at all; one that cannot be read is set aside and reported, never believed. Decides nothing.
+//! whole or not at all; one that cannot be read is set aside and reported, never believed. A disk that takes nothing is
+//! no reason to stop. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,11 @@ use byway_core::{Egress, Wish};
 const VERSION: u32 = 1;
 const WISH: &str = "wish";
 const NAMES: &str = "names";
+const PROBE: &str = "probe";
+/// One block of every usual disk: less could fit into what is left of another.
+const PROBE_BYTES: [u8; 4096] = [b'.'; 4096];
+/// Nothing that was saved here is longer.
+const LONGEST: u64 = 1 << 20;
 /// How many unreadable files of a kind are kept for the owner to look at; the last place is used again.
 const KEPT_BROKEN: u32 = 3;
 
@@ -51,7 +57,7 @@ pub struct Recalled<T> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("could not save {path}: {cause}: is the disk full or read-only?")]
+#[error("could not save {}: {cause}: {}", path.display(), next_step(cause.kind()))]
 pub struct StoreError {
     path: PathBuf,
     cause: io::Error,
@@ -76,13 +82,9 @@ struct Names {
 }
 
 impl Store {
-    /// Makes the folder, for root alone, if it is not there.
-    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let folder = folder.into();
-        match DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
-            Ok(()) => Ok(Self { folder }),
-            Err(cause) => Err(StoreError { path: folder, cause }),
-        }
+    /// The folder is made when there is something to save: a box whose disk is gone carries all the same.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
     }
 
     /// The last wish, or the first one if none can be read.
@@ -104,8 +106,17 @@ impl Store {
         self.remember(NAMES, Names { names: names.clone() })
     }
 
+    /// Whether something can be saved right now.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.make_folder()?;
+        let probe = self.fresh(PROBE);
+        let written = write_fresh(&probe, &PROBE_BYTES);
+        _ = fs::remove_file(&probe);
+        written
+    }
+
     fn recall<T: DeserializeOwned>(&self, kind: &str, default: T) -> Recalled<T> {
-        let broken = match fs::read(self.path(kind)) {
+        let broken = match read(&self.path(kind)) {
             Ok(bytes) => match decode(&bytes) {
                 Ok(value) => return Recalled { value, note: None },
                 Err(reason) => reason,
@@ -133,15 +144,50 @@ impl Store {
 
     fn remember<T: Serialize>(&self, kind: &str, value: T) -> Result<(), StoreError> {
         let path = self.path(kind);
-        let replaced = serde_json::to_vec(&Versioned { version: VERSION, value })
-            .map_err(io::Error::from)
-            .and_then(|bytes| replace(&path, &self.folder.join(format!("{kind}.new")), &bytes));
-        replaced.map_err(|cause| StoreError { path, cause })
+        let bytes = serde_json::to_vec(&Versioned { version: VERSION, value });
+        let bytes = bytes.map_err(io::Error::from).map_err(at(&path))?;
+        self.make_folder()?;
+        replace(&path, &self.fresh(kind), &bytes)
+    }
+
+    /// For root alone.
+    fn make_folder(&self) -> Result<(), StoreError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(at(&self.folder))
     }
 
     fn path(&self, kind: &str) -> PathBuf {
         self.folder.join(format!("{kind}.json"))
     }
+
+    fn fresh(&self, kind: &str) -> PathBuf {
+        self.folder.join(format!("{kind}.new"))
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |cause| StoreError { path, cause }
+}
+
+fn next_step(kind: io::ErrorKind) -> &'static str {
+    if kind == io::ErrorKind::StorageFull || kind == io::ErrorKind::QuotaExceeded {
+        "make room on its disk"
+    } else if kind == io::ErrorKind::ReadOnlyFilesystem {
+        "make its disk writable; a worn card turns read-only, then replace it"
+    } else {
+        "look at what stands in its place"
+    }
+}
+
+/// Whatever somebody has put there: no more than we would have saved, and no waiting for a pipe's other end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(bytes)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
@@ -154,122 +200,27 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 /// The old content or the new, whenever the power goes; nothing is written if nothing changes.
-fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
+fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(fresh, path)?;
+    if let Err(error) = write_fresh(fresh, bytes) {
+        // Half of it is of no use, and takes the room that the next try needs.
+        _ = fs::remove_file(fresh);
+        return Err(error);
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    fs::rename(fresh, path).and_then(|()| File::open(folder)?.sync_all()).map_err(at(path))
+}
+
+fn write_fresh(fresh: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(fresh);
+    let written = file.and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(at(fresh))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("state")).unwrap();
-        (folder, store)
-    }
-
-    fn files(store: &Store) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(&store.folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn begins_with_the_configured_egress() {
-        let (_folder, store) = store();
-        let first = LastWish { wish: Wish::Residential, last_egress: Egress::Residential };
-        assert_eq!(store.wish(Egress::Residential), Recalled { value: first, note: None });
-    }
-
-    #[test]
-    fn remembers_the_wish_and_the_egress_before_sealing() {
-        let (_folder, store) = store();
-        let sealed = LastWish::first(Egress::Privacy).then(Wish::Residential).then(Wish::Sealed);
-        store.remember_wish(sealed).unwrap();
-        assert_eq!(store.wish(Egress::Privacy), Recalled { value: sealed, note: None });
-        assert_eq!(sealed.last_egress, Egress::Residential);
-        assert_eq!(files(&store), ["wish.json"]);
-    }
-
-    #[test]
-    fn remembers_names() {
-        let (_folder, store) = store();
-        let names: Addresses =
-            [("control.example".into(), vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()])]
-                .into();
-        store.remember_names(&names).unwrap();
-        assert_eq!(store.names(), Recalled { value: names, note: None });
-    }
-
-    #[test]
-    fn believes_no_torn_file_at_any_length() {
-        let (_folder, store) = store();
-        let saved = LastWish::first(Egress::Residential);
-        store.remember_wish(saved).unwrap();
-        let whole = fs::read(store.path(WISH)).unwrap();
-        for length in 0..whole.len() {
-            fs::write(store.path(WISH), &whole[..length]).unwrap();
-            let recalled = store.wish(Egress::Privacy);
-            assert_eq!(recalled.value, LastWish::first(Egress::Privacy), "{length} bytes");
-            assert!(recalled.note.unwrap().contains("the default applies"));
-        }
-        assert_eq!(files(&store), ["wish.broken-1", "wish.broken-2", "wish.broken-3"]);
-    }
-
-    #[test]
-    fn sets_foreign_files_aside_and_says_so() {
-        let (_folder, store) = store();
-        let newer = r#"{"version":2,"wish":"privacy","last_egress":"privacy"}"#;
-        let unknown = r#"{"version":1,"wish":"both","last_egress":"privacy"}"#;
-        for (foreign, hint) in
-            [(newer, "version 2"), (unknown, "unknown variant"), ("\0\0\0", "expected value")]
-        {
-            fs::write(store.path(WISH), foreign).unwrap();
-            let note = store.wish(Egress::Privacy).note.unwrap();
-            assert!(note.contains(hint) && note.contains("kept as"), "{note}");
-        }
-        assert_eq!(fs::read_to_string(store.folder.join("wish.broken-1")).unwrap(), newer);
-        assert_eq!(store.wish(Egress::Privacy).note, None, "told once");
-    }
-
-    #[test]
-    fn keeps_the_old_wish_when_the_new_one_cannot_be_saved() {
-        let (_folder, store) = store();
-        let old = LastWish::first(Egress::Residential);
-        store.remember_wish(old).unwrap();
-        // Root may write anywhere, so the way is blocked by something that is no file.
-        fs::create_dir(store.folder.join("wish.new")).unwrap();
-        let error = store.remember_wish(old.then(Wish::Privacy)).unwrap_err().to_string();
-        assert!(error.contains("could not save") && error.contains("wish.json"), "{error}");
-        assert_eq!(store.wish(Egress::Privacy).value, old);
-    }
-
-    #[test]
-    fn overwrites_what_a_power_cut_left_half_written() {
-        let (_folder, store) = store();
-        fs::write(store.folder.join("wish.new"), "{\"version\":1,\"wi").unwrap();
-        let wish = LastWish::first(Egress::Residential);
-        store.remember_wish(wish).unwrap();
-        assert_eq!(store.wish(Egress::Privacy).value, wish);
-        assert_eq!(files(&store), ["wish.json"]);
-    }
-
-    #[test]
-    fn says_which_folder_cannot_be_made() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("file"), "").unwrap();
-        let error = Store::open(folder.path().join("file/state")).unwrap_err().to_string();
-        assert!(error.contains("file/state"), "{error}");
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use byway_lab::stage::Stage;
 use serde_json::Value;
 
-const PROMISES: [&str; 9] =
-    ["rules", "forwarding", "clock", "uplink", "dns", "tunnel", "tailnet", "door", "exit"];
+const PROMISES: [&str; 10] =
+    ["rules", "forwarding", "clock", "disk", "uplink", "dns", "tunnel", "tailnet", "door", "exit"];
 
 pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
     let said = stage.byway.cli(&["doctor"])?;

@@ -2,9 +2,10 @@
 //! tailscaled reads them there, so a box whose tunnel is dead still finds its control server.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Read, Seek, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 const BEGIN: &str = "# byway: begin, what stands from here to the end is rewritten";
@@ -21,10 +22,20 @@ pub fn update(path: &Path, names: &BTreeMap<String, Vec<IpAddr>>) -> io::Result<
     if wanted.as_bytes() == existing {
         return Ok(false);
     }
-    file.rewind()?;
-    file.write_all(wanted.as_bytes())?;
-    file.set_len(wanted.len() as u64)?;
+    write_over(&file, existing.len(), wanted.as_bytes())?;
     Ok(true)
+}
+
+/// What is longer than before comes first: on a full disk that fails, and everybody's lines stand as they stood.
+fn write_over(file: &File, before: usize, wanted: &[u8]) -> io::Result<()> {
+    if let Some(longer) = wanted.get(before..)
+        && let Err(error) = file.write_all_at(longer, before as u64)
+    {
+        file.set_len(before as u64)?;
+        return Err(error);
+    }
+    file.write_all_at(&wanted[..before.min(wanted.len())], 0)?;
+    file.set_len(wanted.len() as u64)
 }
 
 /// The file as it should be: everybody else's lines in their order, localhost among them, and ours at the end. A
@@ -88,7 +99,11 @@ fn push_line(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::{Seek as _, Write as _};
     use std::os::unix::fs::MetadataExt;
+
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
 
     use super::*;
 
@@ -176,5 +191,18 @@ mod tests {
             "shorter than before, and nothing left behind"
         );
         assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+    }
+
+    #[test]
+    fn a_file_that_cannot_grow_stays_as_it_was() {
+        let mut file = File::from(memfd_create(c"hosts", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        file.write_all(OTHERS.as_bytes()).unwrap();
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+        let longer = render(&OTHERS.replace("::1", ""), &names(&[("hs.example", "192.0.2.1")]));
+        assert!(write_over(&file, OTHERS.len(), longer.as_bytes()).is_err());
+        let mut stands = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut stands).unwrap();
+        assert_eq!(stands, OTHERS);
     }
 }

@@ -26,6 +26,8 @@ const RETRIES: usize = 1;
 /// For everything, a second question by TCP included.
 const LIMIT: Duration = Duration::from_secs(5);
 const DNS_PORT: u16 = 53;
+/// One answer by TCP has room for thousands.
+const MOST_ADDRESSES: usize = 32;
 
 /// Asked by the house's line where neither configuration nor DHCP names a resolver: Quad9, Cloudflare.
 const PUBLIC: [IpAddr; 4] = [
@@ -65,7 +67,7 @@ impl Names {
         &self.way
     }
 
-    /// All its addresses, IPv4 first, none twice; never an empty list. An address is its own answer.
+    /// Its addresses, IPv4 first, none twice, no more than 32; never an empty list. An address is its own answer.
     pub async fn resolve(&self, host: &Host) -> Result<Vec<IpAddr>, ResolveError> {
         let name = match host {
             Host::Address(address) => return Ok(vec![*address]),
@@ -111,6 +113,7 @@ fn in_order(addresses: impl Iterator<Item = IpAddr>) -> Option<Vec<IpAddr>> {
     let mut addresses: Vec<IpAddr> = addresses.collect();
     addresses.sort();
     addresses.dedup();
+    addresses.truncate(MOST_ADDRESSES);
     (!addresses.is_empty()).then_some(addresses)
 }
 

@@ -12,6 +12,8 @@ use crate::store::{Addresses, Store};
 
 /// tailscaled's resolver reads it, its clients' does not (research: tailnet 1.8).
 const HOSTS: &str = "/etc/hosts";
+/// Control servers may change their relay servers for years: beyond as many, names not asked for are forgotten.
+const MOST: usize = 512;
 
 #[derive(Debug)]
 pub struct OwnNames {
@@ -19,6 +21,8 @@ pub struct OwnNames {
     store: Store,
     hosts: PathBuf,
     known: Addresses,
+    /// What was wrong at the last try to keep them; told once.
+    trouble: Vec<String>,
 }
 
 impl OwnNames {
@@ -32,13 +36,14 @@ impl OwnNames {
         if let Some(note) = recalled.note {
             tracing::warn!("{note}");
         }
-        let own = Self { names, store, hosts: hosts.to_owned(), known: recalled.value };
-        own.write_hosts();
+        let trouble = Vec::new();
+        let mut own = Self { names, store, hosts: hosts.to_owned(), known: recalled.value, trouble };
+        own.keep(own.known.clone());
         own
     }
 
-    /// Looks every name up; whatever is not found, or not asked for this time, keeps its last addresses. True when
-    /// all were found.
+    /// Looks every name up; whatever is not found, or not asked for this time, keeps its last addresses, unless there
+    /// are too many. True when all were found.
     pub async fn refresh(&mut self, wanted: &BTreeSet<String>) -> bool {
         let mut known = self.known.clone();
         let mut all_found = true;
@@ -51,52 +56,121 @@ impl OwnNames {
                 }
             }
         }
+        if known.len() > MOST {
+            known.retain(|name, _| wanted.contains(name));
+        }
         self.keep(known);
         all_found
     }
 
+    /// Also when nothing changed: the disk may have been full, and somebody else may have written the hosts.
     fn keep(&mut self, known: Addresses) {
-        if known != self.known {
-            self.known = known;
-            if let Err(error) = self.store.remember_names(&self.known) {
+        self.known = known;
+        let saved = self.store.remember_names(&self.known).map_err(|error| error.to_string());
+        let trouble: Vec<String> = saved.err().into_iter().chain(self.write_hosts().err()).collect();
+        if trouble != self.trouble {
+            for error in &trouble {
                 tracing::warn!("{error}");
             }
+            if trouble.is_empty() {
+                tracing::info!("the box's own names are kept again");
+            }
+            self.trouble = trouble;
         }
-        // Also when nothing changed: somebody else may have written the file.
-        self.write_hosts();
     }
 
-    fn write_hosts(&self) {
+    fn write_hosts(&self) -> Result<(), String> {
         match hosts::update(&self.hosts, &self.known) {
             Ok(true) => tracing::info!(names = self.known.len(), "{HOSTS} written"),
             Ok(false) => {}
             Err(error) => {
-                tracing::error!("{HOSTS} cannot be written: {error}: tailscaled finds no control server");
+                return Err(format!(
+                    "{HOSTS} cannot be written: {error}: tailscaled finds no control server"
+                ));
             }
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    struct Stage {
+        folder: tempfile::TempDir,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let stage = Self { folder: tempfile::tempdir().unwrap() };
+            fs::write(stage.hosts(), "127.0.0.1 localhost\n").unwrap();
+            stage
+        }
+
+        fn hosts(&self) -> PathBuf {
+            self.folder.path().join("hosts")
+        }
+
+        fn store(&self) -> Store {
+            Store::new(self.folder.path().join("state"))
+        }
+
+        /// Nobody answers.
+        fn own(&self) -> OwnNames {
+            let nobody = Arc::new(Names::by_tunnel("lo", &["127.0.0.1".parse().unwrap()]));
+            OwnNames::recall_into(&self.hosts(), nobody, self.store())
+        }
+
+        fn written(&self) -> String {
+            fs::read_to_string(self.hosts()).unwrap()
+        }
+    }
+
+    fn at_one_place(names: impl IntoIterator<Item = String>) -> Addresses {
+        names.into_iter().map(|name| (name, Vec::from(["192.0.2.1".parse().unwrap()]))).collect()
+    }
 
     #[tokio::test]
     async fn names_of_the_last_boot_outlive_look_ups_that_fail_or_do_not_ask_for_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let (state, hosts) = (folder.path().join("state"), folder.path().join("hosts"));
-        std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
-        let last: Addresses = ["derp.example", "hs.example"]
-            .map(|name| (name.to_owned(), Vec::from(["192.0.2.1".parse().unwrap()])))
-            .into();
-        Store::open(&state).unwrap().remember_names(&last).unwrap();
+        let stage = Stage::new();
+        let last = at_one_place(["derp.example", "hs.example"].map(String::from));
+        stage.store().remember_names(&last).unwrap();
 
-        let nobody = Arc::new(Names::by_tunnel("lo", &["127.0.0.1".parse().unwrap()]));
-        let mut own = OwnNames::recall_into(&hosts, nobody, Store::open(&state).unwrap());
+        let mut own = stage.own();
         assert!(!own.refresh(&["hs.example".to_owned()].into()).await);
 
-        assert_eq!(Store::open(&state).unwrap().names().value, last);
-        let written = std::fs::read_to_string(&hosts).unwrap();
+        assert_eq!(stage.store().names().value, last);
+        let written = stage.written();
         assert!(written.contains("derp.example") && written.contains("hs.example"), "{written}");
+    }
+
+    #[tokio::test]
+    async fn does_not_gather_names_for_ever() {
+        let stage = Stage::new();
+        let derp = (0..=MOST).map(|number| format!("derp-{number}.example"));
+        stage.store().remember_names(&at_one_place(derp)).unwrap();
+        let mut own = stage.own();
+        own.refresh(&["derp-7.example".to_owned()].into()).await;
+        assert_eq!(stage.store().names().value, at_one_place(["derp-7.example".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn saves_the_names_as_soon_as_the_disk_takes_them() {
+        let stage = Stage::new();
+        let mut own = stage.own();
+        let folder = stage.folder.path().join("state");
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, "no folder").unwrap();
+        let known = at_one_place(["hs.example".to_owned()]);
+        own.keep(known.clone());
+        assert!(own.trouble[0].contains("could not save"), "{:?}", own.trouble);
+        assert!(stage.written().contains("hs.example"), "the hosts need no disk");
+
+        fs::remove_file(&folder).unwrap();
+        own.keep(known.clone());
+        assert_eq!((own.trouble.len(), stage.store().names().value), (0, known));
     }
 }

@@ -19,6 +19,8 @@ const CALM: Duration = Duration::from_mins(10);
 const QUICK: Duration = Duration::from_secs(5);
 /// Facts of tailscaled that may wait while the core is busy.
 const REPORTS: usize = 16;
+/// Tailscale's own map has some hundred; each look-up may take seconds.
+const MOST_DERP_HOSTS: usize = 256;
 
 pub(super) fn join_tailnet(
     settings: Settings,
@@ -75,7 +77,8 @@ impl NameKeeper {
     async fn refresh(&mut self) -> bool {
         let derp = self.tailscaled.derp_hosts().await.unwrap_or_default();
         let complete = !derp.is_empty();
-        let names: BTreeSet<String> = derp.into_iter().chain(self.control.clone()).collect();
+        let names: BTreeSet<String> =
+            derp.into_iter().take(MOST_DERP_HOSTS).chain(self.control.clone()).collect();
         self.own.refresh(&names).await && complete
     }
 }

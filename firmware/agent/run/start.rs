@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::stop::{self, Signal, Signals};
+use super::wish::WishKeeper;
 use super::{Agent, Ears, Ended, Paths, lock, names};
 use crate::clock;
 use crate::config::{self, Config, Host, Url};
@@ -53,11 +54,18 @@ pub fn is_running(run_dir: &Path) -> bool {
 }
 
 pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
-    let config = match config::load(&paths.config) {
+    let config = config::load(&paths.config);
+    let lock = lock::take(&paths.run_dir);
+    let may_run = config.is_ok() && lock.is_ok();
+    if !may_run && !matches!(lock, Err(lock::Error::Held { .. })) {
+        // A door that an agent left open when it was killed has nobody to watch it.
+        net::seal_now().unwrap_or_else(|error| tracing::error!("the box is not sealed: {error:#}"));
+    }
+    let config = match config {
         Ok(config) => config,
         Err(mistakes) => return Ok(Ended::BadConfig(mistakes)),
     };
-    let _lock = lock::take(&paths.run_dir)?;
+    let _lock = lock?;
     stop::seal_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(run(&config, paths));
@@ -73,7 +81,7 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
 
 async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
-    let store = Store::open(&paths.state_dir)?;
+    let store = Store::new(&paths.state_dir);
     let Recalled { value: last, note } = store.wish(config.egress);
     if let Some(note) = note {
         tracing::warn!("{note}");
@@ -94,13 +102,13 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let prober = prober(config, Arc::clone(&by_isp), tell);
     let settings = settings(config, last.last_egress)?;
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    let inspector = Inspector::new(net, prober.clone(), tailscaled, &settings);
+    let inspector = Inspector::new(net, prober.clone(), tailscaled, Store::new(&paths.state_dir), &settings);
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
     let desk = Desk { views: told.clone(), orders: ask, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
-    let own_names = OwnNames::recall(by_isp, Store::open(&paths.state_dir)?);
+    let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
 
     let mut looks = interval(TUNNEL_LOOK);
@@ -111,7 +119,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         peer: Some(config.mullvad.relay.conf.peer.clone()),
         kernel,
         prober,
-        store,
+        wishes: WishKeeper::new(store),
         views,
         config: paths.config.clone(),
     };

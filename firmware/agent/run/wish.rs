@@ -1,0 +1,74 @@
+//! Keeps the last wish on the disk. A disk that does not take it is tried again until it does, since somebody may empty
+//! it one day; the wish counts meanwhile.
+
+use std::time::Duration;
+
+use byway_core::Uptime;
+
+use crate::store::{LastWish, Store};
+
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct WishKeeper {
+    store: Store,
+    unsaved: Option<(LastWish, Uptime)>,
+}
+
+impl WishKeeper {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, unsaved: None }
+    }
+
+    pub(super) fn remember(&mut self, now: Uptime, wish: LastWish) {
+        self.unsaved = None;
+        if let Err(error) = self.store.remember_wish(wish) {
+            tracing::error!("the wish is forgotten at the next boot: {error}");
+            self.unsaved = Some((wish, now));
+        }
+    }
+
+    /// To be called now and then.
+    pub(super) fn look(&mut self, now: Uptime) {
+        let Some((wish, tried)) = self.unsaved else { return };
+        if now.since(tried) < TRY_AGAIN {
+            return;
+        }
+        self.unsaved = Some((wish, now));
+        if self.store.remember_wish(wish).is_ok() {
+            tracing::info!(wish = %wish.wish, "the wish is remembered after all");
+            self.unsaved = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use byway_core::Egress;
+
+    use super::*;
+
+    #[test]
+    fn a_wish_that_the_disk_refused_is_saved_once_it_takes_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::write(&state, "no folder").unwrap();
+        let mut keeper = WishKeeper::new(Store::new(&state));
+        let wish = LastWish::first(Egress::Residential);
+        let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
+        keeper.remember(at(1), wish);
+        fs::remove_file(&state).unwrap();
+
+        let recalled = || Store::new(&state).wish(Egress::Privacy).value;
+        keeper.look(at(10));
+        assert_eq!(recalled(), LastWish::first(Egress::Privacy), "it is not the time yet");
+        keeper.look(at(11));
+        assert_eq!(recalled(), wish);
+
+        fs::remove_dir_all(&state).unwrap();
+        keeper.look(at(60));
+        assert!(!state.exists(), "what is saved is not saved again and again");
+    }
+}
