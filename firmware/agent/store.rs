@@ -135,6 +135,8 @@ impl Store {
         let place = |number: u32| self.folder.join(format!("{kind}.broken-{number}"));
         let free = (1..KEPT_BROKEN).find(|number| !place(*number).exists()).unwrap_or(KEPT_BROKEN);
         let aside = place(free);
+        // Nothing but a file takes a file's place, and nothing but an empty folder a folder's.
+        _ = fs::remove_file(&aside).or_else(|_| fs::remove_dir_all(&aside));
         let fate = match fs::rename(&path, &aside) {
             Ok(()) => format!("kept as {}", aside.display()),
             Err(error) => format!("and cannot be set aside: {error}"),

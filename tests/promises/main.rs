@@ -2,6 +2,7 @@
 //! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
 
 mod babble;
+mod disk;
 mod doors;
 mod faults;
 mod first_boot;
@@ -9,6 +10,7 @@ mod house;
 mod kernel_faults;
 mod kills;
 mod lives;
+mod memory;
 mod naive;
 mod ordeal;
 mod outages;
@@ -54,6 +56,11 @@ const PROMISES: &[Promise] = &[
     ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", owner::is_not_locked_out),
     ("an_agent_killed_20_times_in_a_flip_keeps_a_wish", kills::killed_20_times),
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
+    ("a_full_state_folder_carries_and_remembers_the_last_wish_once_there_is_room", disk::full),
+    ("a_read_only_state_folder_carries_and_remembers_the_last_wish_once_it_can", disk::read_only),
+    ("what_was_remembered_and_is_torn_is_set_aside", disk::torn),
+    ("a_torn_configuration_seals_and_says_where", disk::torn_configuration),
+    ("a_run_folder_that_takes_no_file_seals_and_says_so", disk::no_run_folder),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
@@ -86,6 +93,7 @@ fn main() {
     // Before the process ends: the world is taken down by its Drop.
     drop(stage.lock().unwrap_or_else(PoisonError::into_inner).take());
     ordeal::print_table();
+    memory::print();
     conclusion.exit();
 }
 
@@ -95,7 +103,8 @@ fn on_stage(stage: &Mutex<Option<Stage>>, promise: fn(&mut Stage) -> Result<()>)
     if stage.is_none() {
         *stage = Some(Stage::raise(Path::new(env!("CARGO_BIN_EXE_byway"))).map_err(told)?);
     }
-    let outcome = promise(stage.as_mut().ok_or("there is no stage")?);
+    let standing = stage.as_mut().ok_or("there is no stage")?;
+    let outcome = promise(standing).and_then(|()| memory::check(standing));
     if outcome.is_err() {
         // Whatever it left broken is not the next one's business.
         *stage = None;

@@ -107,6 +107,12 @@ fn what_is_no_file_or_no_folder_keeps_nobody_waiting() {
     nix::unistd::mkfifo(&store.path(WISH), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(store.wish(Egress::Privacy).note.unwrap().contains("kept as"));
 
+    for _ in 0..2 * KEPT_BROKEN {
+        fs::create_dir(store.path(WISH)).unwrap();
+        fs::write(store.path(WISH).join("inside"), "").unwrap();
+        assert!(store.wish(Egress::Privacy).note.unwrap().contains("kept as"));
+    }
+
     File::create(store.path(WISH)).unwrap().set_len(1 << 40).unwrap();
     assert!(store.wish(Egress::Privacy).note.unwrap().contains("longer than 1 MiB"));
     store.remember_wish(LastWish::first(Egress::Residential)).unwrap();

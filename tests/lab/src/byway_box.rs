@@ -52,6 +52,8 @@ pub struct BywayBox {
     binary: PathBuf,
     authority: PathBuf,
     folder: PathBuf,
+    /// Bytes, of all its agents so far.
+    peak_memory: u64,
 }
 
 impl fmt::Debug for Card {
@@ -98,6 +100,7 @@ impl BywayBox {
             binary: binary.to_owned(),
             authority: world.authority().to_owned(),
             folder,
+            peak_memory: 0,
         })
     }
 
@@ -116,6 +119,7 @@ impl BywayBox {
 
     /// Pulls the plug and leaves it out; every link is down afterwards.
     pub fn power_cut(&mut self) -> Result<()> {
+        self.note_memory();
         self.topology.power_cut_box()?;
         self.agent = None;
         let run = self.run_dir();
@@ -182,6 +186,7 @@ impl BywayBox {
 
     /// The agent dies without a word; tailscaled and the kernel's state stay.
     pub fn kill9(&mut self) -> Result<()> {
+        self.note_memory();
         let mut agent = self.agent.take().context("no agent runs")?;
         agent.kill(Signal::SIGKILL)?;
         agent.wait(SIGTERM_LIMIT).map(drop)
@@ -189,6 +194,7 @@ impl BywayBox {
 
     /// Asks the agent to end and returns how it ended.
     pub fn sigterm(&mut self) -> Result<ExitStatus> {
+        self.note_memory();
         let mut agent = self.agent.take().context("no agent runs")?;
         agent.kill(Signal::SIGTERM)?;
         agent.wait(SIGTERM_LIMIT)
@@ -201,6 +207,22 @@ impl BywayBox {
     /// The running agent, for its pid and log.
     pub fn agent(&mut self) -> Option<&mut Process> {
         self.agent.as_mut()
+    }
+
+    /// The most memory that an agent of this box has had resident (`VmHWM`), since this was asked last; bytes, 0 if
+    /// none ran.
+    pub fn take_peak_memory(&mut self) -> u64 {
+        self.note_memory();
+        std::mem::take(&mut self.peak_memory)
+    }
+
+    /// Before the agent ends: nobody knows afterwards.
+    fn note_memory(&mut self) {
+        if let Some(agent) = &mut self.agent
+            && agent.is_alive()
+        {
+            self.peak_memory = self.peak_memory.max(agent.peak_memory().unwrap_or(0));
+        }
     }
 
     /// The tailscaled that the agent has started.

@@ -7,6 +7,7 @@ pub mod byway_box;
 pub mod capture;
 pub mod control;
 pub mod demo;
+pub mod disk;
 pub mod events;
 pub mod filter_box;
 pub mod flow_table;

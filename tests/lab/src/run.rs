@@ -11,6 +11,7 @@ use nix::sys::signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::disk;
 use crate::namespace::Namespace;
 
 const LOCK: &str = "/run/byway-lab.lock";
@@ -94,6 +95,7 @@ fn clear_leftovers() -> Result<()> {
     for folder in fs::read_dir(env::temp_dir())?.flatten() {
         if is_leftover(&folder.file_name().to_string_lossy()) {
             let path = folder.path();
+            disk::remove_below(&path)?;
             fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
