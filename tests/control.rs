@@ -51,6 +51,23 @@ fn a_request_that_never_ends_holds_no_place() {
 }
 
 #[test]
+fn many_long_heads_are_not_gathered() {
+    let server = Server::start();
+    let head = format!("GET /v1/status HTTP/1.1\r\nX: {}", "x".repeat(300_000));
+    let _slow: Vec<UnixStream> = (0..MOST)
+        .map(|_| {
+            let mut caller = server.connect();
+            caller.set_write_timeout(Some(PATIENCE)).unwrap();
+            // Refused before its end, or taken whole.
+            _ = caller.write_all(head.as_bytes());
+            caller
+        })
+        .collect();
+    server.assert_cheap();
+    server.assert_serves();
+}
+
+#[test]
 fn a_head_without_end_and_a_body_of_100_megabytes_are_refused() {
     let server = Server::start();
     let with_body = "POST /v1/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n";
