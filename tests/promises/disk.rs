@@ -139,11 +139,13 @@ fn cut_to_half(file: &Path) -> Result<()> {
     Ok(fs::write(file, &whole[..whole.len() / 2])?)
 }
 
-/// The agent is killed with an open door, so that only the next one can have shut it.
+/// The agent is killed with the residential door open, which needs no agent: only the next one can have shut it.
 pub(super) fn torn_configuration(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     let card = stage.byway.config_path();
     let good = fs::read(&card)?;
+    ordeal.watch.flip(&stage.byway, Some(Door::Residential))?;
+    ordeal.watch.wait_answered(PATIENCE)?;
     let killed = SystemTime::now();
     stage.byway.kill9()?;
     fs::write(&card, &good[..good.len() - 20])?;
