@@ -14,14 +14,17 @@ use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, RecvMsg, SockFlag, SockProtocol, SockType,
-    SockaddrLike, bind, recvmsg, setsockopt, socket,
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, RecvMsg, SockFlag, SockType, bind, recvmsg,
+    setsockopt, socket,
 };
 use nix::sys::time::TimeSpec;
 
 use crate::inside::{Inside, StopSign};
 use crate::packet::Packet;
+use crate::wire::link_address;
 
+/// `ETH_P_ALL` of packet(7).
+const EVERYTHING: u16 = 3;
 /// Room for some 50,000 packets while the thread is not scheduled.
 const KERNEL_BUFFER: usize = 64 << 20;
 /// Beyond it a test has run away; what comes then counts as dropped.
@@ -98,7 +101,8 @@ impl Listener {
             socket(AddressFamily::Packet, SockType::Datagram, flags, None).context("open a packet socket")?;
         setsockopt(&socket, RcvBufForce, &buffer).context("enlarge the receive buffer")?;
         setsockopt(&socket, ReceiveTimestampns, &true).context("ask for the kernel's timestamps")?;
-        bind(socket.as_raw_fd(), &all_of(index)?).with_context(|| format!("bind to {interface}"))?;
+        bind(socket.as_raw_fd(), &link_address(index, EVERYTHING, [0; 6])?)
+            .with_context(|| format!("bind to {interface}"))?;
         Ok(Self { socket, interface: interface.to_owned(), index })
     }
 
@@ -179,24 +183,6 @@ impl Listener {
         };
         Ok(u64::from(statistics.tp_drops))
     }
-}
-
-/// The address that binds a packet socket to everything on one interface.
-fn all_of(index: u32) -> Result<LinkAddr> {
-    let every_protocol = SockProtocol::EthAll as i32;
-    let address = libc::sockaddr_ll {
-        sll_family: u16::try_from(libc::AF_PACKET)?,
-        sll_protocol: u16::try_from(every_protocol)?,
-        sll_ifindex: i32::try_from(index)?,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    #[expect(unsafe_code, reason = "nix builds a LinkAddr only from a raw address")]
-    // SAFETY: the pointer is to a whole, initialised sockaddr_ll, whose family says so.
-    let address = unsafe { LinkAddr::from_raw((&raw const address).cast(), None) };
-    address.context("nix refused an address of family AF_PACKET")
 }
 
 fn timestamp(message: &RecvMsg<'_, '_, LinkAddr>) -> Result<Option<SystemTime>, Errno> {

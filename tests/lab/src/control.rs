@@ -16,6 +16,11 @@ use crate::tools::path_text;
 use crate::topology::CONTROL_V4;
 use crate::wait_for;
 
+/// Headscale takes no /0 by that name.
+const EVERYWHERE: [&str; 4] = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"];
+/// `*` is the four that everybody knows.
+const EVERY_PROTOCOL: [&str; 4] = ["*", "47:*", "50:*", "132:*"];
+
 /// Who turns an offered exit node into an approved one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Approval {
@@ -90,9 +95,21 @@ impl Control {
 
     /// Replaces the policy, at once; routes that are approved already stay so.
     pub fn set_approval(&self, approval: Approval) -> Result<()> {
+        self.set_policy(&policy(approval))
+    }
+
+    fn set_policy(&self, policy: &Value) -> Result<()> {
         let path = self.folder.join("policy.json");
-        fs::write(&path, policy(approval).to_string())?;
+        fs::write(&path, policy.to_string())?;
         self.headscale(&["policy", "set", "-f", path_text(&path)?]).map(drop)
+    }
+
+    /// A policy that keeps no packet of a client from the exit node, private addresses and odd protocols included.
+    pub fn allow_everything(&self) -> Result<()> {
+        let mut policy = policy(Approval::Automatic);
+        let grants = policy["grants"].as_array_mut().context("a policy without grants")?;
+        grants.push(json!({"src": ["*"], "dst": EVERYWHERE, "ip": EVERY_PROTOCOL}));
+        self.set_policy(&policy)
     }
 
     /// Every node of the tailnet as Headscale lists it.

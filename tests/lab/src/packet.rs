@@ -59,9 +59,11 @@ pub enum Transport {
     /// A fragment that is not the first: its ports went with the first.
     LaterFragment {
         protocol: u8,
+        tag: Option<Tag>,
     },
     Other {
         protocol: u8,
+        tag: Option<Tag>,
     },
 }
 
@@ -69,6 +71,8 @@ pub enum Transport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {
     Nothing,
+    /// What an echo request carries, and its answer brings back.
+    Echo(Option<Tag>),
     /// The packet that an error answers.
     Quoted(Box<Datagram>),
     /// The target of a neighbour solicitation or advertisement (RFC 4861, 4.3 and 4.4): the ARP of IPv6.
@@ -131,7 +135,7 @@ impl Datagram {
     pub fn inner(&self) -> Option<&Self> {
         match &self.transport {
             Transport::Icmp { about: About::Quoted(inner), .. } | Transport::Wrapped(inner) => Some(inner),
-            Transport::Icmp { about: About::Nothing | About::Neighbour(_), .. }
+            Transport::Icmp { about: About::Nothing | About::Echo(_) | About::Neighbour(_), .. }
             | Transport::Udp { .. }
             | Transport::Tcp { .. }
             | Transport::LaterFragment { .. }
@@ -155,11 +159,13 @@ impl Datagram {
 
     fn tag(&self) -> Option<Tag> {
         match self.transport {
-            Transport::Udp { tag, .. } | Transport::Tcp { tag, .. } => tag,
-            Transport::Icmp { .. }
-            | Transport::Wrapped(_)
-            | Transport::LaterFragment { .. }
-            | Transport::Other { .. } => None,
+            Transport::Udp { tag, .. }
+            | Transport::Tcp { tag, .. }
+            | Transport::LaterFragment { tag, .. }
+            | Transport::Other { tag, .. }
+            | Transport::Icmp { about: About::Echo(tag), .. } => tag,
+            Transport::Icmp { about: About::Nothing | About::Quoted(_) | About::Neighbour(_), .. }
+            | Transport::Wrapped(_) => None,
         }
     }
 
@@ -191,7 +197,7 @@ impl fmt::Display for Datagram {
         if let Some((from, to)) = self.ends() {
             return write!(f, "{} {from} > {to}{}", self.transport, Described(self.tag()));
         }
-        write!(f, "{} {} > {}", self.transport, self.source, self.destination)?;
+        write!(f, "{} {} > {}{}", self.transport, self.source, self.destination, Described(self.tag()))?;
         if let Transport::Icmp { about: About::Neighbour(target), .. } = self.transport {
             write!(f, " about {target}")?;
         }
@@ -206,8 +212,8 @@ impl fmt::Display for Transport {
             Self::Tcp { flags, sequence, .. } => write!(f, "tcp {flags} seq {sequence}"),
             Self::Icmp { kind, code, .. } => write!(f, "icmp {kind}/{code}"),
             Self::Wrapped(_) => f.write_str("ip in ip"),
-            Self::LaterFragment { protocol } => write!(f, "later fragment of protocol {protocol}"),
-            Self::Other { protocol } => write!(f, "protocol {protocol}"),
+            Self::LaterFragment { protocol, .. } => write!(f, "later fragment of protocol {protocol}"),
+            Self::Other { protocol, .. } => write!(f, "protocol {protocol}"),
         }
     }
 }

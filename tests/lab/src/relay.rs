@@ -80,8 +80,7 @@ impl Relay {
         let settings = ["listen-port", "51820", "private-key", path_text(&key_path)?];
         self.namespace.run(&[&["wg", "set", &self.device], &settings[..]].concat())?;
         self.namespace.ip(&format!("link set {} mtu 1420 up", self.device))?;
-        let device_key = fs::read_to_string(self.folder.join("device.pub")).context("cannot read its key")?;
-        self.set_device_key(device_key.trim())
+        self.set_device_key(&self.device_key()?)
     }
 
     /// The configuration that Mullvad's generator would hand out for this relay and device.
@@ -115,8 +114,17 @@ impl Relay {
         for known in self.show("peers")?.lines() {
             self.namespace.run(&["wg", "set", &self.device, "peer", known, "remove"])?;
         }
-        let peer = ["wg", "set", &self.device, "peer", public_key, "allowed-ips", DEVICE_ADDRESSES];
-        self.namespace.run(&peer).map(drop)
+        self.serve(public_key, DEVICE_ADDRESSES)
+    }
+
+    /// From now on it sends the device whatever it likes, and believes every source.
+    pub fn claim_everything(&self) -> Result<()> {
+        self.serve(&self.device_key()?, "0.0.0.0/0,::/0")
+    }
+
+    /// An honest relay again.
+    pub fn claim_its_own(&self) -> Result<()> {
+        self.serve(&self.device_key()?, DEVICE_ADDRESSES)
     }
 
     /// When the device last completed a handshake.
@@ -140,6 +148,17 @@ impl Relay {
     /// The end of its log, for a failure's report.
     pub fn log_tail(&self) -> String {
         self.daemon.as_ref().map_or_else(|| "the relay is dead".to_owned(), Process::log_tail)
+    }
+
+    fn serve(&self, public_key: &str, addresses: &str) -> Result<()> {
+        let peer = ["wg", "set", &self.device, "peer", public_key, "allowed-ips", addresses];
+        self.namespace.run(&peer).map(drop)
+    }
+
+    fn device_key(&self) -> Result<String> {
+        let key =
+            fs::read_to_string(self.folder.join("device.pub")).context("cannot read the device's key")?;
+        Ok(key.trim().to_owned())
     }
 
     fn show(&self, what: &str) -> Result<String> {

@@ -12,7 +12,7 @@ use crate::capture::{Capture, Heading};
 use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
 use crate::namespace::Namespace;
 use crate::phone::Family;
-use crate::topology::{Place, SERVER_V4, SERVER_V6, SeenAs};
+use crate::topology::{MORE_SERVERS, Place, SERVER_V4, SERVER_V6, SeenAs};
 use crate::traffic::{Load, LoadReport, Rates};
 use crate::{BywayBox, World, wait_for};
 
@@ -108,14 +108,19 @@ impl Stage {
         })
     }
 
+    /// One more capture, for what the judge does not look at.
+    pub fn listen(&self, place: Place, interface: &str, link: &str) -> Result<Capture> {
+        Capture::start(&netns_path(&self.world.namespace(place)), interface, link)
+    }
+
     /// Captures on every link, then a load in both families. `door` is what the box has decided before.
     pub fn watch(&self, door: Option<Door>, rates: Rates) -> Result<Watch> {
         let mut timeline = Timeline::default();
         let began = SystemTime::now();
         timeline.add(Decision { requested: began, decided: began, door });
         let capture = |place, interface: &str, vantage, leaving| -> Result<_> {
-            let netns = netns_path(&self.world.namespace(place));
-            Ok((vantage, leaving, Capture::start(&netns, interface, &format!("{vantage:?}").to_lowercase())?))
+            let link = format!("{vantage:?}").to_lowercase();
+            Ok((vantage, leaving, self.listen(place, interface, &link)?))
         };
         let captures = Vec::from([
             capture(Place::House, "lan", Vantage::House, Heading::In)?,
@@ -211,8 +216,9 @@ fn echo_servers() -> [SocketAddr; 2] {
 fn places() -> Places {
     let parse = |text: &str| text.parse().expect("an address of the lab");
     let net = |text: &str| text.parse().expect("a prefix of the lab");
+    let more_servers = MORE_SERVERS.as_flattened().iter().map(|address| parse(address));
     Places {
-        servers: Vec::from([SERVER_V4.into(), SERVER_V6.into()]),
+        servers: [SERVER_V4.into(), SERVER_V6.into()].into_iter().chain(more_servers).collect(),
         tailnet: Vec::from([net("100.64.0.0/10"), net("fd7a:115c:a1e0::/48")]),
         tunnel: Vec::from([parse("10.64.5.5"), parse("fc00:bbbb:bbbb:bb01::5")]),
         relay: Vec::from([parse("192.0.2.130"), parse("2001:db8:50::130")]),

@@ -11,11 +11,13 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 6] = [
+const WORLD: [(&str, &str); 8] = [
+    ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("tc", "iproute2"),
     ("timeout", "coreutils"),
     ("wg", "wireguard-tools"),
 ];

@@ -11,6 +11,9 @@ use crate::run::Run;
 
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
 pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x80);
+/// More of the server: protocols without ports need an address for each flow.
+pub const MORE_SERVERS: [[&str; 2]; 3] =
+    [["192.0.2.81", "2001:db8:40::81"], ["192.0.2.82", "2001:db8:40::82"], ["192.0.2.83", "2001:db8:40::83"]];
 pub const RELAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
 pub const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130);
 pub const CONTROL_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 130);
@@ -184,6 +187,11 @@ impl Topology {
             topology.connect(cable)?;
         }
         topology.namespace(Place::Core).ip("route add 2001:db8:77::/64 via 2001:db8:10::10")?;
+        for [v4, v6] in MORE_SERVERS {
+            // None of them is chosen for what the server says by itself.
+            let more = format!("addr add {v4}/25 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
+            topology.namespace(Place::Srv).ip(&more)?;
+        }
         topology.lay_house()?;
         topology.plug_in_box()?;
         Ok(topology)

@@ -51,7 +51,7 @@ fn ipv4(bytes: &[u8]) -> Parsed<Datagram> {
         source: ipv4_address(&header, 12)?,
         destination: ipv4_address(&header, 16)?,
         transport: if later {
-            Transport::LaterFragment { protocol: header[9] }
+            Transport::LaterFragment { protocol: header[9], tag: Tag::find(body) }
         } else {
             transport(header[9], body)?
         },
@@ -83,7 +83,8 @@ fn after_extensions(mut next: u8, mut bytes: &[u8]) -> Parsed<Transport> {
         };
         let [following, length, third, fourth] = chunk(bytes, 0).ok_or("ipv6 extension cut off")?;
         if next == FRAGMENT && u16::from_be_bytes([third, fourth]) >> 3 != 0 {
-            return Ok(Transport::LaterFragment { protocol: following });
+            let tag = bytes.get(words(length)..).and_then(Tag::find);
+            return Ok(Transport::LaterFragment { protocol: following, tag });
         }
         bytes = bytes.get(words(length)..).ok_or("ipv6 extension cut off")?;
         next = following;
@@ -100,10 +101,10 @@ fn transport(protocol: u8, bytes: &[u8]) -> Parsed<Transport> {
     match protocol {
         UDP => Ok(Transport::Udp { ports: ports(bytes)?, tag: bytes.get(8..).and_then(Tag::find) }),
         TCP => tcp(bytes),
-        ICMP => icmp(bytes, |kind| matches!(kind, 3 | 4 | 5 | 11 | 12)),
+        ICMP => icmp(bytes, |kind| matches!(kind, 3 | 4 | 5 | 11 | 12), &[0, 8]),
         ICMPV6 => icmpv6(bytes),
         IPV4 | IPV6 => Ok(Transport::Wrapped(Box::new(datagram(bytes)?))),
-        _ => Ok(Transport::Other { protocol }),
+        _ => Ok(Transport::Other { protocol, tag: Tag::find(bytes) }),
     }
 }
 
@@ -121,16 +122,18 @@ fn icmpv6(bytes: &[u8]) -> Parsed<Transport> {
     const NEIGHBOUR_SOLICITATION: u8 = 135;
     const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
     let Some((kind @ (NEIGHBOUR_SOLICITATION | NEIGHBOUR_ADVERTISEMENT), code)) = kind_and_code(bytes) else {
-        return icmp(bytes, |kind| matches!(kind, 1..=4));
+        return icmp(bytes, |kind| matches!(kind, 1..=4), &[128, 129]);
     };
     let target: [u8; 16] = chunk(bytes, 8).ok_or("neighbour discovery cut off")?;
     Ok(Transport::Icmp { kind, code, about: About::Neighbour(Ipv6Addr::from(target).into()) })
 }
 
-fn icmp(bytes: &[u8], is_error: fn(u8) -> bool) -> Parsed<Transport> {
+fn icmp(bytes: &[u8], is_error: fn(u8) -> bool, echoes: &[u8]) -> Parsed<Transport> {
     let (kind, code) = kind_and_code(bytes).ok_or("icmp header cut off")?;
     let about = if is_error(kind) {
         About::Quoted(Box::new(datagram(bytes.get(8..).ok_or("icmp error without a quote")?)?))
+    } else if echoes.contains(&kind) {
+        About::Echo(bytes.get(8..).and_then(Tag::find))
     } else {
         About::Nothing
     };
@@ -220,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn a_later_fragment_keeps_its_addresses() {
+    fn a_later_fragment_keeps_its_addresses_and_its_tag() {
         let mut four = over_ipv4(17, &udp());
         four[7] = 1;
         assert_eq!(
             packet(ETHERTYPE_IPV4, &four).to_string(),
-            "later fragment of protocol 17 192.168.77.2 > 192.0.2.80"
+            "later fragment of protocol 17 192.168.77.2 > 192.0.2.80 (flow 3 #4)"
         );
         let fragment = [&[17, 0, 0, 8, 0, 0, 0, 1], &udp()[..]].concat();
         let six = packet(ETHERTYPE_IPV6, &over_ipv6(44, &fragment));

@@ -1,8 +1,11 @@
 //! The first 24 bytes of every payload of the load, by which its flows are known whatever a NAT does to their ports.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MAGIC: &[u8; 8] = b"BYWAYLAB";
+
+static NEXT_FLOW: AtomicU32 = AtomicU32::new(1);
 
 /// Which flow a payload belongs to and when it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,11 @@ pub struct Tag {
 impl Tag {
     /// Magic, flow, sequence, nanoseconds since the epoch; numbers in network order.
     pub const LENGTH: usize = 24;
+
+    /// A number for a flow: two loads under one capture never share one.
+    pub fn new_flow() -> u32 {
+        NEXT_FLOW.fetch_add(1, Ordering::Relaxed)
+    }
 
     /// The payload for a packet that is sent at the given time. An echo brings the time back.
     pub fn payload(self, sent: SystemTime) -> [u8; Self::LENGTH] {

@@ -1,7 +1,6 @@
 //! One UDP flow or TCP connection of the load: a non-blocking socket, and the count of what went and came.
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use nix::libc::EINPROGRESS;
@@ -9,9 +8,6 @@ use socket2::{Domain, Socket, Type};
 
 use super::{Answer, FlowReport, Kind, Line};
 use crate::packet::Tag;
-
-/// Flows are numbered over the life of the process, so that two loads under one capture never share a number.
-static NEXT_FLOW: AtomicU32 = AtomicU32::new(1);
 
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -39,7 +35,7 @@ impl Flow {
             Ok(()) | Err(_) => {}
         }
         let report = FlowReport { line, opened: now, sent: 0, answered: 0, last_answered: None };
-        Ok(Self { number: NEXT_FLOW.fetch_add(1, Ordering::Relaxed), report, socket, rest: Vec::new() })
+        Ok(Self { number: Tag::new_flow(), report, socket, rest: Vec::new() })
     }
 
     /// Sends the next packet, unless the connection is not ready for one. An error means the network has refused
