@@ -100,6 +100,7 @@ impl<'a> Session<'a> {
     async fn follow(&mut self, bus: &mut Bus, until: Instant) -> Result<Option<Ended>, Error> {
         loop {
             self.read_and_act().await?;
+            self.note_way();
             let notice = tokio::select! {
                 notice = bus.next() => notice,
                 () = sleep_until(until) => return Ok(None),
@@ -118,14 +119,23 @@ impl<'a> Session<'a> {
 
     /// What was never there in this life is not missed: starting again would not bring it.
     fn is_astray(&mut self) -> bool {
-        let running = self.reported.as_ref().filter(|facts| facts.state == Some(BackendState::Running));
-        let Some(facts) = running else { return false };
-        if way::is_there(&facts.addresses) {
-            self.without_way = Some(0);
-        } else if let Some(readings) = &mut self.without_way {
+        if !self.note_way()
+            && let Some(readings) = &mut self.without_way
+        {
             *readings += 1;
         }
         self.without_way.is_some_and(|readings| readings >= ASTRAY_AFTER)
+    }
+
+    /// At every reading: routes may be deleted before the first regular one. True where nothing is missed.
+    fn note_way(&mut self) -> bool {
+        let running = self.reported.as_ref().filter(|facts| facts.state == Some(BackendState::Running));
+        let Some(facts) = running else { return true };
+        let is_there = way::is_there(&facts.addresses);
+        if is_there {
+            self.without_way = Some(0);
+        }
+        is_there
     }
 
     async fn drain(&mut self, bus: &mut Bus) {
