@@ -2,19 +2,24 @@
 //! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
 
 mod babble;
+mod clients;
 mod disk;
 mod doors;
+mod evidence;
 mod faults;
 mod first_boot;
+mod flood;
 mod house;
 mod kernel_faults;
 mod kills;
 mod lives;
 mod memory;
 mod naive;
+mod neighbours;
 mod ordeal;
 mod outages;
 mod owner;
+mod relay;
 mod words;
 
 use std::path::Path;
@@ -47,13 +52,26 @@ const PROMISES: &[Promise] = &[
     ("strangers_routes_in_main_and_table_52_lead_no_client_astray", kernel_faults::strangers_routes),
     ("whatever_somebody_changes_in_the_kernel_is_sealed_and_put_right", kernel_faults::drift),
     ("somebody_who_fights_over_the_kernel_is_named_and_opens_no_door", kernel_faults::fight),
+    ("a_client_gets_nothing_of_the_house_the_tunnel_or_any_private_address", clients::forbidden_targets),
+    ("ping_gre_esp_sctp_and_fragments_go_by_the_open_door_alone", clients::every_protocol),
+    ("a_relay_that_lies_reaches_nobody_behind_the_box_and_no_service_of_it", relay::lies),
+    ("a_relay_that_quotes_a_flow_reaches_the_phone_only_by_that_flows_door", relay::quotes),
+    ("a_house_host_gets_nothing_by_the_box_and_no_answer_for_its_hidden_addresses", neighbours::house_hosts),
+    (
+        "a_house_host_gets_nothing_by_the_box_when_the_rule_set_is_flushed",
+        neighbours::house_hosts_after_a_flush,
+    ),
+    (
+        "an_owners_session_outlives_the_loss_of_table_52_without_a_word_in_the_clear",
+        owner::session_outlives_table_52,
+    ),
     ("a_dead_relay_seals_and_its_return_carries_again", faults::a_dead_relay_seals),
     ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),
     ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
     ("flips_work_while_the_control_server_is_away", outages::control_away),
     ("without_a_direct_way_the_phone_is_carried_by_derp", outages::derp_only),
     ("a_box_that_forgot_its_node_asks_for_a_key_and_joins_anew", outages::state_deleted),
-    ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", owner::is_not_locked_out),
+    ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", flood::is_not_locked_out),
     ("an_agent_killed_20_times_in_a_flip_keeps_a_wish", kills::killed_20_times),
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
     ("a_full_state_folder_carries_and_remembers_the_last_wish_once_there_is_room", disk::full),

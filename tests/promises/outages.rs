@@ -60,7 +60,7 @@ fn freeze_tailscaled(stage: &mut Stage) -> Result<()> {
 }
 
 /// What tailscaled would put right only when its peers change.
-fn flush_tailnet_routes(stage: &mut Stage) -> Result<()> {
+pub(super) fn flush_tailnet_routes(stage: &mut Stage) -> Result<()> {
     for family in ["-4", "-6"] {
         stage.byway.namespace().run(&["ip", family, "route", "flush", "table", "52"])?;
     }

@@ -1,101 +1,93 @@
-//! The owner's way in, while a client takes all that it can get.
+//! The owner's own way in, while it breaks: a session to the box itself, and what it might say in the clear.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use byway_lab::flow_table::{stuff, tracked, unstuff};
-use byway_lab::phone::Family;
-use byway_lab::stage::Stage;
-use byway_lab::topology::{Place, SERVER_V4};
-use byway_lab::traffic::EchoServer;
+use anyhow::{Context as _, Result, ensure};
+use byway_lab::capture::Heading;
+use byway_lab::ears::Ears;
+use byway_lab::judge::Vantage;
+use byway_lab::packet::Tag;
+use byway_lab::stage::{Stage, is_approved};
+use byway_lab::topology::Place;
 use byway_lab::wait_for;
 
+use crate::evidence::{Tailnet, flows, flows_leaving};
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
+use crate::outages::flush_tailnet_routes;
+use crate::relay::SERVICE;
 
-/// `posture::ruleset`: the most flows of one client and family.
-const FLOWS_OF_ONE_CLIENT: u32 = 12_288;
-/// Of the world itself and of the load beside it.
-const OTHER_FLOWS: u32 = 3000;
-/// Ports of the server that a greedy client calls.
-const CALLED: u16 = 20_000;
-/// Its own, so that what it leaves behind can be told from the rest.
-const CALLER: u16 = 20_001;
-const BREATH: Duration = Duration::from_millis(2);
-/// Where somebody listens on the box for its owner.
-const SERVICE: u16 = 2222;
+/// For one word in an open session.
+const A_MOMENT: Duration = Duration::from_millis(50);
 
-pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
+/// Without tailscaled's routes the way to a peer is the house's default route: nothing of the session goes there, nor of
+/// the clients' answers, and the session lives on when tailscaled is back.
+pub(super) fn session_outlives_table_52(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
-    let (byway, phone) = (stage.byway.namespace().clone(), stage.world.namespace(Place::Phone));
-    let service = SocketAddr::new(tailnet_address(stage)?, SERVICE);
-    let server = EchoServer::start(&Path::new("/run/netns").join(byway.name()), service)?;
-    let mut session = phone.enter(|| call(service))?;
-
-    let (before, room) = tracked(&byway)?;
-    // A busy machine drops some of the calls.
-    let flows = wait_for("the client to have all that it can get", PATIENCE, || {
-        phone.enter(call_everybody)?;
-        let (flows, _) = tracked(&byway)?;
-        ensure!(flows >= FLOWS_OF_ONE_CLIENT, "{flows} flows");
-        Ok(flows)
+    let tailnet = Tailnet::of(stage)?;
+    let mut session = Session::open(stage, tailnet)?;
+    session.wait_carried()?;
+    let tailscale0 = stage.listen(Place::Phone, "tailscale0", "phone")?;
+    let before = stage.byway.tailscaled()?;
+    let carried = ordeal.until_carried(stage, |stage| {
+        flush_tailnet_routes(stage)?;
+        wait_for("another tailscaled", PATIENCE, || {
+            // All the while the box has something to say.
+            session.say()?;
+            ensure!(stage.byway.tailscaled()? != before, "still the one without routes");
+            Ok(())
+        })?;
+        stage.byway.wait_status("the exit node again", PATIENCE, is_approved).map(drop)
     })?;
-    let most = FLOWS_OF_ONE_CLIENT + before + OTHER_FLOWS;
-    ensure!(flows <= most, "{flows} flows though one client may have {FLOWS_OF_ONE_CLIENT}");
-    say(&mut session).context("the owner's session, beside a greedy client")?;
-    // Its other address is another client.
-    stage.world.phone.who_am_i(Family::V6, PATIENCE)?;
-    byway.run(&["conntrack", "-D", "-p", "udp", "--orig-port-src", &CALLER.to_string()])?;
-    ordeal.watch.wait_answered(PATIENCE)?;
-    ordeal.note(format!("a client asks for {CALLED} flows and gets {FLOWS_OF_ONE_CLIENT}"), None, None);
-
-    stuff(&byway)?;
-    let (flows, _) = tracked(&byway)?;
-    ensure!(flows >= room, "the table has room: {flows} of {room}");
-    let answer = stage.world.phone.who_am_i(Family::V4, Duration::from_secs(1));
-    ensure!(answer.is_err(), "a client's new flow found room: {answer:?}");
-    say(&mut session).context("the owner's session, with the table full")?;
-    let mut another =
-        phone.enter(|| call(service)).context("a new session of the owner, with the table full")?;
-    say(&mut another)?;
-    let unstuffed = SystemTime::now();
-    unstuff(&byway)?;
-    ordeal.watch.wait_answered(PATIENCE)?;
-    ordeal.note("connection table full", None, unstuffed.elapsed()?);
-    server.stop()?;
-    ordeal.end().map(drop)
-}
-
-fn tailnet_address(stage: &Stage) -> Result<IpAddr> {
-    let status = stage.byway.status()?;
-    let address = status["tailnet"]["addresses"][0].as_str().context("the box has no tailnet address")?;
-    Ok(address.parse()?)
-}
-
-fn call(service: SocketAddr) -> Result<TcpStream> {
-    let session = TcpStream::connect_timeout(&service, Duration::from_secs(5))?;
-    session.set_read_timeout(Some(Duration::from_secs(5)))?;
-    Ok(session)
-}
-
-fn say(session: &mut TcpStream) -> Result<()> {
-    session.write_all(b"ping")?;
-    let mut answer = [0; 4];
-    session.read_exact(&mut answer)?;
-    if answer == *b"ping" { Ok(()) } else { bail!("the box answers {answer:?}") }
-}
-
-/// A datagram to each port, at a pace that no queue on the way drops.
-fn call_everybody() -> Result<()> {
-    let socket = UdpSocket::bind(("0.0.0.0", CALLER))?;
-    for port in 0..CALLED {
-        // A refusal of one says nothing about the next.
-        _ = socket.send_to(b"hello", (SERVER_V4, 30_000 + port));
-        if port % 64 == 0 {
-            std::thread::sleep(BREATH);
-        }
+    session.wait_carried()?;
+    ordeal.note("table 52 flushed under an owner's session", None, carried);
+    let outcome = ordeal.end()?;
+    let flow = session.flow;
+    ensure!(flows(&tailscale0.stop()?, Heading::In).contains(&flow), "no capture has heard the session");
+    for link in [Vantage::House, Vantage::Relay, Vantage::Server] {
+        ensure!(!flows_leaving(&outcome, link).contains(&flow), "the {link:?} link has heard the session");
     }
     Ok(())
+}
+
+/// A connection from the phone to a service of the box, in which the box talks.
+struct Session {
+    flow: u32,
+    said: u32,
+    on_the_box: TcpStream,
+    on_the_phone: TcpStream,
+    _ears: Ears,
+}
+
+impl Session {
+    fn open(stage: &Stage, tailnet: Tailnet) -> Result<Self> {
+        let ears = Ears::open(stage.byway.namespace(), SERVICE)?;
+        let to = (tailnet.byway[0], SERVICE).into();
+        let connect = || TcpStream::connect_timeout(&to, PATIENCE).context("connect to the box");
+        let on_the_phone = stage.world.namespace(Place::Phone).enter(connect)?;
+        let connection =
+            wait_for("the connection", PATIENCE, || ears.connection()?.context("no connection yet"))?;
+        on_the_phone.set_read_timeout(Some(A_MOMENT))?;
+        Ok(Self { flow: Tag::new_flow(), said: 0, on_the_box: connection.0, on_the_phone, _ears: ears })
+    }
+
+    fn say(&mut self) -> Result<()> {
+        let tag = Tag { flow: self.flow, sequence: self.said };
+        self.said += 1;
+        self.on_the_box.write_all(&tag.payload(SystemTime::now())).context("the box's end of the session")
+    }
+
+    /// Waits until the phone has heard a word that the box says now.
+    fn wait_carried(&mut self) -> Result<()> {
+        let from = self.said;
+        self.say()?;
+        wait_for("the session to be carried", PATIENCE, || {
+            let mut word = [0; Tag::LENGTH];
+            self.on_the_phone.read_exact(&mut word).context("the phone's end of the session")?;
+            let (heard, _) = Tag::read(&word).context("not a word of the session")?;
+            ensure!(heard.sequence >= from, "still at {}", heard.sequence);
+            Ok(())
+        })
+    }
 }
