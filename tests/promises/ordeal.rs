@@ -14,7 +14,7 @@ use serde_json::Value;
 /// How long anything may take that has no bound of its own.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// By a relay server, or beside many processes that come and go.
-pub(super) const GENTLE: Rates = Rates { long_udp: 50, new_udp: 10, new_tcp: 4, long_tcp: 10 };
+pub(super) const GENTLE: Rates = Rates { long_udp: 50, new_udp: 10, new_tcp: 4, long_tcp: 10, ..Rates::NONE };
 
 /// What is done to a box or to its world.
 pub(super) type Hurt = fn(&mut Stage) -> Result<()>;

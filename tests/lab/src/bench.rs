@@ -5,7 +5,6 @@ mod ask;
 mod bulk;
 mod chart;
 mod cost;
-mod crowd;
 mod docs;
 mod flips;
 mod machine;
@@ -22,11 +21,11 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 
+use crate::crowd::Crowd;
 use crate::judge::Door;
 use crate::phone::Family;
 use crate::stage::Stage;
 use crate::traffic::Rates;
-use crowd::Crowd;
 use machine::Machine;
 use plan::Plan;
 use results::{BoxFigures, Results};
@@ -62,6 +61,7 @@ fn measure_byway(stage: &mut Stage, plan: &Plan, byway: &Path) -> Result<Results
     let run_dir = stage.byway.run_dir();
     let flip = |door: Door| ask::egress(&run_dir, door);
     let flips = flips::flips(stage, "byway", plan.flips, Rates::default(), flip)?;
+    progress(&format!("opening {} flows", plan.crowd));
     let crowd = Crowd::open(stage, plan.crowd)?;
     let crowded = flips::flips(stage, "byway with a crowd", plan.crowded_flips, Rates::default(), flip)?;
     let crowd_flows = crowd.close()?;

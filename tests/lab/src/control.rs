@@ -223,7 +223,12 @@ fn policy(approval: Approval) -> Value {
         "grants": [
             {"src": ["*"], "dst": ["*"], "ip": ["*"]},
             // Without this one an exit node carries nothing: `*` covers only the tailnet's own addresses.
-            {"src": ["autogroup:member"], "dst": ["autogroup:internet"], "ip": ["*"]},
+            // Nor does `*` cover more than TCP, UDP and ICMP.
+            {
+                "src": ["autogroup:member"],
+                "dst": ["autogroup:internet"],
+                "ip": ["*", "esp:*", "gre:*", "sctp:*"],
+            },
         ],
     })
 }

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const DRAWING: Duration = Duration::from_millis(700);
 const SCRIPTED_FLIPS: usize = 10;
 /// A phone in somebody's hand, not a benchmark.
-const GENTLE: Rates = Rates { long_udp: 20, new_udp: 4, new_tcp: 2, long_tcp: 10 };
+const GENTLE: Rates = Rates { long_udp: 20, new_udp: 4, new_tcp: 2, long_tcp: 10, ..Rates::NONE };
 
 /// A fixed scene; true when the judge found nothing wrong.
 pub fn play_script(byway: &Path) -> Result<bool> {

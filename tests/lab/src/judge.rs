@@ -20,7 +20,7 @@ use links::Links;
 use places::Bearing;
 pub use places::Places;
 use timeline::offset;
-pub use timeline::{Decision, Door, Timeline};
+pub use timeline::{Decision, Door, FORGET, Timeline};
 pub use verdict::{Findings, Verdict};
 
 /// A relay is a process: what it took out of the tunnel before a decision it may send this much later.
@@ -87,18 +87,28 @@ impl Judge {
 
     /// When the first client packet left by a door at or after a moment, as the door's own link shows it.
     pub fn first_by(&self, door: Door, after: SystemTime, witnesses: &[Witness]) -> Option<SystemTime> {
-        let vantage = match door {
-            Door::Privacy => Vantage::Relay,
-            Door::Residential => Vantage::House,
-        };
-        let is_client =
-            |seen: &&Seen| self.places.bearing(vantage, &seen.packet) == Some(Bearing::Client(door));
-        witnesses
-            .iter()
-            .filter(|witness| witness.vantage == vantage)
-            .filter_map(|witness| witness.leaving().filter(|seen| seen.at >= after).find(is_client))
-            .map(|seen| seen.at)
-            .min()
+        let mut later = own_link(door, witnesses).filter(|seen| seen.at >= after);
+        later.find(|seen| self.is_by(door, seen)).map(|seen| seen.at)
+    }
+
+    /// Every client packet that left by a door, as the door's own link shows it.
+    pub fn left_by<'a>(&'a self, door: Door, witnesses: &'a [Witness]) -> impl Iterator<Item = &'a Seen> {
+        own_link(door, witnesses).filter(move |seen| self.is_by(door, seen))
+    }
+
+    fn is_by(&self, door: Door, seen: &Seen) -> bool {
+        self.places.bearing(vantage_of(door), &seen.packet) == Some(Bearing::Client(door))
+    }
+}
+
+fn own_link(door: Door, witnesses: &[Witness]) -> impl Iterator<Item = &Seen> {
+    witnesses.iter().filter(move |witness| witness.vantage == vantage_of(door)).flat_map(Witness::leaving)
+}
+
+fn vantage_of(door: Door) -> Vantage {
+    match door {
+        Door::Privacy => Vantage::Relay,
+        Door::Residential => Vantage::House,
     }
 }
 
@@ -158,7 +168,8 @@ impl Hearing<'_> {
         if !self.allows(door, seen.at) {
             verdict.wrong_door.add(|| self.describe(seen, &format!("{door} was not allowed")));
         }
-        if let Some(tie) = links.note(*vantage, link, door, &seen.packet) {
+        let era = self.judge.timeline.forgettings_until(seen.at);
+        if let Some(tie) = links.note(*vantage, link, (door, era), &seen.packet) {
             verdict.linked.add(|| self.describe(seen, tie));
         }
     }

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod byway_box;
 pub mod capture;
 pub mod control;
+pub mod crowd;
 pub mod demo;
 pub mod disk;
 pub mod ears;

@@ -61,6 +61,7 @@ pub enum Transport {
         protocol: u8,
         tag: Option<Tag>,
     },
+    /// ESP, GRE, SCTP and whatever else: a payload is looked for behind the few words that their headers have.
     Other {
         protocol: u8,
         tag: Option<Tag>,

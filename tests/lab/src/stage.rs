@@ -13,7 +13,7 @@ use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage
 use crate::namespace::Namespace;
 use crate::phone::Family;
 use crate::topology::{MORE_SERVERS, Place, SERVER_V4, SERVER_V6, SeenAs};
-use crate::traffic::{Load, LoadReport, Rates};
+use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
 
 /// How long a fresh pair of peers may take to find each other.
@@ -35,6 +35,7 @@ pub struct Watch {
     places: Places,
     timeline: Timeline,
     load: Load,
+    _odd_server: Option<OddServer>,
 }
 
 /// What came of it.
@@ -127,8 +128,12 @@ impl Stage {
             capture(Place::Relay, self.world.relay.device(), Vantage::Relay, Heading::In)?,
             capture(Place::Srv, "eth0", Vantage::Server, Heading::In)?,
         ]);
+        let odd_server = rates.need_odd_server().then(|| {
+            OddServer::start(&self.world.namespace(Place::Srv), &[SERVER_V4.into(), SERVER_V6.into()])
+        });
+        let odd_server = odd_server.transpose()?;
         let load = Load::start(&netns_path(&self.world.namespace(Place::Phone)), &echo_servers(), rates)?;
-        Ok(Watch { captures, places: places(), timeline, load })
+        Ok(Watch { captures, places: places(), timeline, load, _odd_server: odd_server })
     }
 }
 
@@ -151,6 +156,15 @@ impl Watch {
     /// Waits for an answer to something that the phone sends from now on.
     pub fn wait_answered(&self, patience: Duration) -> Result<SystemTime> {
         self.load.wait_for_answer(SystemTime::now(), patience)
+    }
+
+    /// The same for what is sent by lines of this sort.
+    pub fn wait_answered_to(
+        &self,
+        patience: Duration,
+        of_the_sort: impl Fn(Line) -> bool,
+    ) -> Result<SystemTime> {
+        self.load.wait_for_answer_to(SystemTime::now(), patience, of_the_sort)
     }
 
     /// Stops the load, then the captures, and judges.

@@ -1,10 +1,13 @@
-//! Keeps a phone talking to an echo server in every way that a flip could get wrong: long and short flows, UDP and
-//! TCP. Counts what was answered; by which door it went is for the judge.
+//! Keeps a phone talking to servers in every way that a flip could get wrong: long and short flows, UDP and TCP, flows
+//! that never end, and what makes others speak. Counts what was answered; by which door it went is for the judge.
 
 mod echo;
 mod flow;
+mod kind;
 mod lines;
+mod odd_server;
 mod report;
+mod shape;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +19,8 @@ use anyhow::{Result, ensure};
 
 use crate::inside::Inside;
 pub use echo::EchoServer;
+pub use kind::Kind;
+pub use odd_server::OddServer;
 pub use report::{Answer, Counts, FlowReport, LoadReport};
 
 /// How much of each kind, a second and target. Zero leaves a kind out.
@@ -29,21 +34,39 @@ pub struct Rates {
     pub new_tcp: u32,
     /// Writes on one long-lived connection.
     pub long_tcp: u32,
+    /// Packets of each kind in [`Kind::FOR_LIFE`].
+    pub for_life: u32,
+    /// New flows of each kind in [`Kind::ODD`].
+    pub odd: u32,
 }
 
-impl Default for Rates {
-    fn default() -> Self {
-        Self { long_udp: 300, new_udp: 50, new_tcp: 10, long_tcp: 50 }
+impl Rates {
+    pub const NONE: Self = Self { long_udp: 0, new_udp: 0, new_tcp: 0, long_tcp: 0, for_life: 0, odd: 0 };
+
+    /// Whether an [`OddServer`] is talked to.
+    pub fn need_odd_server(self) -> bool {
+        self.for_life > 0 || self.odd > 0
+    }
+
+    fn of(self, kind: Kind) -> u32 {
+        match kind {
+            Kind::LongUdp => self.long_udp,
+            Kind::NewUdp => self.new_udp,
+            Kind::NewTcp => self.new_tcp,
+            Kind::LongTcp => self.long_tcp,
+            Kind::OnePort | Kind::Ping | Kind::Esp | Kind::Gre | Kind::Sctp => self.for_life,
+            Kind::PendingSyn | Kind::Objection | Kind::LastHop | Kind::BigAnswer | Kind::DyingAnswer => {
+                self.odd
+            }
+        }
     }
 }
 
-/// What one line of the load does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    LongUdp,
-    NewUdp,
-    NewTcp,
-    LongTcp,
+/// What most tests want: enough to notice everything, little enough for two cores.
+impl Default for Rates {
+    fn default() -> Self {
+        Self { long_udp: 300, new_udp: 50, new_tcp: 10, long_tcp: 50, ..Self::NONE }
+    }
 }
 
 /// One kind of traffic to one target.
@@ -69,25 +92,35 @@ impl Load {
     /// Starts talking from inside the namespace to every target (a family each, say).
     pub fn start(netns: &Path, targets: &[SocketAddr], rates: Rates) -> Result<Self> {
         let mut load = Self { began: SystemTime::now(), answers: Answers::default(), lines: Vec::new() };
-        let kinds = [
-            (Kind::LongUdp, rates.long_udp),
-            (Kind::NewUdp, rates.new_udp),
-            (Kind::NewTcp, rates.new_tcp),
-            (Kind::LongTcp, rates.long_tcp),
-        ];
         for &target in targets {
-            for (kind, rate) in kinds.into_iter().filter(|(_, rate)| *rate > 0) {
-                load.lines.push(lines::start(netns, Line { kind, target }, rate, load.answers.clone())?);
+            for kind in Kind::all().filter(|kind| rates.of(*kind) > 0) {
+                let line = Line { kind, target: kind.addressed(target) };
+                load.lines.push(lines::start(netns, line, rates.of(kind), load.answers.clone())?);
             }
         }
         Ok(load)
     }
 
-    /// Waits for an answer to any packet that was sent at or after the given moment, and says when it came.
+    /// Waits for an answer to any packet that was sent at or after the given moment, and says when it came. What is
+    /// sent for life does not count: after a flip it is dead for a while.
     pub fn wait_for_answer(&self, sent_after: SystemTime, patience: Duration) -> Result<SystemTime> {
+        self.wait_for_answer_to(sent_after, patience, |line| !Kind::FOR_LIFE.contains(&line.kind))
+    }
+
+    /// The same for lines of this sort.
+    pub fn wait_for_answer_to(
+        &self,
+        sent_after: SystemTime,
+        patience: Duration,
+        of_the_sort: impl Fn(Line) -> bool,
+    ) -> Result<SystemTime> {
         let deadline = Instant::now() + patience;
         loop {
-            let answer = self.answers.with(|answers| report::first_answer_after(answers, sent_after));
+            let first = |answers: &mut Vec<Answer>| {
+                let mut sorted = answers.iter().filter(|answer| of_the_sort(answer.line));
+                sorted.find(|answer| answer.sent >= sent_after).map(|answer| answer.received)
+            };
+            let answer = self.answers.with(first);
             if let Some(answered) = answer {
                 return Ok(answered);
             }

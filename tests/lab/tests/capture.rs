@@ -159,7 +159,7 @@ impl Cable {
 
     /// IPv6 takes a moment to notice that a link is up.
     fn wait_until_it_carries(&self, target: SocketAddr) -> Result<()> {
-        let one_flow = Rates { long_udp: 50, new_udp: 0, new_tcp: 0, long_tcp: 0 };
+        let one_flow = Rates { long_udp: 50, ..Rates::NONE };
         let load = Load::start(&self.phone.path(), &[target], one_flow)?;
         load.wait_for_answer(SystemTime::UNIX_EPOCH, Duration::from_secs(20))?;
         load.stop().map(drop)

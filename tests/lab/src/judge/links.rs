@@ -1,4 +1,5 @@
-//! Finds what ties the two doors to one client: a flow, or one TCP connection, that was seen at both.
+//! Finds what ties the two doors to one client: a flow, or one TCP connection, that was seen at both before the box has
+//! forgotten it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,14 +18,17 @@ enum Identity {
     },
 }
 
+/// How often the box had forgotten older flows by then: what talks on afterwards is tied by its app's own identity only.
+type Era = usize;
+
 /// The two ends of a TCP connection, as one link shows them.
 type Connection = (String, SocketAddr, SocketAddr);
 
 /// Remembers who was seen where. Each tied flow or connection is reported once.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    doors: BTreeMap<Identity, Door>,
-    tied: BTreeSet<Identity>,
+    doors: BTreeMap<(Identity, Era), Door>,
+    tied: BTreeSet<(Identity, Era)>,
     begun: BTreeSet<Connection>,
     orphans: BTreeSet<Connection>,
 }
@@ -35,10 +39,10 @@ impl Links {
         &mut self,
         vantage: Vantage,
         link: &str,
-        door: Door,
+        (door, era): (Door, Era),
         packet: &Packet,
     ) -> Option<&'static str> {
-        let seen_elsewhere = identity(packet).is_some_and(|identity| self.ties(identity, door));
+        let seen_elsewhere = identity(packet).is_some_and(|identity| self.ties((identity, era), door));
         let orphan = match vantage {
             Vantage::House | Vantage::Relay => {
                 packet.datagram().is_some_and(|packet| self.is_orphan(link, packet))
@@ -53,7 +57,7 @@ impl Links {
         }
     }
 
-    fn ties(&mut self, identity: Identity, door: Door) -> bool {
+    fn ties(&mut self, identity: (Identity, Era), door: Door) -> bool {
         let first = *self.doors.entry(identity).or_insert(door);
         first != door && self.tied.insert(identity)
     }

@@ -133,6 +133,35 @@ fn a_flow_seen_at_both_doors_is_linked_once() {
 }
 
 #[test]
+fn a_flow_that_the_box_has_forgotten_may_go_on_by_another_door() {
+    let relay = [sent(1500, udp(PHONE_BY_RELAY, SERVER, Some(1)))];
+    // The last of the decisions was asked for at 5 s.
+    let too_early = [sent(94_999, udp(PHONE_BY_HOUSE, SERVER, Some(1)))];
+    let forgotten = [sent(95_000, udp(PHONE_BY_HOUSE, SERVER, Some(1)))];
+    assert_eq!(judged(&too_early, &relay, &[]).linked.count, 1);
+    judged(&forgotten, &relay, &[]).assert_clean();
+}
+
+#[test]
+fn a_ping_and_a_packet_without_ports_are_known_by_their_tag() {
+    let tag = Some(Tag { flow: 1, sequence: 0 });
+    for transport in [
+        Transport::Icmp { kind: 8, code: 0, about: About::Echo(tag) },
+        Transport::Other { protocol: 50, tag },
+    ] {
+        let packet = |source| {
+            Packet::Ip(Datagram {
+                source: address(source),
+                destination: address("192.0.2.80"),
+                transport: transport.clone(),
+            })
+        };
+        let (house, relay) = ([sent(2500, packet("192.168.77.2"))], [sent(1500, packet("192.0.2.130"))]);
+        assert_eq!(judged(&house, &relay, &[]).linked.count, 1);
+    }
+}
+
+#[test]
 fn a_connection_that_goes_on_at_a_door_without_its_syn_is_linked_once() {
     let syn = sent(2400, tcp(PHONE_BY_HOUSE, SERVER, TcpFlags::SYN, 100));
     let data = sent(2500, tcp(PHONE_BY_HOUSE, SERVER, TcpFlags::ACK, 101));

@@ -4,6 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+/// DESIGN 4: so long after the last change of door a box may forget the flows of other doors.
+pub const FORGET: Duration = Duration::from_secs(90);
+
 /// A way out for clients. `Option<Door>`: none is sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Door {
@@ -60,6 +63,15 @@ impl Timeline {
             .filter(|(decision, _)| decision.door == Some(door))
             .map(|(decision, next)| overlap(decision.decided..next, window))
             .sum()
+    }
+
+    /// How often the box may have forgotten older flows: once for each decision that has stood long enough.
+    pub fn forgettings_until(&self, at: SystemTime) -> usize {
+        let forgets = |(decision, until): &(&Decision, Option<SystemTime>)| {
+            let forgets = decision.requested + FORGET;
+            forgets <= at && until.is_none_or(|until| forgets < until)
+        };
+        self.reigns().filter(forgets).count()
     }
 
     /// Every decision for a door, with the moment from which it was asked for; the first one was there before.
@@ -143,6 +155,15 @@ mod tests {
         let window = at(1500)..at(5000);
         assert_eq!(timeline.open_for(Door::Privacy, &window), Duration::from_millis(500));
         assert_eq!(timeline.open_for(Door::Residential, &window), Duration::from_millis(2950));
+    }
+
+    #[test]
+    fn only_a_decision_that_has_stood_for_long_lets_the_box_forget() {
+        let mut timeline = flip();
+        let forgotten = |timeline: &Timeline, milliseconds| timeline.forgettings_until(at(milliseconds));
+        assert_eq!((forgotten(&timeline, 91_999), forgotten(&timeline, 92_000)), (0, 1));
+        timeline.add(decision(91_000, 91_050, None));
+        assert_eq!((forgotten(&timeline, 180_999), forgotten(&timeline, 181_000)), (0, 1));
     }
 
     fn flip() -> Timeline {

@@ -41,6 +41,12 @@ impl Tag {
         Some((tag, UNIX_EPOCH + Duration::from_nanos(sent)))
     }
 
+    /// Finds a whole payload behind the headers that a raw socket delivers with it.
+    pub fn read_behind_headers(bytes: &[u8]) -> Option<(Self, SystemTime)> {
+        let start = bytes.windows(MAGIC.len()).position(|window| window == MAGIC)?;
+        Self::read(bytes[start..].first_chunk()?)
+    }
+
     /// Finds a tag near the beginning of a payload: a TCP segment may begin in the middle of a record.
     pub(super) fn find(payload: &[u8]) -> Option<Self> {
         let beginning = &payload[..payload.len().min(2 * Self::LENGTH)];

@@ -1,5 +1,5 @@
-//! The threads of a load: one long-lived flow that an app reopens when it seems dead, or a stream of short ones. A
-//! flow that was given up keeps trying for a while: it must not come through by another door.
+//! The threads of a load: one long-lived flow that an app reopens when it seems dead, one that is never given up, or a
+//! stream of short ones. A flow that was given up keeps trying for a while: it must not come through by another door.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 
-use super::flow::Flow;
-use super::{Answers, FlowReport, Kind, Line};
+use super::flow::{Flow, is_stream};
+use super::kind::{Life, ShortLife};
+use super::{Answers, FlowReport, Line};
 use crate::inside::{Inside, StopSign};
 
 /// An app takes a flow without answers for dead after this time.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// An app whose flow was refused tries a new one after this time.
 const SECOND_TRY: Duration = Duration::from_millis(50);
-/// How long a flow that was given up, or a short one without an answer, keeps trying.
+/// How long a flow that was given up keeps trying.
 const LAST_TRIES: Duration = Duration::from_secs(2);
 /// Flows that were given up and still try, at most: bounds the load on a sealed box.
 const MOST_GIVEN_UP: usize = 2;
-/// How often short flows are looked at, and the least time between two packets of one.
+/// How often short flows are looked at.
 const STEP: Duration = Duration::from_millis(5);
-const SHORT_FLOW_GAP: Duration = Duration::from_millis(20);
 
 /// What a line adds to the report.
 #[derive(Debug, Default)]
@@ -56,13 +56,32 @@ pub(super) fn start(netns: &Path, line: Line, rate: u32, answers: Answers) -> Re
         &name,
         || Ok(()),
         move |(), stop| {
-            Ok(match line.kind {
-                Kind::LongUdp | Kind::LongTcp => LongFlow::new(line).run(every, &answers, stop),
-                Kind::NewUdp => ShortFlows::new(line, 3).run(every, &answers, stop),
-                Kind::NewTcp => ShortFlows::new(line, 1).run(every, &answers, stop),
+            Ok(match line.kind.life() {
+                Life::UntilDead => LongFlow::new(line).run(every, &answers, stop),
+                Life::Whole => one_for_life(line, every, &answers, stop),
+                Life::Short(habit) => ShortFlows::new(line, habit).run(every, &answers, stop),
             })
         },
     )
+}
+
+/// The same socket whatever the network says; opened anew only while the phone's own kernel has no way at all.
+fn one_for_life(line: Line, every: Duration, answers: &Answers, stop: &StopSign) -> Tally {
+    let (mut tally, mut pace, mut flow) = (Tally::default(), Pace::new(every), None);
+    while !stop.is_up() {
+        pace.wait();
+        if flow.is_none() {
+            flow = tally.open(line);
+        }
+        if let Some(flow) = &mut flow {
+            // Refusals are heard and do not matter.
+            exchange(flow, answers);
+        }
+    }
+    if let Some(flow) = flow {
+        tally.close(&flow);
+    }
+    tally
 }
 
 /// One flow at a time, and those given up before it.
@@ -145,14 +164,14 @@ impl LongFlow {
 /// Opens flows at a rate and lets each send a few packets.
 struct ShortFlows {
     line: Line,
-    packets: u64,
+    habit: ShortLife,
     open: Vec<(Flow, Instant)>,
     tally: Tally,
 }
 
 impl ShortFlows {
-    fn new(line: Line, packets: u64) -> Self {
-        Self { line, packets, open: Vec::new(), tally: Tally::default() }
+    fn new(line: Line, habit: ShortLife) -> Self {
+        Self { line, habit, open: Vec::new(), tally: Tally::default() }
     }
 
     fn run(mut self, every: Duration, answers: &Answers, stop: &StopSign) -> Tally {
@@ -174,10 +193,10 @@ impl ShortFlows {
     }
 
     fn step(&mut self, now: Instant, answers: &Answers) {
-        let (packets, tally) = (self.packets, &mut self.tally);
+        let (habit, tally) = (self.habit, &mut self.tally);
         self.open.retain_mut(|(flow, opened)| {
             let age = now.duration_since(*opened);
-            let goes_on = step_short(flow, age, packets, answers) && age < LAST_TRIES;
+            let goes_on = step_short(flow, age, habit, answers) && age < habit.ends_after;
             if !goes_on {
                 tally.close(flow);
             }
@@ -187,11 +206,13 @@ impl ShortFlows {
 }
 
 /// Whether the short flow still has something to send or to hear.
-fn step_short(flow: &mut Flow, age: Duration, packets: u64, answers: &Answers) -> bool {
-    let due = u64::try_from(age.as_millis() / SHORT_FLOW_GAP.as_millis()).map_or(packets, |gaps| gaps + 1);
+fn step_short(flow: &mut Flow, age: Duration, habit: ShortLife, answers: &Answers) -> bool {
+    let ShortLife { packets, gap, .. } = habit;
+    let gaps = age.as_millis().checked_div(gap.as_millis()).and_then(|gaps| u64::try_from(gaps).ok());
+    let due = gaps.map_or(packets, |gaps| gaps + 1);
     let sent = flow.report.sent;
     let works = if sent < due.min(packets) { exchange(flow, answers) } else { listen(flow, answers) };
-    let hung_up = !works && matches!(flow.report.line.kind, Kind::NewTcp | Kind::LongTcp);
+    let hung_up = !works && is_stream(flow.report.line.kind);
     !hung_up && flow.report.answered < packets
 }
 

@@ -31,6 +31,7 @@ pub struct FlowReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     pub flow: u32,
+    pub line: Line,
     pub sent: SystemTime,
     pub received: SystemTime,
 }
@@ -57,12 +58,8 @@ impl LoadReport {
 
     /// The first answer to a packet that was sent at or after the given moment.
     pub fn first_answer_after(&self, at: SystemTime) -> Option<SystemTime> {
-        first_answer_after(&self.answers, at)
+        self.answers.iter().filter(|answer| answer.sent >= at).map(|answer| answer.received).min()
     }
-}
-
-pub(super) fn first_answer_after(answers: &[Answer], at: SystemTime) -> Option<SystemTime> {
-    answers.iter().filter(|answer| answer.sent >= at).map(|answer| answer.received).min()
 }
 
 impl fmt::Display for LoadReport {

@@ -1,42 +1,41 @@
-//! Many flows that are open at once: UDP sockets of the phone that speak a few times a minute, and are opened anew
-//! when they are refused, as apps do.
+//! Many flows that are open at once, in both families: UDP sockets of the phone that speak a few times a minute, and are
+//! opened anew when they are refused, as apps do.
 
-use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::progress;
 use crate::inside::{Inside, StopSign};
 use crate::packet::Tag;
 use crate::stage::{Stage, netns_path};
-use crate::topology::{Place, SERVER_V4};
+use crate::topology::{Place, SERVER_V4, SERVER_V6};
 use crate::wait_for;
 
 /// A packet every 2 ms: 10,000 flows speak three times a minute.
 const STEP: Duration = Duration::from_millis(2);
 /// No other load counts its flows from here.
-const FIRST_FLOW: u32 = 1 << 30;
+pub const FIRST_FLOW: u32 = 1 << 30;
 /// Flows in the table of the namespace that reads it.
 const TRACKED: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// A running crowd; it falls silent when closed or dropped.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub struct Crowd {
     thread: Inside<()>,
     flows: usize,
 }
 
 impl Crowd {
     /// Returns when the box tracks them all.
-    pub(super) fn open(stage: &Stage, flows: usize) -> Result<Self> {
-        progress(&format!("opening {flows} flows"));
+    pub fn open(stage: &Stage, flows: usize) -> Result<Self> {
         allow_descriptors(flows)?;
-        let target = SocketAddr::new(SERVER_V4.into(), 7);
+        let servers = [SERVER_V4.into(), SERVER_V6.into()].map(|server| SocketAddr::new(server, 7));
         let netns = netns_path(&stage.world.namespace(Place::Phone));
-        let open = move || (0..flows).map(|_| Member::open(target)).collect::<Result<Vec<_>>>();
+        let open = move || (0..flows).map(|nth| Member::open(servers[nth % 2])).collect::<Result<Vec<_>>>();
         let thread = Inside::start(&netns, "crowd", open, speak_in_turn)?;
         wait_for("the box to track the crowd", PATIENCE, || {
             let tracked = stage.byway.namespace().enter(|| Ok(fs::read_to_string(TRACKED)?))?;
@@ -48,7 +47,7 @@ impl Crowd {
     }
 
     /// How many it were.
-    pub(super) fn close(self) -> Result<usize> {
+    pub fn close(self) -> Result<usize> {
         self.thread.finish()?;
         Ok(self.flows)
     }
@@ -58,10 +57,18 @@ struct Member(UdpSocket);
 
 impl Member {
     fn open(target: SocketAddr) -> Result<Self> {
-        let socket = UdpSocket::bind("0.0.0.0:0").context("open one flow of the crowd")?;
+        let here: SocketAddr = match target {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(here).context("open one flow of the crowd")?;
         socket.connect(target).context("the phone has no way to the server")?;
         socket.set_nonblocking(true)?;
         Ok(Self(socket))
+    }
+
+    fn speak(&self, flow: u32) -> io::Result<usize> {
+        self.0.send(&Tag { flow, sequence: 0 }.payload(SystemTime::now()))
     }
 }
 
@@ -71,13 +78,19 @@ fn speak_in_turn(mut crowd: Vec<Member>, stop: &StopSign) -> Result<()> {
     let mut first_round = true;
     while !stop.is_up() {
         for (member, flow) in crowd.iter_mut().zip(&mut numbers) {
-            let payload = Tag { flow: *flow, sequence: 0 }.payload(SystemTime::now());
-            if member.0.send(&payload).is_err() {
+            if member.speak(*flow).is_err() {
                 *member = Member::open(member.0.peer_addr()?)?;
                 *flow = take(&mut next_flow);
             }
             // The first packets come quicker, but not in a burst that a queue would drop.
             std::thread::sleep(if first_round { STEP / 10 } else { STEP });
+            // A refusal comes at once, if at all.
+            if member.0.take_error()?.is_some() {
+                *member = Member::open(member.0.peer_addr()?)?;
+                *flow = take(&mut next_flow);
+                // Another one is heard in the next round.
+                let _ = member.speak(*flow);
+            }
             if stop.is_up() {
                 return Ok(());
             }
