@@ -47,19 +47,21 @@ fn write_one(sysctl: &Sysctl) -> Result<()> {
     }
 }
 
-/// `None`: of an interface that is not there. It is born with the values of `default`, and the next reading finds
-/// it.
+/// `None`: of an interface that is not there, which is born with the values of `default` and found by the next reading;
+/// or of a protocol that the kernel does not track.
 fn read(sysctl: &Sysctl) -> Result<Option<String>> {
     match fs::read_to_string(path(sysctl)) {
         Ok(value) => Ok(Some(String::from(value.trim()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_of_one_interface(&sysctl.path) => {
-            Ok(None)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_absent(&sysctl.path) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound && sysctl.path.contains("/nf_conntrack") => {
             Err(error).with_context(|| format!("no sysctl {}: load the module nf_conntrack", sysctl.path))
         }
         Err(error) => Err(error).with_context(|| format!("sysctl {} cannot be read", sysctl.path)),
     }
+}
+
+fn may_be_absent(path: &str) -> bool {
+    is_of_one_interface(path) || path.contains("/nf_conntrack_sctp")
 }
 
 fn is_of_one_interface(path: &str) -> bool {
@@ -80,6 +82,12 @@ mod tests {
         let absent = Sysctl { path: String::from("net/ipv4/conf/no-such-if/rp_filter"), value: "0" };
         assert_eq!(read(&absent).unwrap(), None);
         assert!(differences(&[absent]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_protocol_that_the_kernel_does_not_track_is_no_difference() {
+        let absent = Sysctl { path: String::from("net/netfilter/nf_conntrack_sctp_no_such"), value: "120" };
+        assert_eq!(read(&absent).unwrap(), None);
     }
 
     #[test]

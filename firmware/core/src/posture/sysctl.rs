@@ -31,6 +31,14 @@ pub fn before_forwarding() -> Vec<Sysctl> {
         sysctl("net/netfilter/nf_conntrack_tcp_loose", "0"),
         sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1"),
         sysctl("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
+        // What was refused is remembered for longer than FORGET: else the same SYN or INIT would soon be a new flow.
+        sysctl("net/netfilter/nf_conntrack_tcp_timeout_close", "120"),
+        sysctl("net/netfilter/nf_conntrack_sctp_timeout_closed", "120"),
+        sysctl("net/netfilter/nf_conntrack_sctp_timeout_cookie_wait", "120"),
+        sysctl("net/netfilter/nf_conntrack_sctp_timeout_cookie_echoed", "120"),
+        // Of thousands of flows that a flip ends, each is told at once; the kernel's own bound for all of them stays.
+        sysctl("net/ipv4/icmp_ratelimit", "0"),
+        sysctl("net/ipv6/icmp/ratelimit", "0"),
     ]
 }
 
