@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -104,6 +105,9 @@ fn bound(address: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     enlarge_buffers(&socket);
+    if address.is_ipv4() {
+        let_routers_fragment(&socket);
+    }
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -115,6 +119,27 @@ fn enlarge_buffers(socket: &Socket) {
     }
     if setsockopt(socket, sockopt::SndBufForce, &BUFFER_BYTES).is_err() {
         let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    }
+}
+
+/// As the kernel does for a tunnel of its own: where the path is narrower than anybody knows and a router's errors are lost, big
+/// packets arrive in pieces instead of never. A refusal of the kernel costs only that.
+fn let_routers_fragment(socket: &Socket) {
+    const LENGTH: libc::socklen_t = 4;
+    let never_ask: libc::c_int = libc::IP_PMTUDISC_DONT;
+    #[expect(unsafe_code, reason = "neither nix nor socket2 knows IP_MTU_DISCOVER")]
+    // SAFETY: the pointer is to an integer of `LENGTH` bytes, which the kernel only reads.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            (&raw const never_ask).cast(),
+            LENGTH,
+        )
+    };
+    if let Err(error) = Errno::result(result) {
+        tracing::debug!(%error, "routers may not cut the tunnel's datagrams into pieces");
     }
 }
 
