@@ -22,7 +22,7 @@ pub(super) fn the_phone_browses_by_both_doors(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Long and new UDP flows, long and new TCP, both families.
+/// Long and new flows, those that make others speak, both families.
 pub(super) fn fifty_flips_under_load(stage: &mut Stage) -> Result<()> {
     flip_under_load(stage, 50)
 }
@@ -32,7 +32,7 @@ pub(super) fn a_thousand_flips(stage: &mut Stage) -> Result<()> {
 }
 
 fn flip_under_load(stage: &mut Stage, flips: usize) -> Result<()> {
-    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    let mut ordeal = Ordeal::begin(stage, Rates { odd: 2, ..Rates::default() })?;
     for flip in 0..flips {
         let door = if flip % 2 == 0 { Door::Residential } else { Door::Privacy };
         ordeal.watch.flip(&stage.byway, Some(door))?;

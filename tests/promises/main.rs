@@ -9,16 +9,19 @@ mod evidence;
 mod faults;
 mod first_boot;
 mod flood;
+mod flows;
 mod house;
 mod kernel_faults;
 mod kills;
 mod lives;
+mod long_flows;
 mod memory;
 mod naive;
 mod neighbours;
 mod ordeal;
 mod outages;
 mod owner;
+mod path;
 mod relay;
 mod words;
 
@@ -40,6 +43,9 @@ const PROMISES: &[Promise] = &[
     ("clients_names_the_phone_and_counts_its_bytes", words::clients_names_the_phone),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),
     ("fifty_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::fifty_flips_under_load),
+    ("flows_of_every_kind_and_errors_about_them_never_change_doors", flows::of_every_kind),
+    ("a_flow_that_fell_silent_goes_on_by_the_open_door_under_another_port", long_flows::silent_and_resumed),
+    ("ten_thousand_flows_are_refused_at_once_and_none_changes_doors", long_flows::ten_thousand),
     ("toggle_does_what_the_button_does", doors::toggle_does_what_the_button_does),
     ("a_silent_relay_seals_and_its_return_carries_again", faults::a_silent_relay_seals),
     ("an_exit_that_is_not_mullvad_is_sealed_at_once", faults::not_mullvad_is_sealed),
@@ -66,6 +72,11 @@ const PROMISES: &[Promise] = &[
         owner::session_outlives_table_52,
     ),
     ("a_dead_relay_seals_and_its_return_carries_again", faults::a_dead_relay_seals),
+    (
+        "a_flow_that_talks_on_while_the_relay_dies_never_comes_by_the_house",
+        long_flows::one_port_for_life_is_refused,
+    ),
+    ("a_flow_through_a_narrow_way_to_the_relay_goes_on_in_pieces", path::narrow_and_silent),
     ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),
     ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
     ("flips_work_while_the_control_server_is_away", outages::control_away),
@@ -87,6 +98,10 @@ const PROMISES: &[Promise] = &[
 /// The long versions, minutes each: ignored unless asked for (`just soak`).
 const SOAKS: &[Promise] = &[
     ("soak_a_thousand_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::a_thousand_flips),
+    (
+        "soak_a_port_for_life_is_dead_for_90_s_and_alive_by_the_new_door",
+        long_flows::one_port_for_life_is_alive_again,
+    ),
     ("soak_flips_work_while_the_control_server_is_away_for_minutes", outages::control_away_for_minutes),
     ("soak_a_node_no_longer_approved_finds_out", outages::no_longer_approved),
     ("soak_a_node_deleted_at_control_finds_out_and_joins_with_a_new_key", outages::deleted_at_control),

@@ -2,6 +2,8 @@
 //! opened anew when they are refused, as apps do.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::RangeFrom;
+use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
@@ -14,7 +16,7 @@ use crate::stage::{Stage, netns_path};
 use crate::topology::{Place, SERVER_V4, SERVER_V6};
 use crate::wait_for;
 
-/// A packet every 2 ms: 10,000 flows speak three times a minute.
+/// Somebody speaks every 2 ms: 10,000 flows three times a minute, two packets each time.
 const STEP: Duration = Duration::from_millis(2);
 /// No other load counts its flows from here.
 pub const FIRST_FLOW: u32 = 1 << 30;
@@ -35,7 +37,10 @@ impl Crowd {
         allow_descriptors(flows)?;
         let servers = [SERVER_V4.into(), SERVER_V6.into()].map(|server| SocketAddr::new(server, 7));
         let netns = netns_path(&stage.world.namespace(Place::Phone));
-        let open = move || (0..flows).map(|nth| Member::open(servers[nth % 2])).collect::<Result<Vec<_>>>();
+        let open = move || {
+            let members = (FIRST_FLOW..).zip(servers.into_iter().cycle()).take(flows);
+            members.map(|(flow, server)| Member::open(server, flow)).collect::<Result<Vec<_>>>()
+        };
         let thread = Inside::start(&netns, "crowd", open, speak_in_turn)?;
         wait_for("the box to track the crowd", PATIENCE, || {
             let tracked = stage.byway.namespace().enter(|| Ok(fs::read_to_string(TRACKED)?))?;
@@ -53,10 +58,13 @@ impl Crowd {
     }
 }
 
-struct Member(UdpSocket);
+struct Member {
+    socket: UdpSocket,
+    flow: u32,
+}
 
 impl Member {
-    fn open(target: SocketAddr) -> Result<Self> {
+    fn open(target: SocketAddr, flow: u32) -> Result<Self> {
         let here: SocketAddr = match target {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -64,45 +72,41 @@ impl Member {
         let socket = UdpSocket::bind(here).context("open one flow of the crowd")?;
         socket.connect(target).context("the phone has no way to the server")?;
         socket.set_nonblocking(true)?;
-        Ok(Self(socket))
+        Ok(Self { socket, flow })
     }
 
-    fn speak(&self, flow: u32) -> io::Result<usize> {
-        self.0.send(&Tag { flow, sequence: 0 }.payload(SystemTime::now()))
+    fn speak(&self) -> io::Result<usize> {
+        self.socket.send(&Tag { flow: self.flow, sequence: 0 }.payload(SystemTime::now()))
+    }
+
+    fn open_anew(&mut self, next_flow: &mut RangeFrom<u32>) -> Result<()> {
+        let flow = next_flow.next().context("out of numbers")?;
+        *self = Self::open(self.socket.peer_addr()?, flow)?;
+        // If this one is lost, the next round comes.
+        let _ = self.speak();
+        Ok(())
     }
 }
 
 fn speak_in_turn(mut crowd: Vec<Member>, stop: &StopSign) -> Result<()> {
-    let mut next_flow = FIRST_FLOW;
-    let mut numbers: Vec<u32> = (0..crowd.len()).map(|_| take(&mut next_flow)).collect();
-    let mut first_round = true;
+    let mut next_flow = FIRST_FLOW + u32::try_from(crowd.len())?..;
+    // The first packets come quicker, but not in a burst that a queue would drop.
+    for member in crowd.iter().take_while(|_| !stop.is_up()) {
+        let _ = member.speak();
+        sleep(STEP / 10);
+    }
     while !stop.is_up() {
-        for (member, flow) in crowd.iter_mut().zip(&mut numbers) {
-            if member.speak(*flow).is_err() {
-                *member = Member::open(member.0.peer_addr()?)?;
-                *flow = take(&mut next_flow);
-            }
-            // The first packets come quicker, but not in a burst that a queue would drop.
-            std::thread::sleep(if first_round { STEP / 10 } else { STEP });
+        for member in crowd.iter_mut().take_while(|_| !stop.is_up()) {
+            // A kernel swallows the first packet of a masqueraded flow that changes doors: the second one tells.
+            let spoke = member.speak().and_then(|_| member.speak());
+            sleep(STEP);
             // A refusal comes at once, if at all.
-            if member.0.take_error()?.is_some() {
-                *member = Member::open(member.0.peer_addr()?)?;
-                *flow = take(&mut next_flow);
-                // Another one is heard in the next round.
-                let _ = member.speak(*flow);
-            }
-            if stop.is_up() {
-                return Ok(());
+            if spoke.is_err() || member.socket.take_error()?.is_some() {
+                member.open_anew(&mut next_flow)?;
             }
         }
-        first_round = false;
     }
     Ok(())
-}
-
-fn take(next: &mut u32) -> u32 {
-    *next += 1;
-    *next
 }
 
 fn allow_descriptors(flows: usize) -> Result<()> {
