@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context as _, Result};
 use etherparse::{ArpHardwareId, ArpOperation, ArpPacket, EtherType, PacketBuilder, icmpv4};
 
-use super::build;
 use crate::wire::{Mac, Wire};
 
 const BROADCAST: Mac = [0xff; 6];
@@ -27,10 +26,13 @@ pub fn ask_who_has(wire: &Wire, mac: Mac, asker: IpAddr, wanted: IpAddr) -> Resu
 
 /// Tells the box, as its router, that a packet of its to `target` would better go by another one.
 pub fn redirect(wire: &Wire, router: IpAddr, to: IpAddr, target: IpAddr, better: IpAddr) -> Result<()> {
-    let quoted = build::packet(super::Talk::Udp { port: 51820 }, to, target, 40_000, &[0; 16])?;
     let mut bytes = Vec::new();
     match (router, to, target, better) {
-        (IpAddr::V4(router), IpAddr::V4(to), _, IpAddr::V4(better)) => {
+        (IpAddr::V4(router), IpAddr::V4(to), IpAddr::V4(target), IpAddr::V4(better)) => {
+            // Of an echo's answer the kernel believes it without asking for a socket.
+            let mut quoted = Vec::new();
+            let answer = PacketBuilder::ipv4(to.octets(), target.octets(), UNTOUCHED).icmpv4_echo_reply(1, 1);
+            answer.write(&mut quoted, &[0; 16])?;
             let header = icmpv4::RedirectHeader {
                 code: icmpv4::RedirectCode::RedirectForHost,
                 gateway_internet_address: better.octets(),
