@@ -47,9 +47,13 @@ policy:
 audit:
     cargo deny check advisories
 
-# Control socket, postures and tunnel on the real kernel, in namespaces of their own (root).
+# Control socket, postures, single packets and the tunnel on the real kernel, in namespaces of their own (root).
 kernel: peers
-    cargo test --quiet --test control --test kernel --test tunnel
+    cargo test --quiet --test control --test kernel --test ruleset --test tunnel
+
+# Leave out each rule, condition, ip rule and route in turn: a probe of single packets must notice (root, minutes).
+mutate word="":
+    BYWAY_MUTATE="{{ word }}" cargo test --quiet --test ruleset -- --ignored --nocapture
 
 # The world itself, then the promises in it: real peers, in namespaces of its own (root).
 lab: peers

@@ -11,11 +11,15 @@ use byway::net::{ApplyError, Changes, Net, forget, seal_now};
 use byway_core::posture::ruleset;
 use byway_core::{Egress, Posture};
 
-use crate::postures::{
-    carrier_grade, dual_stack, epoch, every_posture, flips, open, uplink_with_only, v4_only,
-};
-use crate::world::{eventually, house, in_a_box, load, mark_of, read, rule_set, run};
+use crate::facts::{carrier_grade, dual_stack, epoch, open};
+use crate::namespace::{load, run};
+use crate::postures::{every_posture, flips, uplink_with_only, v4_only};
+use crate::world::{eventually, house, in_a_box, mark_of, read, rule_set};
 
+#[path = "kernel/facts.rs"]
+mod facts;
+#[path = "kernel/namespace.rs"]
+mod namespace;
 #[path = "kernel/postures.rs"]
 mod postures;
 #[path = "kernel/world.rs"]
@@ -107,10 +111,10 @@ fn a_flip_leaves_the_same_rule_set_as_a_whole_load() {
     in_a_box(async || {
         for facts in [dual_stack(), v4_only(), carrier_grade()] {
             for (from, to) in flips(&facts) {
-                load(&ruleset::whole(&from));
-                load(&ruleset::flip(&to));
+                load(&ruleset::whole(&from)).unwrap();
+                load(&ruleset::flip(&to)).unwrap();
                 let flipped = rule_set();
-                load(&ruleset::whole(&to));
+                load(&ruleset::whole(&to)).unwrap();
                 assert_eq!(flipped, rule_set(), "from {from} to {to}");
             }
         }
@@ -161,7 +165,7 @@ fn an_empty_kernel_is_sealed_by_the_boots_rule_set() {
     in_a_box(async || {
         seal_now().unwrap();
         let sealed = rule_set();
-        load(&ruleset::whole(&Posture::default()));
+        load(&ruleset::whole(&Posture::default())).unwrap();
         assert_eq!(sealed, rule_set());
     });
 }
@@ -267,7 +271,7 @@ fn a_gateway_that_answers_is_found_and_one_that_does_not_is_not() {
 #[test]
 fn changes_of_every_kind_are_heard() {
     in_a_box(async || {
-        load(&ruleset::whole(&Posture::default()));
+        load(&ruleset::whole(&Posture::default())).unwrap();
         let mut changes = Changes::open(0).unwrap();
         for command in [
             "ip link set eth0 mtu 1400",

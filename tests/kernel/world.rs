@@ -1,8 +1,6 @@
 //! A network namespace with what a box has, and the tools that look at it from outside.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,10 +8,11 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 
-/// Runs `test` in a network namespace with a box's interfaces, configured as [`dual_stack`](crate::postures::dual_stack) says.
+use crate::namespace::{block_on, in_a_namespace, run};
+
+/// Runs `test` in a network namespace with a box's interfaces, configured as [`dual_stack`](crate::facts::dual_stack) says.
 pub(crate) fn in_a_box(test: impl AsyncFnOnce() + Send + 'static) {
-    let body = move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("no network namespace: these tests need root");
+    in_a_namespace(move || {
         run("ip link set lo up
             ip tuntap add dev wg0 mode tun
             ip tuntap add dev tailscale0 mode tun
@@ -26,10 +25,8 @@ pub(crate) fn in_a_box(test: impl AsyncFnOnce() + Send + 'static) {
             ip route add 100.72.0.0/24 dev eth0
             ip route add default via 192.168.77.1 dev eth0
             ip -6 route add default via fe80::1 dev eth0");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(test());
-    };
-    thread::spawn(body).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        block_on(test());
+    });
 }
 
 /// A second namespace, into which the veth's other end can be moved; its thread's id, and what keeps it.
@@ -55,20 +52,6 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}: not within 10 s");
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// What it prints; its failure fails the test.
-pub(crate) fn run(commands: &str) -> String {
-    let output = Command::new("sh").args(["-ec", commands]).output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{commands}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-pub(crate) fn load(text: &str) {
-    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    nft.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(nft.wait().unwrap().success());
 }
 
 pub(crate) fn rule_set() -> String {

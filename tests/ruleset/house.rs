@@ -1,0 +1,36 @@
+//! The houses that the scenes play in.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, bail};
+use byway_core::{Facts, TunnelEnd, Uplink};
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::facts::{carrier_grade, dual_stack};
+
+pub(crate) fn facts(house: &str) -> Result<Facts> {
+    Ok(match house {
+        "dual-stack" => dual_stack(),
+        "carrier-grade" => carrier_grade(),
+        "public" => public(),
+        "unconfigured" => unconfigured(),
+        other => bail!("no such house: {other}"),
+    })
+}
+
+fn public() -> Facts {
+    let Facts { uplink, tunnel, .. } = dual_stack();
+    let uplink = uplink.map(|uplink| Uplink {
+        addresses: vec![IpNet::from(Ipv4Net::new_assert([203, 0, 113, 2].into(), 24)), uplink.addresses[1]],
+        gateway4: Some([203, 0, 113, 1].into()),
+        ..uplink
+    });
+    let relay = SocketAddr::from(([0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130], 51820));
+    Facts { uplink, tunnel: tunnel.map(|tunnel| TunnelEnd { relay, ..tunnel }), flow_table: 0 }
+}
+
+fn unconfigured() -> Facts {
+    let uplink = dual_stack().uplink;
+    let bare = |uplink| Uplink { addresses: Vec::new(), gateway4: None, gateway6: None, ..uplink };
+    Facts { uplink: uplink.map(bare), ..Facts::default() }
+}

@@ -1,0 +1,52 @@
+//! What can be left out and no packet tells. A probe that does see one of these fails the survey too: what is said
+//! here must stay true.
+
+/// As the table names it, and why nobody sees it.
+pub(crate) const UNSEEN: [(&str, &str); 13] = [
+    ("forward: ct state invalid drop", "what comes that far is dropped by the policy"),
+    (
+        "forward: iifname @inside ip daddr { … } goto refuse ⟶ 127.0.0.0/8",
+        "the kernel lets no such packet come that far",
+    ),
+    (
+        "forward: iifname @inside ip6 daddr { … } goto refuse ⟶ ff00::/8",
+        "multicast is forwarded for a multicast router only, and there is none",
+    ),
+    (
+        "output: oifname != { \"lo\", \"tailscale0\" } tcp flags & rst == rst ct state { … } drop ⟶ new",
+        "a reset begins nothing: connection tracking calls it invalid",
+    ),
+    (
+        "forward: iifname @door oifname @inside ct state established,related accept ⟶ whatever oifname @inside",
+        "a door's packets are routed to clients or nowhere",
+    ),
+    (
+        "forward: iifname @door oifname @inside ct state established,related accept ⟶ whatever ct state established,related",
+        "what begins there has no epoch and is dropped before",
+    ),
+    (
+        "forward: iifname @inside oifname @door accept ⟶ whatever oifname @door",
+        "the kill switch stands before",
+    ),
+    (
+        "output: ct direction reply ct state established accept ⟶ whatever ct state established",
+        "no other state has replies, but for related, which is decided before",
+    ),
+    (
+        "post_nat: iifname @inside oifname @uplinks masquerade fully-random ⟶ whatever oifname @uplinks",
+        "clients' packets leave by the tunnel, which stands before, or the house",
+    ),
+    (
+        "post_nat: iifname @inside oifname @uplinks meta l4proto udp masquerade to :1024-41640 fully-random ⟶ whatever oifname @uplinks",
+        "clients' packets leave by the tunnel, which stands before, or the house",
+    ),
+    (
+        "output: oifname != { … } tcp flags & rst == rst ct state { invalid, new } drop ⟶ \"tailscale0\"",
+        "nothing that leaves by it is tracked, so it is neither",
+    ),
+    ("output: policy drop", "the last rule of the chain decides about everything"),
+    (
+        "routing: ip -4 rule pref 4990 oif wg0 lookup 7001",
+        "the kernel takes the interface of a bound socket for the way if no route says so; not so for IPv6",
+    ),
+];
