@@ -108,10 +108,11 @@ impl Kernel {
         match self {
             // An echo of the box's own name is answered, and should be.
             Self::Whole => !(is(to, BOX) && talk == Talk::Echo),
-            // So is whatever else, now; for its name in the tailnet, too.
+            // So is whatever else, now; the phone, for its name in the tailnet, too.
             Self::WithoutRuleSet(door) => {
                 let in_the_tunnel = door == Door::Privacy && (is(from, HOST) || is(from, ROUTER));
-                !is(to, BOX) && !tailnet.byway.contains(&to) && (!is(to, TUNNEL) || in_the_tunnel)
+                let to_the_phone = tailnet.byway.contains(&to) && tailnet.phone.contains(&from);
+                !is(to, BOX) && !to_the_phone && (!is(to, TUNNEL) || in_the_tunnel)
             }
         }
     }

@@ -91,6 +91,7 @@ pub fn plan(posture: &Posture) -> Plan {
     let mut rules: Vec<Rule> =
         Family::BOTH.into_iter().flat_map(|family| family_rules(posture, family)).collect();
     rules.extend(tunnel_address_rules(posture));
+    rules.extend(tailnet_address_rules(posture));
     rules.sort();
     let mut routes: Vec<Route> =
         Family::BOTH.into_iter().flat_map(|family| family_routes(posture, family)).collect();
@@ -166,6 +167,31 @@ fn tunnel_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
         let lookup =
             Rule { priority: 4992, to: None, action: Action::Lookup(PRIVACY_TABLE), ..blackhole.clone() };
         [blackhole, lookup]
+    })
+}
+
+/// Answers from the tailnet's addresses go to the tailnet or nowhere, rule set or not. Where the house's own addresses
+/// are of the same range, IPv4 is left to the rule set.
+fn tailnet_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
+    let carrier_grade = posture.facts.uplink.as_ref().is_some_and(super::Uplink::is_carrier_grade);
+    let families = Family::BOTH.into_iter().filter(move |family| !(carrier_grade && *family == Family::V4));
+    families.flat_map(|family| {
+        let tailnet: IpNet = match family {
+            Family::V4 => super::ruleset::TAILNET4.into(),
+            Family::V6 => super::ruleset::TAILNET6.into(),
+        };
+        let lookup = Rule {
+            family,
+            priority: 4996,
+            fwmark: None,
+            iif: Some(String::from("lo")),
+            oif: None,
+            from: Some(tailnet),
+            to: None,
+            action: Action::Lookup(TAILSCALE_TABLE),
+        };
+        let blackhole = Rule { priority: 4997, action: Action::Blackhole, ..lookup.clone() };
+        [lookup, blackhole]
     })
 }
 
