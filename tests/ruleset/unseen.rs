@@ -2,8 +2,7 @@
 //! here must stay true.
 
 /// As the table names it, and why nobody sees it.
-pub(crate) const UNSEEN: [(&str, &str); 13] = [
-    ("forward: ct state invalid drop", "what comes that far is dropped by the policy"),
+pub(crate) const UNSEEN: [(&str, &str); 10] = [
     (
         "forward: iifname @inside ip daddr { … } goto refuse ⟶ 127.0.0.0/8",
         "the kernel lets no such packet come that far",
@@ -11,10 +10,6 @@ pub(crate) const UNSEEN: [(&str, &str); 13] = [
     (
         "forward: iifname @inside ip6 daddr { … } goto refuse ⟶ ff00::/8",
         "multicast is forwarded for a multicast router only, and there is none",
-    ),
-    (
-        "output: oifname != { \"lo\", \"tailscale0\" } tcp flags & rst == rst ct state { … } drop ⟶ new",
-        "a reset begins nothing: connection tracking calls it invalid",
     ),
     (
         "forward: iifname @door oifname @inside ct state established,related accept ⟶ whatever oifname @inside",
@@ -39,10 +34,6 @@ pub(crate) const UNSEEN: [(&str, &str); 13] = [
     (
         "post_nat: iifname @inside oifname @uplinks meta l4proto udp masquerade to :1024-41640 fully-random ⟶ whatever oifname @uplinks",
         "clients' packets leave by the tunnel, which stands before, or the house",
-    ),
-    (
-        "output: oifname != { … } tcp flags & rst == rst ct state { invalid, new } drop ⟶ \"tailscale0\"",
-        "nothing that leaves by it is tracked, so it is neither",
     ),
     ("output: policy drop", "the last rule of the chain decides about everything"),
     (

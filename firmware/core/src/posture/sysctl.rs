@@ -51,8 +51,8 @@ pub fn after_forwarding(posture: &Posture) -> Vec<Sysctl> {
     let interfaces = ["all", "default", TUNNEL, TAILNET].into_iter().chain(uplink);
     let mut sysctls = vec![sysctl("net/ipv4/conf/all/accept_redirects", "0")];
     for interface in interfaces {
-        for name in ["rp_filter", "send_redirects"] {
-            sysctls.push(Sysctl { path: format!("net/ipv4/conf/{interface}/{name}"), value: "0" });
+        for name in ["ipv4/conf/#/rp_filter", "ipv4/conf/#/send_redirects", "ipv6/conf/#/accept_redirects"] {
+            sysctls.push(Sysctl { path: format!("net/{}", name.replace('#', interface)), value: "0" });
         }
     }
     // A forwarding kernel listens to the house's router advertisements only if it is told twice.
