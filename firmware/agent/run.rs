@@ -7,6 +7,7 @@ mod start;
 mod stop;
 mod wish;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -101,7 +102,10 @@ impl Agent {
     }
 
     fn look_around(&mut self) -> Vec<Effect> {
-        self.wishes.look(clock::uptime());
+        let mut effects = self
+            .wishes
+            .look(clock::uptime())
+            .map_or_else(Vec::new, |kept| self.step(Input::Remembered(kept)));
         let stats = self.engine.stats();
         let report = TunnelReport {
             handshake: stats.handshake.map(Uptime::since_boot),
@@ -110,7 +114,8 @@ impl Agent {
             rx_bytes: stats.rx_bytes,
             tx_bytes: stats.tx_bytes,
         };
-        self.step(Input::Tunnel(report))
+        effects.extend(self.step(Input::Tunnel(report)));
+        effects
     }
 
     fn hear_of_tailnet(&mut self, report: tailnet::Report) -> Vec<Effect> {
@@ -124,14 +129,15 @@ impl Agent {
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
-        for effect in effects {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Apply(generation, posture) => {
                     self.kernel.send(keeper::Order::Apply(generation, posture)).await?;
                 }
                 Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
-                Effect::Remember(wish) => self.remember(wish),
+                Effect::Remember(wish) => effects.extend(self.remember(wish)),
                 Effect::Handshake => self.shake_hands(),
                 Effect::Ping => self.prober.ping(),
                 Effect::CheckExit(by) => self.prober.check_exit(by),
@@ -149,9 +155,10 @@ impl Agent {
     }
 
     /// A wish that cannot be kept across reboots counts all the same.
-    fn remember(&mut self, wish: Wish) {
+    fn remember(&mut self, wish: Wish) -> Vec<Effect> {
         let (_, last_egress) = self.core.wish();
-        self.wishes.remember(clock::uptime(), LastWish { wish, last_egress });
+        let kept = self.wishes.remember(clock::uptime(), LastWish { wish, last_egress });
+        self.step(Input::Remembered(kept))
     }
 
     fn publish(&self) {

@@ -12,7 +12,7 @@ use byway_lab::stage::{Stage, is_approved, is_as_wished};
 use byway_lab::wait_for;
 use serde_json::Value;
 
-use crate::ordeal::{GENTLE, Ordeal, PATIENCE, door_in};
+use crate::ordeal::{GENTLE, Ordeal, PATIENCE, door_in, says};
 
 type Spoil = fn(&SmallDisk) -> Result<()>;
 
@@ -69,6 +69,8 @@ fn flip_unremembered(stage: &mut Stage, ordeal: &mut Ordeal, next_step: &str) ->
     ordeal.watch.wait_answered(PATIENCE)?;
     let log = stage.byway.log().split_off(before);
     ensure!(log.contains("the wish is forgotten at the next boot") && log.contains(next_step), "{log}");
+    let status = stage.byway.status()?;
+    ensure!(says(&status, "the wish is forgotten at the next boot") && says(&status, next_step), "{status}");
     let wish = wish_on_disk(stage)?;
     ensure!(wish == "privacy", "the disk took it: {wish}");
     Ok(())

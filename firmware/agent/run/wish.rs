@@ -20,25 +20,16 @@ impl WishKeeper {
         Self { store, unsaved: None }
     }
 
-    pub(super) fn remember(&mut self, now: Uptime, wish: LastWish) {
-        self.unsaved = None;
-        if let Err(error) = self.store.remember_wish(wish) {
-            tracing::error!("the wish is forgotten at the next boot: {error}");
-            self.unsaved = Some((wish, now));
-        }
+    pub(super) fn remember(&mut self, now: Uptime, wish: LastWish) -> Result<(), String> {
+        let outcome = self.store.remember_wish(wish);
+        self.unsaved = outcome.is_err().then_some((wish, now));
+        outcome.map_err(|error| error.to_string())
     }
 
-    /// To be called now and then.
-    pub(super) fn look(&mut self, now: Uptime) {
-        let Some((wish, tried)) = self.unsaved else { return };
-        if now.since(tried) < TRY_AGAIN {
-            return;
-        }
-        self.unsaved = Some((wish, now));
-        if self.store.remember_wish(wish).is_ok() {
-            tracing::info!(wish = %wish.wish, "the wish is remembered after all");
-            self.unsaved = None;
-        }
+    /// To be called now and then; says how it went if it was time to try again.
+    pub(super) fn look(&mut self, now: Uptime) -> Option<Result<(), String>> {
+        let (wish, tried) = self.unsaved?;
+        (now.since(tried) >= TRY_AGAIN).then(|| self.remember(now, wish))
     }
 }
 
@@ -58,17 +49,17 @@ mod tests {
         let mut keeper = WishKeeper::new(Store::new(&state));
         let wish = LastWish::first(Egress::Residential);
         let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
-        keeper.remember(at(1), wish);
+        assert!(keeper.remember(at(1), wish).is_err());
         fs::remove_file(&state).unwrap();
 
         let recalled = || Store::new(&state).wish(Egress::Privacy).value;
-        keeper.look(at(10));
+        assert_eq!(keeper.look(at(10)), None);
         assert_eq!(recalled(), LastWish::first(Egress::Privacy), "it is not the time yet");
-        keeper.look(at(11));
+        assert_eq!(keeper.look(at(11)), Some(Ok(())));
         assert_eq!(recalled(), wish);
 
         fs::remove_dir_all(&state).unwrap();
-        keeper.look(at(60));
+        assert_eq!(keeper.look(at(60)), None);
         assert!(!state.exists(), "what is saved is not saved again and again");
     }
 }

@@ -95,6 +95,7 @@ impl View {
 pub(crate) struct Subject<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) wish: Wish,
+    pub(crate) unsaved: Option<&'a str>,
     pub(crate) state: &'a State,
     pub(crate) since: Uptime,
     pub(crate) facts: &'a Facts,
@@ -133,10 +134,10 @@ impl Subject<'_> {
             State::Open { door } => self.why_open(door.egress),
             State::Unverified { error } => format!("the kernel does not take the sealed rule set: {error}"),
         };
-        match tailnet::sentence(self.tailnet, self.settings.control.as_deref()) {
-            Some(sentence) => format!("{door}; {sentence}"),
-            None => door,
-        }
+        let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
+        let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());
+        let sentences: Vec<String> = [Some(door), unsaved, tailnet].into_iter().flatten().collect();
+        sentences.join("; ")
     }
 
     fn why_open(&self, egress: Egress) -> String {

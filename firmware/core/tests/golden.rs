@@ -154,7 +154,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 22] = [
+const SCENES: [Scene; 24] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -163,6 +163,17 @@ const SCENES: [Scene; 22] = [
         drive
     }),
     ("no router", || Drive::at_home(Wish::Residential)),
+    ("a disk that keeps nothing", || {
+        let mut drive = open(Egress::Privacy);
+        drive.feed(Input::Remembered(Err(String::from("could not save wish.json: make room on its disk"))));
+        drive
+    }),
+    ("a disk that keeps the wish after all", || {
+        let mut drive = open(Egress::Privacy);
+        drive.feed(Input::Remembered(Err(String::from("no room"))));
+        drive.feed(Input::Remembered(Ok(())));
+        drive
+    }),
     ("no session", || Drive::at_home(Wish::Privacy)),
     ("no pong", no_pong),
     ("no check yet", no_check),

@@ -182,7 +182,11 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
         Input::Exit(_) => vec![("tailnet", Input::Tailnet(TailnetFacts::default()))],
         Input::Tailnet(_) => outcomes(drive),
         Input::Applied(..) => vec![("drifted", Input::Drifted(String::from("a rule is gone")))],
-        Input::Drifted(_) => vec![("tick", Input::Tick)],
+        Input::Drifted(_) => vec![
+            ("wish remembered", Input::Remembered(Ok(()))),
+            ("wish not remembered", Input::Remembered(Err(String::from("no room")))),
+        ],
+        Input::Remembered(_) => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
 }

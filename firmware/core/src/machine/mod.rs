@@ -41,6 +41,8 @@ pub struct Core {
     settings: Settings,
     wish: Wish,
     last_egress: Egress,
+    /// Why the wish is not kept across reboots.
+    unsaved: Option<String>,
     state: State,
     /// When what the view tells of state and door last changed.
     since: Uptime,
@@ -80,6 +82,7 @@ impl Core {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,
             wish,
+            unsaved: None,
             state: State::Unverified { error: String::from("starting") },
             since: now,
             facts,
@@ -109,6 +112,7 @@ impl Core {
             Input::Exit(report) => self.on_exit(report, &turn),
             Input::Tailnet(facts) => self.tailnet = facts,
             Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
+            Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Tick => {}
         }
@@ -143,6 +147,7 @@ impl Core {
         view::Subject {
             settings: &self.settings,
             wish: self.wish,
+            unsaved: self.unsaved.as_deref(),
             state: &self.state,
             since: self.since,
             facts: &self.facts,

@@ -42,6 +42,8 @@ pub enum Input {
     Exit(ExitReport),
     Tailnet(TailnetFacts),
     Applied(Generation, Result<(), Unapplied>),
+    /// Whether the newest wish is kept across reboots, and if not, why.
+    Remembered(Result<(), String>),
     /// Something in the kernel differs from the posture that was read back.
     Drifted(String),
     /// A deadline is due.

@@ -128,7 +128,12 @@ impl Judge {
                     self.foreign = !mullvad;
                 }
             }
-            Input::Ping(_) | Input::Tailnet(_) | Input::Applied(..) | Input::Drifted(_) | Input::Tick => {}
+            Input::Ping(_)
+            | Input::Tailnet(_)
+            | Input::Applied(..)
+            | Input::Remembered(_)
+            | Input::Drifted(_)
+            | Input::Tick => {}
         }
     }
 
