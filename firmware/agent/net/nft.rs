@@ -19,6 +19,9 @@ use super::listing::Listing;
 /// A hundred times what a load takes; `nft` starts over for as long as somebody else keeps changing rules.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Ten times what the rule set takes with a full count of clients.
+const LONGEST: usize = 8 << 20;
+
 /// In all these cases nothing was loaded: a transaction is taken whole or not at all.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -32,6 +35,8 @@ pub(super) enum Error {
     Crashed(i32),
     #[error("nft gave no answer within {} s", PATIENCE.as_secs())]
     Silent,
+    #[error("nft says more than {} MiB: has somebody filled a set of ours?", LONGEST >> 20)]
+    TooLong,
     #[error("the agent is ending and the box is sealed")]
     Closed,
     #[error("the listing of nft is not understood: {0}")]
@@ -126,7 +131,7 @@ fn verdict(status: ExitStatus, complaint: &[u8]) -> Result<(), Error> {
 /// Feeds it and reads (what it prints, what it complains of) until it is done.
 fn converse(child: &mut Child, input: &str) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) = (stdin, stdout, stderr) else {
+    let (Some(mut stdin), Some(mut stdout), Some(stderr)) = (stdin, stdout, stderr) else {
         return Err(Error::Pipe(io::ErrorKind::BrokenPipe.into()));
     };
     // A rule set and a complaint fit into a pipe (64 KiB), so neither side waits for the other.
@@ -138,7 +143,8 @@ fn converse(child: &mut Child, input: &str) -> Result<(Vec<u8>, Vec<u8>), Error>
     drop(stdin);
     let output = read_until(&mut stdout, Instant::now() + PATIENCE)?;
     let mut complaint = Vec::new();
-    stderr.read_to_end(&mut complaint).map_err(Error::Pipe)?;
+    // Its first line is all that is told.
+    stderr.take(LONGEST as u64).read_to_end(&mut complaint).map_err(Error::Pipe)?;
     Ok((output, complaint))
 }
 
@@ -155,6 +161,7 @@ fn read_until(pipe: &mut ChildStdout, end: Instant) -> Result<Vec<u8>, Error> {
         }
         match pipe.read(&mut chunk).map_err(Error::Pipe)? {
             0 => return Ok(output),
+            _ if output.len() > LONGEST => return Err(Error::TooLong),
             length => output.extend_from_slice(&chunk[..length]),
         }
     }
