@@ -150,10 +150,6 @@ fn tunnel_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
     let addresses = posture.facts.tunnel.iter().flat_map(|tunnel| &tunnel.addresses);
     addresses.flat_map(|address| {
         let family = Family::of(address);
-        let tailnet: IpNet = match family {
-            Family::V4 => super::ruleset::TAILNET4.into(),
-            Family::V6 => super::ruleset::TAILNET6.into(),
-        };
         let blackhole = Rule {
             family,
             priority: 4991,
@@ -161,7 +157,7 @@ fn tunnel_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
             iif: Some(String::from("lo")),
             oif: None,
             from: Some(IpNet::from(*address)),
-            to: Some(tailnet),
+            to: Some(tailnet(family)),
             action: Action::Blackhole,
         };
         let lookup =
@@ -176,23 +172,26 @@ fn tailnet_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
     let carrier_grade = posture.facts.uplink.as_ref().is_some_and(super::Uplink::is_carrier_grade);
     let families = Family::BOTH.into_iter().filter(move |family| !(carrier_grade && *family == Family::V4));
     families.flat_map(|family| {
-        let tailnet: IpNet = match family {
-            Family::V4 => super::ruleset::TAILNET4.into(),
-            Family::V6 => super::ruleset::TAILNET6.into(),
-        };
         let lookup = Rule {
             family,
             priority: 4996,
             fwmark: None,
             iif: Some(String::from("lo")),
             oif: None,
-            from: Some(tailnet),
+            from: Some(tailnet(family)),
             to: None,
             action: Action::Lookup(TAILSCALE_TABLE),
         };
         let blackhole = Rule { priority: 4997, action: Action::Blackhole, ..lookup.clone() };
         [lookup, blackhole]
     })
+}
+
+fn tailnet(family: Family) -> IpNet {
+    match family {
+        Family::V4 => super::ruleset::TAILNET4.into(),
+        Family::V6 => super::ruleset::TAILNET6.into(),
+    }
 }
 
 fn family_routes(posture: &Posture, family: Family) -> Vec<Route> {
