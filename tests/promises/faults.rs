@@ -74,6 +74,7 @@ pub(super) fn not_mullvad_is_sealed(stage: &mut Stage) -> Result<()> {
 
 /// The agent keeps its disk; only the owner's file is of another device.
 pub(super) fn wrong_key_never_opens(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
     let conf = stage.byway.config_path().with_file_name("se-got-wg-001.conf");
     let good = std::fs::read_to_string(&conf)?;
     std::fs::write(&conf, stage.world.relay.conf_with_wrong_key()?)?;

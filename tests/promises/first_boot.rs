@@ -69,6 +69,7 @@ pub(super) fn the_auth_key_is_wiped(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn not_approved_says_so(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
     stage.world.control.set_approval(Approval::ByHand)?;
     stage.replace_box(&Card::for_world(&stage.world)?)?;
     stage.byway.boot()?;

@@ -133,6 +133,8 @@ pub(super) fn control_turns_on_the_box(stage: &mut Stage) -> Result<()> {
     })?;
     let carried = ordeal.until_carried(stage, |stage| stage.world.control.approve_routes("byway"))?;
     ordeal.note("approval withdrawn and given again", None, carried);
+    // It may have heard of the withdrawal late, and asks every half minute from then on.
+    stage.byway.wait_status("the approval to be known", PATIENCE, is_approved)?;
     ordeal.end().map(drop)
 }
 

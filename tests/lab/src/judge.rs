@@ -78,8 +78,12 @@ impl Judge {
         for witness in witnesses {
             let hearing = Hearing { judge: self, witness, zero: load.start };
             hearing.expect_noise(&mut verdict);
-            for seen in witness.leaving() {
-                hearing.hear(seen, &mut links, &mut verdict);
+            for seen in &witness.recording.seen {
+                if seen.heading == witness.leaving {
+                    hearing.hear(seen, &mut links, &mut verdict);
+                } else {
+                    links.note_arrival(&witness.recording.link, &seen.packet);
+                }
             }
         }
         Ok(verdict)

@@ -30,6 +30,8 @@ pub(super) struct Links {
     doors: BTreeMap<(Identity, Era), Door>,
     tied: BTreeSet<(Identity, Era)>,
     begun: BTreeSet<Connection>,
+    /// Of which something came in, from the box's point of view: its own end first.
+    addressed: BTreeSet<Connection>,
     orphans: BTreeSet<Connection>,
 }
 
@@ -57,6 +59,15 @@ impl Links {
         }
     }
 
+    /// Takes note of what comes to the box by a link.
+    pub(super) fn note_arrival(&mut self, link: &str, packet: &Packet) {
+        if let Some(Datagram { transport: Transport::Tcp { .. }, .. }) = packet.datagram()
+            && let Some((from, to)) = packet.datagram().and_then(Datagram::ends)
+        {
+            self.addressed.insert((link.to_owned(), to, from));
+        }
+    }
+
     fn ties(&mut self, identity: (Identity, Era), door: Door) -> bool {
         let first = *self.doors.entry(identity).or_insert(door);
         first != door && self.tied.insert(identity)
@@ -70,7 +81,9 @@ impl Links {
             self.begun.insert(connection);
             return false;
         }
-        !self.begun.contains(&connection) && self.orphans.insert(connection)
+        // A reset that answers what came by this very link tells nobody of another door.
+        let answers = flags.has(TcpFlags::RST) && self.addressed.contains(&connection);
+        !answers && !self.begun.contains(&connection) && self.orphans.insert(connection)
     }
 }
 

@@ -174,6 +174,17 @@ fn a_connection_that_goes_on_at_a_door_without_its_syn_is_linked_once() {
 }
 
 #[test]
+fn a_reset_of_what_began_unseen_may_answer_what_came_by_the_same_link() {
+    let came = Seen { heading: Heading::Out, ..sent(1500, tcp(SERVER, PHONE_BY_RELAY, TcpFlags::ACK, 7)) };
+    let reset = sent(1510, tcp(PHONE_BY_RELAY, SERVER, TcpFlags::RST, 100));
+    judged(&[], &[came.clone(), reset.clone()], &[]).assert_clean();
+    assert_eq!(judged(&[], std::slice::from_ref(&reset), &[]).linked.count, 1, "nothing came");
+    assert_eq!(judged(&[], &[reset, came.clone()], &[]).linked.count, 1, "nothing had come yet");
+    let data = sent(1510, tcp(PHONE_BY_RELAY, SERVER, TcpFlags::ACK, 100));
+    assert_eq!(judged(&[], &[came, data], &[]).linked.count, 1, "that is no reset");
+}
+
+#[test]
 fn a_syn_resent_by_the_other_door_is_linked() {
     let relay = [sent(1500, tcp(PHONE_BY_RELAY, SERVER, TcpFlags::SYN, 100))];
     let same = [sent(2500, tcp(PHONE_BY_HOUSE, SERVER, TcpFlags::SYN, 100))];
