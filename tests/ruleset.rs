@@ -44,7 +44,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 20] = [
+const SCENES: [Script; 23] = [
     (
         "privacy",
         &["history privacy", OPEN_DOOR, include_str!("ruleset/probes/privacy.txt"), TO_THE_BOX, FROM_THE_BOX],
@@ -76,6 +76,9 @@ const SCENES: [Script; 20] = [
     ("rule set alone", &[include_str!("ruleset/probes/astray.txt")]),
     ("rule set alone, residential", &[include_str!("ruleset/probes/astray_residential.txt")]),
     ("routes alone", &[include_str!("ruleset/probes/no_rule_set.txt")]),
+    ("routes alone, in the house", &["history privacy", STAYS]),
+    ("routes alone, in a public house", &["house public", "history residential", STAYS]),
+    ("routes alone, in a carrier grade house", &["house carrier-grade", "history residential", STAYS]),
     ("last resort of the tunnel", &[include_str!("ruleset/probes/no_tunnel_route.txt")]),
     ("last resort of privacy", &["history privacy", NO_DOOR_ROUTE]),
     ("last resort of residential", &["history residential", NO_DOOR_ROUTE]),
@@ -89,6 +92,7 @@ const OPEN_DOOR: &str = include_str!("ruleset/probes/open_door.txt");
 const TO_THE_BOX: &str = include_str!("ruleset/probes/to_the_box.txt");
 const FROM_THE_BOX: &str = include_str!("ruleset/probes/from_the_box.txt");
 const OLD_FLOWS: &str = include_str!("ruleset/probes/old_flows.txt");
+const STAYS: &str = include_str!("ruleset/probes/stays_in_the_house.txt");
 const TO_SEALED: &str = include_str!("ruleset/probes/to_sealed.txt");
 const NO_DOOR_ROUTE: &str = include_str!("ruleset/probes/no_door_route.txt");
 
@@ -175,6 +179,13 @@ fn last_resort_of_residential() -> Result<()> {
 #[test]
 fn carrier_grade_house() -> Result<()> {
     holds("carrier grade house")
+}
+
+#[test]
+fn routes_alone_in_each_house() -> Result<()> {
+    holds("routes alone, in the house")?;
+    holds("routes alone, in a public house")?;
+    holds("routes alone, in a carrier grade house")
 }
 
 #[test]

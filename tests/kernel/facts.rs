@@ -36,7 +36,7 @@ pub(crate) fn dual_stack() -> Facts {
 pub(crate) fn carrier_grade() -> Facts {
     let Facts { uplink, tunnel, flow_table } = dual_stack();
     let uplink = uplink.map(|uplink| Uplink {
-        addresses: vec!["100.72.0.2/24".parse().unwrap()],
+        addresses: ["100.72.0.2/24", "2001:db8:77::2/64"].map(|net| net.parse().unwrap()).to_vec(),
         gateway4: Some(Ipv4Addr::new(100, 72, 0, 1)),
         ..uplink
     });

@@ -2,7 +2,7 @@
 //! here must stay true.
 
 /// As the table names it, and why nobody sees it.
-pub(crate) const UNSEEN: [(&str, &str); 10] = [
+pub(crate) const UNSEEN: [(&str, &str); 9] = [
     (
         "forward: iifname @inside ip daddr { … } goto refuse ⟶ 127.0.0.0/8",
         "the kernel lets no such packet come that far",
@@ -14,10 +14,6 @@ pub(crate) const UNSEEN: [(&str, &str); 10] = [
     (
         "forward: iifname @door oifname @inside ct state established,related accept ⟶ whatever oifname @inside",
         "a door's packets are routed to clients or nowhere",
-    ),
-    (
-        "forward: iifname @door oifname @inside ct state established,related accept ⟶ whatever ct state established,related",
-        "what begins there has no epoch and is dropped before",
     ),
     (
         "forward: iifname @inside oifname @door accept ⟶ whatever oifname @door",

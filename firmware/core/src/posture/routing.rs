@@ -7,9 +7,9 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Mark, Posture, TAILNET, TUNNEL};
 
@@ -17,6 +17,10 @@ use super::{Mark, Posture, TAILNET, TUNNEL};
 pub const PRIVACY_TABLE: u32 = 7001;
 /// Default by the house's gateway.
 pub const RESIDENTIAL_TABLE: u32 = 7002;
+/// The ISP's.
+const MAIN_TABLE: u32 = 254;
+/// The bits of a packet's mark that belong to byway or to tailscaled.
+const OUR_AND_TAILSCALES: u32 = 0xffff_0000;
 /// tailscaled's own: a route for each peer.
 pub const TAILSCALE_TABLE: u32 = 52;
 /// The priorities that are ours; whatever else stands there is foreign.
@@ -92,6 +96,7 @@ pub fn plan(posture: &Posture) -> Plan {
         Family::BOTH.into_iter().flat_map(|family| family_rules(posture, family)).collect();
     rules.extend(tunnel_address_rules(posture));
     rules.extend(tailnet_address_rules(posture));
+    rules.extend(uplink_address_rules(posture));
     rules.sort();
     let mut routes: Vec<Route> =
         Family::BOTH.into_iter().flat_map(|family| family_routes(posture, family)).collect();
@@ -185,6 +190,35 @@ fn tailnet_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
         let blackhole = Rule { priority: 4997, action: Action::Blackhole, ..lookup.clone() };
         [lookup, blackhole]
     })
+}
+
+/// What nobody on the box has marked, a reset say of what a server still sends for a flow that is over, goes to the
+/// house's own network or nowhere, rule set or not.
+fn uplink_address_rules(posture: &Posture) -> impl Iterator<Item = Rule> + '_ {
+    let addresses = posture.facts.uplink.iter().flat_map(|uplink| &uplink.addresses);
+    addresses.flat_map(|net| {
+        let family = Family::of(&net.addr());
+        let within = |priority, place| Rule {
+            family,
+            priority,
+            fwmark: Some((0, OUR_AND_TAILSCALES)),
+            iif: Some(String::from("lo")),
+            oif: None,
+            from: Some(net.addr().into()),
+            to: place,
+            action: Action::Lookup(MAIN_TABLE),
+        };
+        let blackhole = Rule { action: Action::Blackhole, ..within(4999, None) };
+        [within(4993, Some(link_local(family))), within(4998, Some(net.trunc())), blackhole]
+    })
+}
+
+/// Neighbours that nobody has given an address, and IPv6 routers.
+fn link_local(family: Family) -> IpNet {
+    match family {
+        Family::V4 => Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16).into(),
+        Family::V6 => Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10).into(),
+    }
 }
 
 fn tailnet(family: Family) -> IpNet {
