@@ -170,6 +170,8 @@ impl Evidence {
             Egress::Privacy => {
                 self.handshake_is_fresh(now)?;
                 self.pong.filter(|sent| *sent >= asked).ok_or(Lack::Pong)?;
+                // Asked long ago, it may have been answered and have died since: a fight lasts half a minute.
+                self.is_heard(expect, now)?;
                 self.exit_is_expected(expect)?;
                 self.exit_is_fresh(now).then_some(()).ok_or_else(|| self.lack_of_answer())
             }
@@ -183,7 +185,7 @@ impl Evidence {
             Egress::Privacy => {
                 self.handshake_is_fresh(now)?;
                 self.exit_is_expected(expect)?;
-                if self.is_silent(expect, now) { Err(Lack::Silence) } else { Ok(()) }
+                self.is_heard(expect, now)
             }
         }
     }
@@ -203,12 +205,13 @@ impl Evidence {
         self.tunnel.heard.max(self.pong)
     }
 
-    fn is_silent(&self, expect: Expect, now: Uptime) -> bool {
+    fn is_heard(&self, expect: Expect, now: Uptime) -> Result<(), Lack> {
         let unanswered = match expect {
             Expect::Mullvad => UNANSWERED_PINGS,
             Expect::Any => UNANSWERED_CHECKS,
         };
-        self.unanswered >= unanswered && self.heard().is_none_or(|heard| now.since(heard) >= SILENCE)
+        let silent = self.heard().is_none_or(|heard| now.since(heard) >= SILENCE);
+        if self.unanswered >= unanswered && silent { Err(Lack::Silence) } else { Ok(()) }
     }
 
     fn handshake_is_fresh(&self, now: Uptime) -> Result<(), Lack> {
