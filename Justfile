@@ -19,7 +19,7 @@ test: check policy kernel lab
 demo *args: build peers
     cargo run --quiet --package byway-lab -- demo {{ args }} target/debug/byway
 
-# Figures for the box, two others beside it: into the terminal and target/bench (20 minutes; `--quick`: a smoke run).
+# Figures for the box, two others beside it: into the terminal and target/bench (10 minutes; `--quick`: a smoke run).
 bench *args: peers
     cargo build --quiet --release --package byway
     cargo run --quiet --package byway-lab -- bench {{ args }} target/release/byway
