@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::results::{BoxFigures, Results};
 use super::stats::median;
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 960.0;
 const LEFT: f64 = 220.0;
 /// Where the scale ends and the counts begin.
 const RIGHT: f64 = 650.0;
@@ -69,10 +69,10 @@ fn counts(svg: &mut String, top: f64, name: &str, figures: &BoxFigures) {
     } else {
         (judged.linked, "linked")
     };
-    // A bar a digit long: 0 has none.
-    let width = count.checked_ilog10().map_or(0.0, |digits| f64::from(digits + 1) * 22.0);
+    // Logarithmic as the scale beside it: 0 has no bar.
+    let width = 36.0 * (f64::from(u32::try_from(count).unwrap_or(u32::MAX)) + 1.0).log10();
     let (x, y) = (RIGHT + 40.0, top + 10.0);
-    write(svg, &format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\" fill=\"#b03030\"/>"));
+    write(svg, &format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width:.1}\" height=\"14\" fill=\"#b03030\"/>"));
     text(svg, (x + width + 6.0, top + 22.0), "start", &format!("{count} {what}"));
 }
 
