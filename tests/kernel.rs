@@ -328,6 +328,18 @@ fn what_somebody_else_changes_is_noticed_and_he_is_named() {
 }
 
 #[test]
+fn whoever_looks_first_leaves_the_drift_to_be_told() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        let posture = open(Egress::Residential, dual_stack(), 5);
+        net.apply(&posture).await.unwrap();
+        run("nft flush chain inet byway forward");
+        assert_ne!(net.differences(&posture).await.unwrap(), [""; 0]);
+        assert_ne!(net.drift().await.unwrap(), [""; 0]);
+    });
+}
+
+#[test]
 fn a_rule_set_beside_ours_is_no_drift() {
     in_a_box(async || {
         let mut net = Net::open().await.unwrap();

@@ -157,8 +157,11 @@ fn is_about_ours(change: &RouteNetlinkMessage) -> bool {
     }
 }
 
-/// A program's first socket has its process's number for a port.
+/// A program's first socket has its process's number for a port; its others have one beyond all processes.
 fn program(port: u32) -> String {
+    if i32::try_from(port).is_err() {
+        return "a program that the kernel does not tell".to_owned();
+    }
     match std::fs::read_to_string(format!("/proc/{port}/comm")) {
         Ok(name) => format!("{} (pid {port})", name.trim_end()),
         Err(_) => format!("a program that has ended (pid {port})"),

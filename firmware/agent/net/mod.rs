@@ -101,21 +101,22 @@ impl Net {
         Ok(())
     }
 
-    /// What in the kernel is not as `posture` says, as readable lines; none if it is.
+    /// What in the kernel is not as `posture` says, as readable lines; none if it is. For whoever asks beside the
+    /// looks of [`Net::drift`], which must find the same.
     pub async fn differences(&mut self, posture: &Posture) -> Result<Vec<String>> {
+        Ok(self.compare(posture).await?.0)
+    }
+
+    /// And the generation that was listed.
+    async fn compare(&mut self, posture: &Posture) -> Result<(Vec<String>, Option<u32>)> {
         let wanted = self.reference.of(posture).await?;
         let (listing, generation) = on_a_blocking_thread(listing_of_one_generation).await??;
         let mut lines = match listing {
             Ok(found) => found.differences(&wanted),
             Err(error) => vec![format!("the rule set cannot be read: {error}")],
         };
-        if lines.is_empty() {
-            self.generation = generation;
-        } else {
-            self.proven = None;
-        }
         lines.extend(self.differences_beside_rule_set(posture).await?);
-        Ok(lines)
+        Ok((lines, generation))
     }
 
     /// As [`Net::differences`] from what was read back last, for a look every second: the rule set is listed only if
@@ -123,7 +124,13 @@ impl Net {
     pub async fn drift(&mut self) -> Result<Vec<String>> {
         let Some(posture) = self.proven.clone() else { return Ok(Vec::new()) };
         if self.generation.is_none() || self.generation != Some(generation::now()?) {
-            return self.differences(&posture).await;
+            let (lines, generation) = self.compare(&posture).await?;
+            if lines.is_empty() {
+                self.generation = generation;
+            } else {
+                self.proven = None;
+            }
+            return Ok(lines);
         }
         self.differences_beside_rule_set(&posture).await
     }
