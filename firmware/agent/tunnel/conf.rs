@@ -242,7 +242,7 @@ impl<'a> Draft<'a> {
 
     fn note_ignored(&mut self) {
         self.ignore(Key::Mtu, "the MTU is that of byway.toml, `mtu` under [mullvad]");
-        self.ignore(Key::ListenPort, "the tunnel sends from a random port and is called by nobody");
+        self.ignore(Key::ListenPort, "the tunnel sends from a port of its own and is called by nobody");
         self.ignored.sort();
     }
 

@@ -83,7 +83,7 @@ fn tells_what_has_no_effect() {
     assert_eq!(
         shown(&conf.ignored),
         "5:7: MTU has no effect: the MTU is that of byway.toml, `mtu` under [mullvad] \
-         6:14: ListenPort has no effect: the tunnel sends from a random port and is called by nobody \
+         6:14: ListenPort has no effect: the tunnel sends from a port of its own and is called by nobody \
          13:23: PersistentKeepalive has no effect: the tunnel is kept proven in every state: every 25 s"
     );
 }
