@@ -132,7 +132,7 @@ impl Subject<'_> {
             },
             State::Proving { lack, .. } => lack.to_string(),
             State::Open { door } => self.why_open(door.egress),
-            State::Unverified { error } => format!("the kernel does not take the sealed rule set: {error}"),
+            State::Unverified { error } => error.clone(),
         };
         let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
         let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());

@@ -1,5 +1,6 @@
 //! What each input and each deadline changes of what is known.
 
+use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::time::Duration;
 
@@ -94,7 +95,13 @@ impl Core {
                 self.agenda.set(Why::Retry, turn.now + RETRY);
                 self.to_seal(Some(Lack::Refused(error)), turn);
             }
-            (Err(Unapplied(error)), None) => self.to_unverified(error, turn),
+            (Err(Unapplied(error)), None) => {
+                // What a heal meets in a fight is the fight.
+                if self.kernel.contest.is_on(turn.now) {
+                    self.kernel.contest.learn(turn.now);
+                }
+                self.to_unverified(format!("the kernel does not take the sealed rule set: {error}"), turn);
+            }
         }
     }
 
