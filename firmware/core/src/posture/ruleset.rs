@@ -60,13 +60,13 @@ pub fn flip(posture: &Posture) -> String {
     text
 }
 
-/// Of each family: three clients that mean it do not fill the connection table.
+/// Of each family: a client that means it takes no more than a quarter of the connection table, of a small one half.
 fn flows_of_one_client(flow_table: u32) -> u32 {
     /// Enough for anybody who browses.
     const LEAST: u32 = 1024;
     /// With that many flows the kernel walks through them all for each new one, 30 us; with 65,536 it were 240.
     const MOST: u32 = 12_288;
-    (flow_table / 4).clamp(LEAST, MOST)
+    (flow_table / 8).clamp(LEAST, MOST)
 }
 
 const ANTI_SPOOF_IN: &str = "iifname @uplinks ip saddr 100.64.0.0/10 drop";
