@@ -104,7 +104,7 @@ pub(crate) fn table(seen: &BTreeMap<Mutant, BTreeSet<String>>) -> (String, Vec<S
         let verdict = match (probes.len(), reason) {
             (0, Some(reason)) => format!("none: {reason}"),
             (0, None) => String::from("**none**"),
-            (_, Some(_)) => String::from("**some, and it was said that none can**"),
+            (all, Some(_)) => format!("**some, and it was said that none can:** {}", named(probes, all)),
             (all, None) => named(probes, all),
         };
         if verdict.starts_with("**") {
