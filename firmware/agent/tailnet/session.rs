@@ -90,7 +90,8 @@ impl<'a> Session<'a> {
             if let Some(ended) = self.follow(&mut bus, until).await? {
                 return Ok(ended);
             }
-            if self.is_astray() {
+            // A bus that hung up is no regular reading.
+            if Instant::now() >= until && self.is_astray() {
                 return Ok(Ended::Astray);
             }
         }
