@@ -1,8 +1,7 @@
 //! The owner's way in, while a client takes all that it can get.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,6 +12,7 @@ use byway_lab::topology::{Place, SERVER_V4};
 use byway_lab::traffic::EchoServer;
 use byway_lab::wait_for;
 
+use crate::evidence::Tailnet;
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 
 /// `posture::ruleset`: the most flows of one client and family.
@@ -30,8 +30,8 @@ const SERVICE: u16 = 2222;
 pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     let (byway, phone) = (stage.byway.namespace().clone(), stage.world.namespace(Place::Phone));
-    let service = SocketAddr::new(tailnet_address(stage)?, SERVICE);
-    let server = EchoServer::start(&Path::new("/run/netns").join(byway.name()), service)?;
+    let service = SocketAddr::new(Tailnet::of(stage)?.byway[0], SERVICE);
+    let server = EchoServer::start(&byway.path(), service)?;
     let mut session = phone.enter(|| call(service))?;
 
     let (before, room) = tracked(&byway)?;
@@ -66,12 +66,6 @@ pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
     ordeal.note("connection table full", None, unstuffed.elapsed()?);
     server.stop()?;
     ordeal.end().map(drop)
-}
-
-fn tailnet_address(stage: &Stage) -> Result<IpAddr> {
-    let status = stage.byway.status()?;
-    let address = status["tailnet"]["addresses"][0].as_str().context("the box has no tailnet address")?;
-    Ok(address.parse()?)
 }
 
 fn call(service: SocketAddr) -> Result<TcpStream> {

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use byway_lab::capture::{Capture, Recording, Seen};
+use byway_lab::capture::{Recording, Seen};
 use byway_lab::judge::Door;
 use byway_lab::packet::{About, Datagram, TcpFlags, Transport};
 use byway_lab::phone::Family;
@@ -40,8 +39,7 @@ const REFUSALS_ARE_LOST: &str = "table inet lossy {
 pub(super) fn of_every_kind(stage: &mut Stage) -> Result<()> {
     stage.world.namespace(Place::Phone).nft(REFUSALS_ARE_LOST)?;
     let mut ordeal = Ordeal::begin(stage, EVERYTHING)?;
-    let phone = Path::new("/run/netns").join(stage.world.namespace(Place::Phone).name());
-    let phone = Capture::start(&phone, "tailscale0", "phone")?;
+    let phone = stage.listen(Place::Phone, "tailscale0", "phone")?;
     for flip in 0..10 {
         let door = if flip % 2 == 0 { Door::Residential } else { Door::Privacy };
         thread::sleep(DWELL); // The load's duration, not a wait for a condition.

@@ -1,18 +1,19 @@
 //! Many flows that are open at once, in both families: UDP sockets of the phone that speak a few times a minute, and are
 //! opened anew when they are refused, as apps do.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeFrom;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
-use std::{fs, io};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::flow_table::tracked;
 use crate::inside::{Inside, StopSign};
 use crate::packet::Tag;
-use crate::stage::{Stage, netns_path};
+use crate::stage::Stage;
 use crate::topology::{Place, SERVER_V4, SERVER_V6};
 use crate::wait_for;
 
@@ -20,8 +21,6 @@ use crate::wait_for;
 const STEP: Duration = Duration::from_millis(2);
 /// No other load counts its flows from here.
 pub const FIRST_FLOW: u32 = 1 << 30;
-/// Flows in the table of the namespace that reads it.
-const TRACKED: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running crowd; it falls silent when closed or dropped.
@@ -36,16 +35,15 @@ impl Crowd {
     pub fn open(stage: &Stage, flows: usize) -> Result<Self> {
         allow_descriptors(flows)?;
         let servers = [SERVER_V4.into(), SERVER_V6.into()].map(|server| SocketAddr::new(server, 7));
-        let netns = netns_path(&stage.world.namespace(Place::Phone));
+        let netns = stage.world.namespace(Place::Phone).path();
         let open = move || {
             let members = (FIRST_FLOW..).zip(servers.into_iter().cycle()).take(flows);
             members.map(|(flow, server)| Member::open(server, flow)).collect::<Result<Vec<_>>>()
         };
         let thread = Inside::start(&netns, "crowd", open, speak_in_turn)?;
         wait_for("the box to track the crowd", PATIENCE, || {
-            let tracked = stage.byway.namespace().enter(|| Ok(fs::read_to_string(TRACKED)?))?;
-            let tracked: usize = tracked.trim().parse().with_context(|| format!("no count: {tracked}"))?;
-            ensure!(tracked >= flows, "{tracked} flows");
+            let (tracked, _) = tracked(stage.byway.namespace())?;
+            ensure!(usize::try_from(tracked)? >= flows, "{tracked} flows");
             Ok(())
         })?;
         Ok(Self { thread, flows })

@@ -53,6 +53,11 @@ impl Namespace {
         &self.name
     }
 
+    /// Where the kernel hands it out.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.name)
+    }
+
     /// Runs a command inside to its end; returns what it printed, trimmed.
     pub fn run(&self, words: &[&str]) -> Result<String> {
         succeed(self.limited(words, &[]))
@@ -84,9 +89,9 @@ impl Namespace {
 
     /// Moves the calling thread into the namespace for the rest of its life.
     pub fn join(&self) -> Result<()> {
-        let path = format!("/run/netns/{}", self.name);
-        let file = File::open(&path).with_context(|| format!("cannot open {path}"))?;
-        setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("cannot enter {path}"))
+        let path = self.path();
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("cannot enter {}", path.display()))
     }
 
     /// Feeds `lines` to `ip -batch` inside, one command a line without the word `ip`.

@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::byway_box::Card;
 use crate::capture::{Capture, Heading};
 use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
-use crate::namespace::Namespace;
 use crate::phone::Family;
 use crate::topology::{MORE_SERVERS, Place, SERVER_V4, SERVER_V6, SeenAs};
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
@@ -111,7 +110,7 @@ impl Stage {
 
     /// One more capture, for what the judge does not look at.
     pub fn listen(&self, place: Place, interface: &str, link: &str) -> Result<Capture> {
-        Capture::start(&netns_path(&self.world.namespace(place)), interface, link)
+        Capture::start(&self.world.namespace(place).path(), interface, link)
     }
 
     /// Captures on every link, then a load in both families. `door` is what the box has decided before.
@@ -132,7 +131,7 @@ impl Stage {
             OddServer::start(&self.world.namespace(Place::Srv), &[SERVER_V4.into(), SERVER_V6.into()])
         });
         let odd_server = odd_server.transpose()?;
-        let load = Load::start(&netns_path(&self.world.namespace(Place::Phone)), &echo_servers(), rates)?;
+        let load = Load::start(&self.world.namespace(Place::Phone).path(), &echo_servers(), rates)?;
         Ok(Watch { captures, places: places(), timeline, load, _odd_server: odd_server })
     }
 }
@@ -217,10 +216,6 @@ fn seen_as(door: Door) -> SeenAs {
         Door::Privacy => SeenAs::Relay,
         Door::Residential => SeenAs::House,
     }
-}
-
-pub(crate) fn netns_path(namespace: &Namespace) -> PathBuf {
-    Path::new("/run/netns").join(namespace.name())
 }
 
 fn echo_servers() -> [SocketAddr; 2] {

@@ -14,7 +14,7 @@ use super::{progress, settle};
 use crate::inside::{Inside, StopSign};
 use crate::judge::Door;
 use crate::namespace::Namespace;
-use crate::stage::{Stage, netns_path};
+use crate::stage::Stage;
 use crate::topology::{Place, SERVER_V4};
 
 /// Between two looks at the stop sign when nothing comes.
@@ -62,7 +62,7 @@ fn transfer(
         Ok(stream)
     };
     let talker =
-        Inside::start(&netns_path(&netns), "bulk", open, move |stream, stop| talk(stream, direction, stop))?;
+        Inside::start(&netns.path(), "bulk", open, move |stream, stop| talk(stream, direction, stop))?;
     sleep(during);
     let bytes = talker.finish()?;
     Ok(Transfer {

@@ -4,7 +4,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -40,7 +39,7 @@ impl OddServer {
             let desks: Result<Vec<_>> = addresses.into_iter().map(desks_at).collect();
             Ok(desks?.into_iter().flatten().collect::<Vec<_>>())
         };
-        let netns = Path::new("/run/netns").join(namespace.name());
+        let netns = namespace.path();
         let thread = Inside::start(&netns, "odd server", open, |desks, stop| serve(&desks, stop))?;
         Ok(Self { _thread: thread })
     }
