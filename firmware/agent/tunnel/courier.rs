@@ -109,7 +109,7 @@ impl Courier {
     fn obey(&mut self, now: Duration, peer: Option<Peer>, kick: bool) {
         if let Some(peer) = peer {
             tracing::info!(?peer, "the tunnel has a new peer");
-            let session = self.session.insert(Session::new(peer, self.stats()));
+            let session = self.session.insert(Session::new(now, peer, self.stats()));
             let datagram = session.initiate(now, &mut self.output);
             send(&mut self.sockets, session, now, datagram);
         } else if kick && let Some(session) = &mut self.session {
@@ -146,9 +146,9 @@ impl Courier {
 
     fn carry_inwards(&mut self, now: Duration, family: Family) {
         for _ in 0..BATCH {
-            let Some(length) = self.sockets.receive(family, &mut self.input) else { break };
+            let Some((length, from)) = self.sockets.receive(family, &mut self.input) else { break };
             let Some(session) = &mut self.session else { continue };
-            match session.open(now, &self.input[..length], &mut self.output) {
+            match session.open(now, from, &self.input[..length], &mut self.output) {
                 Opened::Packet(packet) => {
                     if self.tun.as_ref().is_some_and(|tun| tun.write(packet).is_ok()) {
                         session.on_delivered(packet);
@@ -198,7 +198,7 @@ impl Courier {
 }
 
 fn send(sockets: &mut Sockets, session: &mut Session, now: Duration, datagram: &[u8]) {
-    if !datagram.is_empty() && sockets.send(datagram, session.peer().endpoint) {
+    if !datagram.is_empty() && sockets.send(datagram, session.endpoint()) {
         session.on_sent(now, datagram);
     }
 }

@@ -6,9 +6,9 @@
 //! opened and, only if the relay's key made it, its packet is written to the TUN device. With no session a
 //! few hundred packets wait inside boringtun; with no peer they are swallowed. They never take another way.
 //!
-//! `conf` reads Mullvad's file · `session` is the protocol with its clock as an argument · `tun` and
-//! `socket` are the two ends in the kernel · `courier` is the thread between them · `engine` gives it
-//! orders.
+//! `conf` reads Mullvad's file · `session` is the protocol with the time as an argument, `machine` holds
+//! boringtun to it · `tun` and `socket` are the two ends in the kernel · `courier` is the thread between
+//! them · `engine` gives it orders.
 //!
 //! One packet a system call, on purpose: what is offered here is all that others may rely on, so that the
 //! fast path (segmentation offload) can come without them noticing.
@@ -16,6 +16,7 @@
 pub mod conf;
 mod courier;
 mod engine;
+mod machine;
 mod session;
 mod socket;
 mod tun;

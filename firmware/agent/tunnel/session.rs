@@ -1,6 +1,5 @@
-//! The session with one relay: boringtun's protocol machine, and the three things it leaves to us:
-//! when to try again, what counts as heard, and going on for ever. No I/O; the time is an argument (boringtun
-//! reads its own clock, also `CLOCK_BOOTTIME`, for its own timers).
+//! The session with one relay: boringtun's protocol machine, and what it leaves to us: when to try again,
+//! what counts as heard, where to send, and going on for ever. No I/O; the time is an argument.
 //!
 //! An initiation is made, beside boringtun's own (every 5 s while one is unanswered; after 15 s without an
 //! answer to data; after 120 s of a session in use by data):
@@ -8,12 +7,13 @@
 //! - after 5 s without an answer to data, so that a relay that lost its sessions is found soon;
 //! - at once after the 90 s in which the protocol gives up.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use boringtun::noise::TunnResult;
 use boringtun::noise::errors::WireGuardError;
-use boringtun::noise::{Tunn, TunnResult};
 
+use super::machine::{Machine, random};
 use super::{Peer, Stats};
 
 /// The protocol's `REKEY_TIMEOUT`, `REKEY_AFTER_TIME` and largest jitter (wireguard.com/papers/wireguard.pdf, 6.1).
@@ -34,7 +34,9 @@ pub(super) const CONTROL_ROOM: usize = 148;
 
 pub(super) struct Session {
     peer: Peer,
-    tunn: Tunn,
+    machine: Machine,
+    /// Where the relay was last heard, before that where it is said to be.
+    endpoint: SocketAddr,
     stats: Stats,
     /// When the last initiation was made, and when our own rules may make the next.
     initiated: Duration,
@@ -51,7 +53,7 @@ pub(super) struct Session {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opened<'a> {
     /// A client's packet.
-    Packet(&'a [u8]),
+    Packet(&'a mut [u8]),
     /// To be sent to the relay; after it, whatever [`Session::waiting`] gives.
     Answer(&'a [u8]),
     /// A keepalive, or not the relay's at all.
@@ -60,9 +62,10 @@ pub(super) enum Opened<'a> {
 
 impl Session {
     /// With no handshake yet: [`Session::initiate`] makes the first datagram. The counters of `before` go on.
-    pub(super) fn new(peer: Peer, before: Stats) -> Session {
+    pub(super) fn new(now: Duration, peer: Peer, before: Stats) -> Session {
         Session {
-            tunn: machine(&peer),
+            machine: Machine::new(now, &peer),
+            endpoint: peer.endpoint,
             peer,
             stats: before.for_another_peer(),
             initiated: Duration::ZERO,
@@ -73,8 +76,9 @@ impl Session {
         }
     }
 
-    pub(super) fn peer(&self) -> &Peer {
-        &self.peer
+    /// Where everything that is made here is to be sent: the relay may move, and is followed.
+    pub(super) fn endpoint(&self) -> SocketAddr {
+        self.endpoint
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -83,7 +87,7 @@ impl Session {
 
     /// Makes an initiation now, also while another is unanswered. Empty if there is nothing to send.
     pub(super) fn initiate<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
-        let made = written(self.tunn.format_handshake_initiation(out, true)).unwrap_or(0);
+        let made = written(self.machine.at(now).format_handshake_initiation(out, true)).unwrap_or(0);
         self.noted(now, &out[..made])
     }
 
@@ -95,9 +99,9 @@ impl Session {
     /// What the passing of time asks for, a keepalive or an initiation; empty if nothing. To be called at
     /// least four times a second: boringtun's times are as coarse as that.
     pub(super) fn tick<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
-        match written(self.tunn.update_timers(out)) {
+        match written(self.machine.at(now).update_timers(out)) {
             Err(WireGuardError::ConnectionExpired) => {
-                self.tunn = machine(&self.peer);
+                self.machine = Machine::new(now, &self.peer);
                 self.initiate(now, out)
             }
             Ok(made) if made > 0 => self.noted(now, &out[..made]),
@@ -109,27 +113,36 @@ impl Session {
     /// The datagram that carries `packet`; without a session the packet waits, and an initiation may come
     /// out instead. `out` has room for [`OVERHEAD`] more than the packet and for [`CONTROL_ROOM`].
     pub(super) fn seal<'a>(&mut self, now: Duration, packet: &[u8], out: &'a mut [u8]) -> &'a [u8] {
-        let made = written(self.tunn.encapsulate(packet, out)).unwrap_or(0);
+        let made = written(self.machine.at(now).encapsulate(packet, out)).unwrap_or(0);
         self.noted(now, &out[..made])
     }
 
-    /// Opens a datagram, whoever sent it. `out` has room for the datagram and for [`CONTROL_ROOM`].
-    pub(super) fn open<'a>(&mut self, now: Duration, datagram: &[u8], out: &'a mut [u8]) -> Opened<'a> {
+    /// Opens a datagram that came from `from`, whoever sent it. `out` has room for the datagram and for
+    /// [`CONTROL_ROOM`].
+    pub(super) fn open<'a>(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        datagram: &[u8],
+        out: &'a mut [u8],
+    ) -> Opened<'a> {
         if datagram.is_empty() {
             return Opened::Nothing; // boringtun takes it for the question that `waiting` asks
         }
-        // Without a source address boringtun makes no cookies: a client answers nobody but its relay.
-        match self.tunn.decapsulate(None, datagram, out) {
+        // With a source boringtun answers a flood of handshakes with cookies, without one with silence: a
+        // client has no word for strangers.
+        let source = (from == self.endpoint).then_some(from.ip());
+        match self.machine.at(now).decapsulate(source, datagram, out) {
             TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
-                self.on_data(now, datagram);
+                self.on_data(now, from, datagram);
                 Opened::Packet(packet)
             }
             TunnResult::WriteToNetwork(answer) => {
-                self.on_handshake(now, datagram, answer);
+                self.on_handshake(now, from, answer);
                 Opened::Answer(answer)
             }
             TunnResult::Done => {
-                self.on_data(now, datagram);
+                self.on_data(now, from, datagram);
                 Opened::Nothing
             }
             TunnResult::Err(error) => {
@@ -141,7 +154,7 @@ impl Session {
 
     /// The next of the packets that waited for a session, sealed; empty when none is left.
     pub(super) fn waiting<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
-        let made = written(self.tunn.decapsulate(None, &[], out)).unwrap_or(0);
+        let made = written(self.machine.at(now).decapsulate(None, &[], out)).unwrap_or(0);
         self.noted(now, &out[..made])
     }
 
@@ -161,26 +174,33 @@ impl Session {
 
     /// An authenticated datagram of a session: with the first one of a session that the relay began, it is
     /// the current one. Also asked about cookies, which say nothing of the kind.
-    fn on_data(&mut self, now: Duration, datagram: &[u8]) {
+    fn on_data(&mut self, now: Duration, from: SocketAddr, datagram: &[u8]) {
         if kind(datagram) != Some(Kind::Data) {
             return;
         }
-        self.on_heard(now);
+        self.on_heard(now, from);
         if let Some((_, made)) = self.responded.take_if(|(ours, _)| index(datagram, 4) == Some(*ours)) {
             self.stats.handshake = Some(made);
         }
     }
 
-    fn on_handshake(&mut self, now: Duration, datagram: &[u8], answer: &[u8]) {
-        match kind(datagram) {
-            Some(Kind::Response) => self.stats.handshake = Some(now),
-            Some(Kind::Initiation) => self.responded = index(answer, 4).map(|ours| (ours, now)),
-            Some(Kind::Cookie | Kind::Data) | None => return,
+    /// What our answer is tells what the handshake came to: a keepalive confirms a new session, a response is
+    /// the half of one; a cookie says that it was not even looked at.
+    fn on_handshake(&mut self, now: Duration, from: SocketAddr, answer: &[u8]) {
+        match kind(answer) {
+            Some(Kind::Data) => self.stats.handshake = Some(now),
+            Some(Kind::Response) => self.responded = index(answer, 4).map(|ours| (ours, now)),
+            Some(Kind::Initiation | Kind::Cookie) | None => return,
         }
-        self.on_heard(now);
+        self.on_heard(now, from);
     }
 
-    fn on_heard(&mut self, now: Duration) {
+    /// Only the relay can have made what came `from` there.
+    fn on_heard(&mut self, now: Duration, from: SocketAddr) {
+        if from != self.endpoint {
+            tracing::debug!(before = %self.endpoint, now = %from, "the relay speaks from another endpoint");
+            self.endpoint = from;
+        }
         self.stats.last_received = Some(now);
         self.unanswered_since = None;
     }
@@ -205,19 +225,6 @@ impl Session {
         }
         self.stats.handshake.is_none_or(|made| now >= made + REKEY_AFTER)
     }
-}
-
-/// A fresh protocol machine. It stamps its initiations from the wall clock at this moment on; its index is
-/// random so that datagrams meant for another one do not fit it.
-fn machine(peer: &Peer) -> Tunn {
-    let keepalive = (peer.keepalive_s > 0).then_some(peer.keepalive_s);
-    let index = u32::try_from(random() >> 40).expect("24 bits fit into 32");
-    Tunn::new(peer.private_key.clone(), peer.public_key, peer.preshared_key, keepalive, index, None)
-}
-
-/// Unpredictable enough for an index and for jitter; keys come from elsewhere.
-fn random() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 /// How many bytes boringtun wrote for the network.

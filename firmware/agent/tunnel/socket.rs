@@ -65,15 +65,15 @@ impl Sockets {
         }
     }
 
-    /// The length of the next datagram, from whoever sent it: only its seal tells the relay's. `None` when
-    /// none is waiting or the socket reports an old error instead.
-    pub(super) fn receive(&mut self, family: Family, buffer: &mut [u8]) -> Option<usize> {
+    /// The length of the next datagram and who sent it: only its seal tells the relay's. `None` when none is
+    /// waiting or the socket reports an old error instead.
+    pub(super) fn receive(&mut self, family: Family, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         let socket = match family {
             Family::V4 => &self.v4,
             Family::V6 => self.v6.as_ref()?,
         };
-        match socket.recv(buffer) {
-            Ok(length) => Some(length),
+        match socket.recv_from(buffer) {
+            Ok(received) => Some(received),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => {
                 self.refused(&error);
