@@ -27,6 +27,7 @@ mod evidence;
 mod machine;
 pub mod posture;
 mod settings;
+pub mod stamps;
 pub mod tailnet;
 mod time;
 mod view;

@@ -1,0 +1,187 @@
+//! Agents that come and go on one disk, under a wall clock that nobody keeps.
+
+use std::boxed::Box;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use super::*;
+
+const BUILT: Duration = Duration::from_hours(500_000);
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+#[test]
+fn follows_a_clock_that_is_ahead() {
+    let wall = BUILT + 30 * DAY;
+    assert_eq!(Agent::on(None).begin(wall), Ok(wall));
+}
+
+#[test]
+fn needs_no_clock_after_the_first_agent() {
+    let mut agent = Agent::on(None);
+    let first = agent.begin(BUILT + 3 * YEAR).unwrap();
+    let mut next = agent.power_cut(false);
+    assert!(next.begin(Duration::ZERO).unwrap() > first);
+}
+
+#[test]
+fn waits_while_the_clock_cannot_be_right() {
+    let mut agent = Agent::on(Some(BUILT + YEAR));
+    assert_eq!(agent.begin(BUILT + 7 * YEAR), Err(NotYet::Clock));
+    assert!(agent.begin(BUILT + 5 * YEAR).is_ok());
+}
+
+#[test]
+fn uses_nothing_that_is_not_reserved() {
+    let mut stamps = Stamps::new(None, BUILT);
+    assert_eq!(stamps.begin(at(0), BUILT), Err(NotYet::Reservation));
+    let mark = stamps.reserve(at(0)).unwrap();
+    assert_eq!(stamps.reserve(at(1)), None);
+    assert_eq!(stamps.begin(at(1), BUILT), Err(NotYet::Reservation));
+    stamps.on_reserved(mark);
+    assert_eq!(stamps.begin(at(1), BUILT), Ok(BUILT));
+    assert!(mark >= BUILT + LEFT);
+}
+
+#[test]
+fn goes_on_without_a_disk_that_refuses_or_hangs() {
+    let mut stamps = Stamps::new(None, BUILT);
+    assert_eq!(stamps.begin(at(0), BUILT), Err(NotYet::Reservation));
+    assert!(stamps.reserve(at(0)).is_some());
+    assert_eq!(stamps.begin(at(5), BUILT), Ok(BUILT));
+
+    stamps.on_refused(at(5));
+    assert_eq!(stamps.reserve(at(64)), None);
+    assert!(stamps.reserve(at(65)).is_some());
+    stamps.on_refused(at(65));
+    assert!(stamps.begin(at(66), BUILT + DAY).is_ok());
+}
+
+#[test]
+fn a_day_takes_one_block_every_half_hour() {
+    let mut agent = Agent::on(None);
+    agent.begin(BUILT).unwrap();
+    let writes = agent.pass(DAY).len();
+    assert!((40..=50).contains(&writes), "{writes}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_stamp_is_greater_than_those_before(happenings in prop::collection::vec(happening(), 1..200)) {
+        let mut wall = BUILT;
+        let mut agent = Agent::on(None);
+        let mut latest = Duration::ZERO;
+        for happening in happenings {
+            match happening {
+                Happening::Clock(to) => wall = to,
+                Happening::Pass(span) => drop(agent.pass(span)),
+                Happening::Begin => drop(agent.begin(wall)),
+                Happening::Initiate => {}
+                Happening::PowerCut { written } => agent = agent.power_cut(written),
+            }
+            if let Some(stamp) = agent.stamp() {
+                prop_assert!(stamp > latest, "{stamp:?} after {latest:?}");
+                latest = stamp;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Clock(Duration),
+    Pass(Duration),
+    Begin,
+    Initiate,
+    PowerCut { written: bool },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let seconds = |span: Duration| (0..span.as_secs()).prop_map(Duration::from_secs);
+    prop_oneof![
+        seconds(BUILT + 20 * YEAR).prop_map(Happening::Clock),
+        (0..YEAR.as_secs()).prop_map(|ahead| Happening::Clock(BUILT + Duration::from_secs(ahead))),
+        seconds(10 * SECOND).prop_map(Happening::Pass),
+        seconds(DAY).prop_map(Happening::Pass),
+        Just(Happening::Begin),
+        Just(Happening::Initiate),
+        any::<bool>().prop_map(|written| Happening::PowerCut { written }),
+    ]
+}
+
+/// An agent with its disk, which takes every mark by the next minute, and the line that its handshakes use.
+struct Agent {
+    mark: Option<Duration>,
+    stamps: Stamps,
+    now: Duration,
+    writing: Option<Duration>,
+    line: Option<(Duration, Duration)>,
+    initiations: u64,
+}
+
+impl Agent {
+    fn on(mark: Option<Duration>) -> Agent {
+        let stamps = Stamps::new(mark, BUILT);
+        Agent { mark, stamps, now: Duration::ZERO, writing: None, line: None, initiations: 0 }
+    }
+
+    fn power_cut(mut self, written: bool) -> Agent {
+        if written {
+            self.write();
+        }
+        Agent::on(self.mark)
+    }
+
+    fn begin(&mut self, wall: Duration) -> Result<Duration, NotYet> {
+        let now = Uptime::since_boot(self.now);
+        let mut begun = self.stamps.begin(now, wall);
+        if begun == Err(NotYet::Reservation) {
+            self.write();
+            self.writing = self.stamps.reserve(now);
+            self.write();
+            begun = self.stamps.begin(now, wall);
+        }
+        if let Ok(first) = begun {
+            self.line = Some((self.now, first));
+        }
+        begun
+    }
+
+    /// Returns the marks that were asked for.
+    fn pass(&mut self, span: Duration) -> Vec<Duration> {
+        let (end, mut asked) = (self.now + span, Vec::new());
+        while self.now < end {
+            self.now = end.min(self.now + 60 * SECOND);
+            self.write();
+            self.writing = self.stamps.reserve(Uptime::since_boot(self.now));
+            asked.extend(self.writing);
+        }
+        asked
+    }
+
+    fn write(&mut self) {
+        if let Some(mark) = self.writing.take() {
+            self.mark = Some(mark);
+            self.stamps.on_reserved(mark);
+        }
+    }
+
+    /// Of one more initiation.
+    fn stamp(&mut self) -> Option<Duration> {
+        self.initiations += 1;
+        let more = Duration::from_nanos(self.initiations);
+        self.line.map(|(since, first)| first + self.now.saturating_sub(since) + more)
+    }
+}
+
+fn at(seconds: u64) -> Uptime {
+    Uptime::since_boot(Duration::from_secs(seconds))
+}
