@@ -14,6 +14,20 @@ pub fn uptime() -> Uptime {
     Uptime::since_boot(Duration::from(since_boot))
 }
 
+/// No clock is right that is earlier: when the image was made, where its build says so, else when this was written.
+pub const BUILT: Duration = match option_env!("SOURCE_DATE_EPOCH") {
+    Some(seconds) => match u64::from_str_radix(seconds, 10) {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => panic!("SOURCE_DATE_EPOCH is not a number of seconds"),
+    },
+    None => Duration::from_hours(498_192), // 2026-11-01
+};
+
+/// What the wall clock shows, as time since 1970.
+pub fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 pub fn now() -> Now {
     Now { uptime: uptime(), wall: SystemTime::now() }
 }

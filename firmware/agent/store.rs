@@ -1,6 +1,8 @@
-//! Remembers across power cuts: the last wish, and the last good addresses of the box's own names. A file is replaced
-//! whole or not at all; one that cannot be read is set aside and reported, never believed. A disk that takes nothing is
-//! no reason to stop. Decides nothing.
+//! Remembers across power cuts: the last wish, and the last good addresses of the box's own names; `stamps` what the
+//! handshakes' stamps are above. A file is replaced whole or not at all; one that cannot be read is set aside and
+//! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
+
+mod stamps;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -13,6 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use byway_core::{Egress, Wish};
+
+pub use self::stamps::StampFile;
 
 /// A file of another version is foreign: after an update that was undone, the old agent finds the new one's file.
 const VERSION: u32 = 1;

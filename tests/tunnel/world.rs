@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use byway::tunnel::{Engine, Outside, Peer, PublicKey, StaticSecret};
+use byway::tunnel::{Engine, Outside, Peer, PublicKey, Stamps, StaticSecret};
 use nix::sched::{CloneFlags, unshare};
 
 /// In the box's namespace, so that tests may run side by side.
@@ -44,7 +44,7 @@ pub(crate) fn enter_namespace() {
 }
 
 pub(crate) fn start_engine() -> Engine {
-    let engine = Engine::start(DEVICE, OUTSIDE).expect("the engine starts");
+    let engine = Engine::start(DEVICE, OUTSIDE, Stamps::in_memory()).expect("the engine starts");
     configure_device();
     engine
 }

@@ -25,9 +25,9 @@ use crate::inspect::Inspector;
 use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Names, OwnNames, Prober};
-use crate::store::{Recalled, Store};
+use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
-use crate::tunnel::{Engine, Outside};
+use crate::tunnel::{Engine, Outside, Stamps};
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
@@ -86,7 +86,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     if let Some(note) = note {
         tracing::warn!("{note}");
     }
-    let engine = Engine::start(TUNNEL, Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT })?;
+    let outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
+    let engine = Engine::start(TUNNEL, outside, stamps(paths)?)?;
     let interface = config.uplink.interface.as_str();
     let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
     let uplink = net.uplink(interface).await?;
@@ -125,6 +126,14 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     };
     agent.carry_out(effects).await?;
     agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
+}
+
+fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
+    let (file, Recalled { value: mark, note }) = StampFile::open(Store::new(&paths.state_dir));
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
+    Ok(Stamps::kept(file, mark)?)
 }
 
 fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {

@@ -14,7 +14,7 @@ use super::engine::Desk;
 use super::session::{CONTROL_ROOM, OVERHEAD, Opened, Session};
 use super::socket::{Family, Sockets};
 use super::tun::Tun;
-use super::{Outside, Peer, Stats, TunnelError};
+use super::{Outside, Peer, Stamps, Stats, TunnelError};
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
@@ -35,6 +35,7 @@ pub(super) struct Courier {
     tun: Option<Tun>,
     sockets: Sockets,
     session: Option<Session>,
+    stamps: Arc<Stamps>,
     desk: Arc<Desk>,
     epoll: Epoll,
     input: Box<[u8]>,
@@ -42,7 +43,12 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    pub(super) fn new(device: &str, outside: Outside, desk: Arc<Desk>) -> Result<Courier, TunnelError> {
+    pub(super) fn new(
+        device: &str,
+        outside: Outside,
+        stamps: Stamps,
+        desk: Arc<Desk>,
+    ) -> Result<Courier, TunnelError> {
         let tun = Tun::open(device)?;
         let sockets = Sockets::open(outside).map_err(TunnelError::Socket)?;
         let epoll = watch(&desk, &sockets, &tun).map_err(|errno| TunnelError::Thread(errno.into()))?;
@@ -51,6 +57,7 @@ impl Courier {
             tun: Some(tun),
             sockets,
             session: None,
+            stamps: Arc::new(stamps),
             desk,
             epoll,
             input: vec![0; LONGEST].into(),
@@ -109,7 +116,8 @@ impl Courier {
     fn obey(&mut self, now: Duration, peer: Option<Peer>, kick: bool) {
         if let Some(peer) = peer {
             tracing::info!(?peer, "the tunnel has a new peer");
-            let session = self.session.insert(Session::new(now, peer, self.stats()));
+            let session = Session::new(now, peer, self.stats(), Arc::clone(&self.stamps));
+            let session = self.session.insert(session);
             let datagram = session.initiate(now, &mut self.output);
             send(&mut self.sockets, session, now, datagram);
         } else if kick && let Some(session) = &mut self.session {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::courier::Courier;
-use super::{Outside, Peer, Stats, TunnelError};
+use super::{Outside, Peer, Stamps, Stats, TunnelError};
 
 /// The tunnel, at work until it is dropped. The TUN device stays.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub struct Engine {
 impl Engine {
     /// Creates or re-opens the persistent TUN device `device` and starts the thread, in the caller's network
     /// namespace. Packets are swallowed until there is a peer.
-    pub fn start(device: &str, outside: Outside) -> Result<Engine, TunnelError> {
+    pub fn start(device: &str, outside: Outside, stamps: Stamps) -> Result<Engine, TunnelError> {
         let desk = Arc::new(Desk::new().map_err(TunnelError::Thread)?);
-        let courier = Courier::new(device, outside, Arc::clone(&desk))?;
+        let courier = Courier::new(device, outside, stamps, Arc::clone(&desk))?;
         let thread = std::thread::Builder::new()
             .name("tunnel".to_owned())
             .spawn(|| courier.run())
@@ -31,8 +31,7 @@ impl Engine {
     }
 
     /// Talks to `peer` from now on and starts a handshake at once; the old session is forgotten, in
-    /// [`Engine::stats`] before this returns. Also the right call, with the same peer, after the wall clock
-    /// was set: handshakes are stamped with it.
+    /// [`Engine::stats`] before this returns.
     pub fn set_peer(&self, peer: Peer) {
         self.desk.change(|papers| {
             papers.stats = papers.stats.for_another_peer();

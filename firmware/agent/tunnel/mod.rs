@@ -7,8 +7,8 @@
 //! few hundred packets wait inside boringtun; with no peer they are swallowed. They never take another way.
 //!
 //! `conf` reads Mullvad's file · `session` is the protocol with the time as an argument, `machine` holds
-//! boringtun to it · `tun` and `socket` are the two ends in the kernel · `courier` is the thread between
-//! them · `engine` gives it orders.
+//! boringtun to it, `stamps` are what its handshakes carry · `tun` and `socket` are the two ends in the
+//! kernel · `courier` is the thread between them · `engine` gives it orders.
 //!
 //! One packet a system call, on purpose: what is offered here is all that others may rely on, so that the
 //! fast path (segmentation offload) can come without them noticing.
@@ -19,6 +19,7 @@ mod engine;
 mod machine;
 mod session;
 mod socket;
+mod stamps;
 mod tun;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use boringtun::x25519::{PublicKey, StaticSecret};
 
 pub use self::conf::Conf;
 pub use self::engine::Engine;
+pub use self::stamps::Stamps;
 
 /// The relay to talk to, and the key to talk to it with.
 #[derive(Clone)]

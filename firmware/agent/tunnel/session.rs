@@ -8,13 +8,14 @@
 //! - at once after the 90 s in which the protocol gives up.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use boringtun::noise::TunnResult;
 use boringtun::noise::errors::WireGuardError;
 
 use super::machine::{Machine, random};
-use super::{Peer, Stats};
+use super::{Peer, Stamps, Stats};
 
 /// The protocol's `REKEY_TIMEOUT`, `REKEY_AFTER_TIME` and largest jitter (wireguard.com/papers/wireguard.pdf, 6.1).
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -34,7 +35,9 @@ pub(super) const CONTROL_ROOM: usize = 148;
 
 pub(super) struct Session {
     peer: Peer,
-    machine: Machine,
+    stamps: Arc<Stamps>,
+    /// None until its handshakes can be stamped.
+    machine: Option<Machine>,
     /// Where the relay was last heard, before that where it is said to be.
     endpoint: SocketAddr,
     stats: Stats,
@@ -61,10 +64,12 @@ pub(super) enum Opened<'a> {
 }
 
 impl Session {
-    /// With no handshake yet: [`Session::initiate`] makes the first datagram. The counters of `before` go on.
-    pub(super) fn new(now: Duration, peer: Peer, before: Stats) -> Session {
+    /// With no handshake yet: [`Session::initiate`] makes the first datagram, or a later [`Session::tick`]
+    /// where there is no stamp for it. The counters of `before` go on.
+    pub(super) fn new(now: Duration, peer: Peer, before: Stats, stamps: Arc<Stamps>) -> Session {
         Session {
-            machine: Machine::new(now, &peer),
+            machine: fresh_machine(now, &peer, &stamps),
+            stamps,
             endpoint: peer.endpoint,
             peer,
             stats: before.for_another_peer(),
@@ -87,7 +92,8 @@ impl Session {
 
     /// Makes an initiation now, also while another is unanswered. Empty if there is nothing to send.
     pub(super) fn initiate<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
-        let made = written(self.machine.at(now).format_handshake_initiation(out, true)).unwrap_or(0);
+        let Some(machine) = &mut self.machine else { return &[] };
+        let made = written(machine.at(now).format_handshake_initiation(out, true)).unwrap_or(0);
         self.noted(now, &out[..made])
     }
 
@@ -99,11 +105,10 @@ impl Session {
     /// What the passing of time asks for, a keepalive or an initiation; empty if nothing. To be called at
     /// least four times a second: boringtun's times are as coarse as that.
     pub(super) fn tick<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
-        match written(self.machine.at(now).update_timers(out)) {
-            Err(WireGuardError::ConnectionExpired) => {
-                self.machine = Machine::new(now, &self.peer);
-                self.initiate(now, out)
-            }
+        self.stamps.keep(now);
+        let Some(machine) = &mut self.machine else { return self.begin_anew(now, out) };
+        match written(machine.at(now).update_timers(out)) {
+            Err(WireGuardError::ConnectionExpired) => self.begin_anew(now, out),
             Ok(made) if made > 0 => self.noted(now, &out[..made]),
             Ok(_) | Err(_) if self.initiation_due(now) => self.initiate(now, out),
             Ok(_) | Err(_) => &[],
@@ -111,9 +116,10 @@ impl Session {
     }
 
     /// The datagram that carries `packet`; without a session the packet waits, and an initiation may come
-    /// out instead. `out` has room for [`OVERHEAD`] more than the packet and for [`CONTROL_ROOM`].
+    /// out instead; packets are lost as long as there is no machine. `out` has room for [`OVERHEAD`] more than the packet and for [`CONTROL_ROOM`].
     pub(super) fn seal<'a>(&mut self, now: Duration, packet: &[u8], out: &'a mut [u8]) -> &'a [u8] {
-        let made = written(self.machine.at(now).encapsulate(packet, out)).unwrap_or(0);
+        let Some(machine) = &mut self.machine else { return &[] };
+        let made = written(machine.at(now).encapsulate(packet, out)).unwrap_or(0);
         self.noted(now, &out[..made])
     }
 
@@ -126,13 +132,14 @@ impl Session {
         datagram: &[u8],
         out: &'a mut [u8],
     ) -> Opened<'a> {
+        let Some(machine) = &mut self.machine else { return Opened::Nothing };
         if datagram.is_empty() {
             return Opened::Nothing; // boringtun takes it for the question that `waiting` asks
         }
         // With a source boringtun answers a flood of handshakes with cookies, without one with silence: a
         // client has no word for strangers.
         let source = (from == self.endpoint).then_some(from.ip());
-        match self.machine.at(now).decapsulate(source, datagram, out) {
+        match machine.at(now).decapsulate(source, datagram, out) {
             TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
                 self.on_data(now, from, datagram);
                 Opened::Packet(packet)
@@ -154,7 +161,8 @@ impl Session {
 
     /// The next of the packets that waited for a session, sealed; empty when none is left.
     pub(super) fn waiting<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
-        let made = written(self.machine.at(now).decapsulate(None, &[], out)).unwrap_or(0);
+        let Some(machine) = &mut self.machine else { return &[] };
+        let made = written(machine.at(now).decapsulate(None, &[], out)).unwrap_or(0);
         self.noted(now, &out[..made])
     }
 
@@ -170,6 +178,12 @@ impl Session {
     /// The kernel took a packet that [`Session::open`] gave.
     pub(super) fn on_delivered(&mut self, packet: &[u8]) {
         self.stats.rx_bytes += packet.len() as u64;
+    }
+
+    /// With stamps that follow the wall clock of now, where there are some; the old machine does as well.
+    fn begin_anew<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
+        self.machine = fresh_machine(now, &self.peer, &self.stamps).or(self.machine.take());
+        self.initiate(now, out)
     }
 
     /// An authenticated datagram of a session: with the first one of a session that the relay began, it is
@@ -225,6 +239,10 @@ impl Session {
         }
         self.stats.handshake.is_none_or(|made| now >= made + REKEY_AFTER)
     }
+}
+
+fn fresh_machine(now: Duration, peer: &Peer, stamps: &Stamps) -> Option<Machine> {
+    Machine::new(now, peer, stamps.begin(now)?)
 }
 
 /// How many bytes boringtun wrote for the network.

@@ -1,0 +1,184 @@
+//! Remembers how far the handshakes' stamps are reserved: one file with two places, written in turn and in
+//! place, so that a power cut at any byte leaves the last mark or the new one, and a mark costs one block.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Recalled, Store, StoreError, at};
+
+const STAMPS: &str = "stamps";
+/// Apart by a block of every usual disk: what tears one leaves the other whole.
+const PLACES: [u64; 2] = [0, 4096];
+const MAGIC: [u8; 8] = *b"bywaymk1";
+const LENGTH: usize = 20;
+/// No mark is later: a Duration has room for what is added to it.
+const LATEST: u64 = 1 << 40;
+
+/// Where the mark is kept.
+#[derive(Debug)]
+pub struct StampFile {
+    store: Store,
+    path: PathBuf,
+    /// The place that does not hold the last mark.
+    free: usize,
+}
+
+impl StampFile {
+    /// The file, and the mark in it; none where there was none.
+    pub fn open(store: Store) -> (StampFile, Recalled<Option<Duration>>) {
+        let path = store.folder.join(STAMPS);
+        let (marks, note) = match read(&path) {
+            Ok(marks) => (marks, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => ([None; 2], None),
+            Err(error) => ([None; 2], Some(format!("{} cannot be read: {error}", path.display()))),
+        };
+        let free = usize::from(marks[0] > marks[1]);
+        (StampFile { store, path, free }, Recalled { value: marks[0].max(marks[1]), note })
+    }
+
+    /// On the disk when this returns, rounded up to a second. A refusal leaves the last mark.
+    pub fn write(&mut self, mark: Duration) -> Result<(), StoreError> {
+        self.store.make_folder()?;
+        write(&self.path, PLACES[self.free], &encode(mark)).map_err(at(&self.path))?;
+        self.free = 1 - self.free;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<[Option<Duration>; 2]> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut bytes = Vec::new();
+    file.take(PLACES[1] + LENGTH as u64).read_to_end(&mut bytes)?;
+    Ok(PLACES.map(|place| {
+        let place = usize::try_from(place).expect("a few thousand");
+        decode(bytes.get(place..place + LENGTH)?)
+    }))
+}
+
+fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    file.write_all_at(bytes, place)?;
+    file.sync_data()?;
+    // Costs nothing once the folder knows the file.
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn encode(mark: Duration) -> [u8; LENGTH] {
+    let seconds = mark.as_secs() + u64::from(mark.subsec_nanos() > 0);
+    let mut bytes = [0; LENGTH];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..16].copy_from_slice(&seconds.to_le_bytes());
+    let sum = crc32fast::hash(&bytes[..16]);
+    bytes[16..].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Duration> {
+    let (head, sum) = bytes.split_last_chunk::<4>()?;
+    let (magic, seconds) = head.split_last_chunk::<8>()?;
+    let seconds = u64::from_le_bytes(*seconds);
+    let whole = magic == MAGIC && crc32fast::hash(head) == u32::from_le_bytes(*sum) && seconds <= LATEST;
+    whole.then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Duration = Duration::from_hours(500_000);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn remembers_the_last_mark_rounded_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, recalled) = open(folder.path());
+        assert_eq!(recalled, Recalled { value: None, note: None });
+        for hours in 0..5 {
+            file.write(FIRST + hours * HOUR + Duration::from_nanos(1)).unwrap();
+            let mark = FIRST + hours * HOUR + Duration::from_secs(1);
+            assert_eq!(open(folder.path()).1.value, Some(mark));
+        }
+    }
+
+    #[test]
+    fn a_power_cut_at_any_byte_leaves_the_last_mark_or_the_new_one() {
+        for writes in 1..=4 {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut file, _) = open(folder.path());
+            for hours in 0..writes {
+                file.write(FIRST + hours * HOUR).unwrap();
+            }
+            let (last, new) = (FIRST + (writes - 1) * HOUR, FIRST + writes * HOUR);
+            let before = std::fs::read(&file.path).unwrap();
+            for (torn, rest) in
+                (0..=LENGTH).flat_map(|torn| [None, Some(0), Some(0xff)].map(|rest| (torn, rest)))
+            {
+                let mut bytes = encode(new).to_vec();
+                match rest {
+                    None => bytes.truncate(torn),
+                    Some(rest) => bytes[torn..].fill(rest),
+                }
+                std::fs::write(&file.path, &before).unwrap();
+                write(&file.path, PLACES[file.free], &bytes).unwrap();
+                let (mut next, recalled) = open(folder.path());
+                let mark = recalled.value.unwrap();
+                assert!(mark == last || (mark == new && torn > 8), "{mark:?} torn at {torn}");
+                next.write(mark + HOUR).unwrap();
+                assert_eq!(open(folder.path()).1.value, Some(mark + HOUR));
+            }
+        }
+    }
+
+    #[test]
+    fn does_not_grow_and_is_for_root_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, _) = open(&folder.path().join("deep/er"));
+        for hours in 0..100 {
+            file.write(FIRST + hours * HOUR).unwrap();
+        }
+        let metadata = file.path.metadata().unwrap();
+        assert_eq!(metadata.len(), PLACES[1] + LENGTH as u64);
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_refusal_leaves_the_last_mark_and_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, _) = open(folder.path());
+        file.write(FIRST).unwrap();
+        let path = std::mem::replace(&mut file.path, folder.path().join("wish/stamps"));
+        let error = file.write(FIRST + HOUR).unwrap_err().to_string();
+        assert!(error.contains("wish/stamps"), "{error}");
+        file.path = path;
+        file.write(FIRST + HOUR).unwrap();
+        assert_eq!(open(folder.path()).1.value, Some(FIRST + HOUR));
+    }
+
+    #[test]
+    fn believes_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(STAMPS);
+        for content in [&b""[..], b"bywaymk1", &[0xff; 8192]] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(open(folder.path()).1, Recalled { value: None, note: None });
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let note = open(folder.path()).1.note.unwrap();
+        assert!(note.contains("stamps cannot be read"), "{note}");
+    }
+
+    fn open(folder: &Path) -> (StampFile, Recalled<Option<Duration>>) {
+        StampFile::open(Store::new(folder))
+    }
+}

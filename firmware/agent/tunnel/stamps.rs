@@ -1,0 +1,204 @@
+//! Hands out the stamps of handshakes and has them reserved on the disk, by a thread of its own: a card that
+//! takes its time holds up no packet. What is handed out when is decided in [`byway_core::stamps`].
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use byway_core::Uptime;
+use byway_core::stamps::{self, NotYet};
+
+use super::TunnelError;
+use crate::clock;
+use crate::store::StampFile;
+
+/// The stamps of every session of an engine; one for each key in use, or one for all.
+pub struct Stamps {
+    desk: Arc<Mutex<Desk>>,
+    wall: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// None without a disk.
+    writer: Option<SyncSender<Duration>>,
+}
+
+struct Desk {
+    stamps: stamps::Stamps,
+    /// That the wall clock cannot be right was told.
+    told: bool,
+}
+
+impl Stamps {
+    /// Above `mark`, which `file` holds. The first reservation is made before this returns.
+    pub fn kept(file: StampFile, mark: Option<Duration>) -> Result<Stamps, TunnelError> {
+        Stamps::kept_by(clock::wall, file, mark)
+    }
+
+    /// As [`Stamps::kept`], by another wall clock than the system's; which stays the earliest.
+    pub fn kept_by(
+        wall: impl Fn() -> Duration + Send + Sync + 'static,
+        file: StampFile,
+        mark: Option<Duration>,
+    ) -> Result<Stamps, TunnelError> {
+        let desk = Desk { stamps: stamps::Stamps::new(mark, clock::BUILT), told: false };
+        let desk = Arc::new(Mutex::new(desk));
+        let (ask, asked) = sync_channel(1);
+        let mut writer = Writer { desk: Arc::clone(&desk), file, refused: false };
+        let stamps = Stamps { desk, wall: Box::new(wall), writer: Some(ask) };
+        if stamps.begin(clock::uptime().elapsed_since_boot()).is_none() {
+            for mark in asked.try_iter() {
+                writer.write(mark);
+            }
+        }
+        std::thread::Builder::new()
+            .name("stamps".to_owned())
+            .spawn(move || writer.serve(&asked))
+            .map_err(TunnelError::Thread)?;
+        Ok(stamps)
+    }
+
+    /// Without a disk: greater than those before only while the engine lives, or by a clock that is right.
+    pub fn in_memory() -> Stamps {
+        let desk = Desk { stamps: stamps::Stamps::unkept(clock::BUILT), told: false };
+        Stamps { desk: Arc::new(Mutex::new(desk)), wall: Box::new(clock::wall), writer: None }
+    }
+
+    /// The first stamp of a new machine. None: not yet; what there is to wait for is under way, or was told.
+    pub(super) fn begin(&self, now: Duration) -> Option<Duration> {
+        let wall = (self.wall)().max(clock::wall());
+        let mut desk = locked(&self.desk);
+        let begun = desk.stamps.begin(Uptime::since_boot(now), wall);
+        let wrong = begun == Err(NotYet::Clock);
+        if wrong && !desk.told {
+            let clock = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + wall);
+            tracing::error!(%clock, "the clock cannot be right: no handshake is made until it is set");
+        }
+        desk.told = wrong;
+        drop(desk);
+        self.keep(now);
+        begun.ok()
+    }
+
+    /// Has the next stamps reserved in time; to be called every now and then.
+    pub(super) fn keep(&self, now: Duration) {
+        if let Some(writer) = &self.writer
+            && let Some(mark) = locked(&self.desk).stamps.reserve(Uptime::since_boot(now))
+        {
+            // There is room: one mark is asked for at a time. Without its thread the writing is given up.
+            _ = writer.try_send(mark);
+        }
+    }
+}
+
+impl fmt::Debug for Stamps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stamps").field("stamps", &locked(&self.desk).stamps).finish_non_exhaustive()
+    }
+}
+
+/// Writes the marks that are asked for, until nobody can ask any more.
+struct Writer {
+    desk: Arc<Mutex<Desk>>,
+    file: StampFile,
+    refused: bool,
+}
+
+impl Writer {
+    fn serve(mut self, asked: &Receiver<Duration>) {
+        for mark in asked {
+            self.write(mark);
+        }
+    }
+
+    fn write(&mut self, mark: Duration) {
+        let written = self.file.write(mark);
+        let now = clock::uptime();
+        let mut desk = locked(&self.desk);
+        match written {
+            Ok(()) => {
+                desk.stamps.on_reserved(mark);
+                if std::mem::take(&mut self.refused) {
+                    tracing::info!("the stamps of handshakes are reserved again");
+                }
+            }
+            Err(error) => {
+                desk.stamps.on_refused(now);
+                if !std::mem::replace(&mut self.refused, true) {
+                    tracing::warn!(%error, "the stamps of handshakes are not reserved: after a power cut, relays answer only once the clock is right");
+                }
+            }
+        }
+    }
+}
+
+/// The desk is whole at every moment, also when a thread died holding it.
+fn locked(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::store::Store;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+
+    #[test]
+    fn the_next_agent_s_stamps_are_greater_whatever_its_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut before = clock::wall();
+        for ahead in [3 * YEAR, Duration::ZERO, 2 * YEAR, 4 * YEAR, Duration::ZERO] {
+            let begun = agent(folder.path(), move || clock::wall() + ahead).begin(now()).unwrap();
+            assert!(begun > before, "{begun:?} after {before:?}");
+            before = begun;
+        }
+    }
+
+    #[test]
+    fn reserves_what_a_clock_that_was_set_asks_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let ahead = Arc::new(AtomicU64::new(0));
+        let shown = Arc::clone(&ahead);
+        let stamps = agent(folder.path(), move || {
+            clock::wall() + HOUR * u32::try_from(shown.load(Ordering::Relaxed)).unwrap()
+        });
+        ahead.store(10, Ordering::Relaxed);
+        assert_eq!(stamps.begin(now()), None);
+        while stamps.begin(now()).is_none() {
+            std::thread::yield_now();
+        }
+        let (_, recalled) = StampFile::open(Store::new(folder.path()));
+        assert!(recalled.value > Some(clock::wall() + 10 * HOUR), "{recalled:?}");
+    }
+
+    #[test]
+    fn begins_at_once_where_there_is_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a file");
+        std::fs::write(&file, "").unwrap();
+        let stamps = agent(&file, clock::wall);
+        assert!(stamps.begin(now()).is_some());
+        assert!(stamps.begin(now() + 10 * HOUR).is_some());
+    }
+
+    #[test]
+    fn waits_for_a_clock_that_can_be_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let stamps = agent(folder.path(), || clock::wall() + 9 * YEAR);
+        assert_eq!(stamps.begin(now()), None);
+        let (_, recalled) = StampFile::open(Store::new(folder.path()));
+        assert_eq!(recalled.value, None);
+    }
+
+    fn agent(folder: &Path, wall: impl Fn() -> Duration + Send + Sync + 'static) -> Stamps {
+        let (file, recalled) = StampFile::open(Store::new(folder));
+        Stamps::kept_by(wall, file, recalled.value).unwrap()
+    }
+
+    fn now() -> Duration {
+        clock::uptime().elapsed_since_boot()
+    }
+}
