@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
+
+mod hours;
 use crate::tunnel::{PublicKey, StaticSecret};
 
 const START: Duration = Duration::from_secs(1_000);
@@ -212,10 +214,7 @@ fn shake(session: &mut Session, relay: &mut Relay, initiation: &[u8]) {
 }
 
 fn strangers() -> (Session, Relay) {
-    (
-        Session::new(START, peer(1, 2), Stats::default(), stamps()),
-        Relay(fresh_machine(START, &peer(2, 1), &stamps()).unwrap()),
-    )
+    (Session::new(START, peer(1, 2), Stats::default(), stamps()), Relay::new(0))
 }
 
 fn peer(ours: u8, theirs: u8) -> Peer {
@@ -260,6 +259,11 @@ fn load(machine: &mut Machine, key: u8) {
 struct Relay(Machine);
 
 impl Relay {
+    fn new(keepalive_s: u16) -> Relay {
+        let peer = Peer { keepalive_s, ..peer(2, 1) };
+        Relay(fresh_machine(START, &peer, &stamps()).unwrap())
+    }
+
     fn initiation(&mut self) -> Vec<u8> {
         datagram(self.0.at(START).format_handshake_initiation(&mut [0; 2_048], true))
     }
