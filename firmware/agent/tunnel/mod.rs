@@ -78,7 +78,7 @@ pub struct Stats {
     pub last_data_sent: Option<Duration>,
     /// Bytes of packets written to the TUN device.
     pub rx_bytes: u64,
-    /// Bytes of packets sent to a relay, without the protocol's own 32 bytes each.
+    /// Bytes of packets sent to a relay, padded, without the protocol's own 32 bytes each.
     pub tx_bytes: u64,
     /// Datagrams that the kernel refused to send: no route, sealed by the firewall, buffer full.
     pub unsent: u64,

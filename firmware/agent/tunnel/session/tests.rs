@@ -26,8 +26,22 @@ fn carries_packets_both_ways_after_a_handshake() {
 
     let stats = session.stats();
     assert_eq!((stats.handshake, stats.last_received), (Some(START), Some(START + SECOND)));
-    assert_eq!((stats.tx_bytes, stats.last_data_sent), (27, Some(START)));
+    assert_eq!((stats.tx_bytes, stats.last_data_sent), (32, Some(START)));
     assert_eq!(stats.rx_bytes, 29);
+}
+
+#[test]
+fn pads_short_packets_and_no_packet_beyond_the_narrowest_tunnel() {
+    let (mut session, mut relay) = connected();
+    let out = &mut [0xff; 2_048];
+    for (length, sealed) in [(20, 32), (32, 32), (33, 48), (1_265, 1_280), (1_280, 1_280), (1_281, 1_281)] {
+        let mut packet = vec![0x55; length];
+        packet[0] = 0x45;
+        packet[2..4].copy_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
+        let datagram = session.seal(START, &packet, out);
+        assert_eq!(datagram.len(), sealed + OVERHEAD);
+        assert_eq!(relay.open(datagram), packet);
+    }
 }
 
 #[test]
