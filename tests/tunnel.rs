@@ -7,6 +7,12 @@ use byway::tunnel::{Engine, Stamps};
 
 use crate::world::{DEVICE, OUTSIDE, Relay, eventually, within};
 
+#[path = "tunnel/flood.rs"]
+mod flood;
+#[path = "tunnel/flow.rs"]
+mod flow;
+#[path = "tunnel/session.rs"]
+mod session;
 #[path = "tunnel/world.rs"]
 mod world;
 
@@ -77,22 +83,6 @@ fn a_kick_finds_it_at_once() {
         engine.kick();
         world::answer_v4().is_some()
     });
-}
-
-#[test]
-fn goes_on_trying_after_the_protocol_gives_up() {
-    world::enter_namespace();
-    let mut relay = Relay::new(1);
-    relay.stop();
-    let engine = world::start_engine();
-    engine.set_peer(relay.peer(relay.endpoint_v4()));
-    let begun = world::boot_time();
-    within(Duration::from_mins(2), "more than the protocol's 90 s", || {
-        world::answer_v4();
-        world::boot_time() > begun + Duration::from_secs(95)
-    });
-    relay.start();
-    within(CARRIED_AGAIN, "an answer", || world::answer_v4().is_some());
 }
 
 #[test]

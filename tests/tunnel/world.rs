@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use byway::tunnel::{Engine, Outside, Peer, PublicKey, Stamps, StaticSecret};
 use nix::sched::{CloneFlags, unshare};
 
+use crate::flood::Flood;
+use crate::flow;
+
 /// In the box's namespace, so that tests may run side by side.
 pub(crate) const DEVICE: &str = "wg0";
 const MARK: u32 = 0x0400_0000;
@@ -108,6 +111,7 @@ impl Relay {
         namespace.run(move || {
             join_cable("cable", number, 1);
             answer_all(number);
+            flow::answer_all(number);
         });
         let mut relay = Relay { number, namespace, process: None };
         relay.start();
@@ -122,6 +126,45 @@ impl Relay {
     /// As a power cut would.
     pub(crate) fn stop(&mut self) {
         self.process = None;
+    }
+
+    pub(crate) fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// Moves to another port, without a word to anybody.
+    pub(crate) fn listen_at(&self, port: u16) {
+        self.running().order(&format!("listen_port={port}\n"));
+    }
+
+    /// A packet for the box, which did not ask for it.
+    pub(crate) fn speaks(&self) {
+        self.namespace.run(|| {
+            let socket = UdpSocket::bind("10.64.0.1:0").expect("a socket");
+            socket.send_to(&[0; 100], "10.64.0.2:9").expect("a route");
+        });
+    }
+
+    /// Begins a handshake with the box at `endpoint`, soon.
+    pub(crate) fn calls(&self, endpoint: &str) {
+        let key = hex(PublicKey::from(&box_key()).as_bytes());
+        let peer = format!("public_key={key}\nendpoint={endpoint}\npersistent_keepalive_interval=1\n");
+        self.running().order(&peer);
+    }
+
+    pub(crate) fn forget_ipv6(&self) {
+        let address = format!("2001:db8:{}::1/64", self.number);
+        self.namespace.run(move || ip(&format!("address delete {address} dev cable")));
+    }
+
+    /// By somebody beside the relay.
+    pub(crate) fn flood(&self) -> Flood {
+        let (relay, key) = (self.endpoint_v4(), PublicKey::from(&relay_key(self.number)));
+        self.namespace.run(move || Flood::start(relay, key))
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the relay was not stopped")
     }
 
     pub(crate) fn endpoint_v4(&self) -> SocketAddr {
@@ -223,15 +266,18 @@ impl Process {
         process
     }
 
-    /// By the protocol of wireguard.com/xplatform.
     fn configure(&self, number: u8) {
-        let orders = format!(
-            "set=1\nprivate_key={}\nlisten_port=51820\npublic_key={}\nallowed_ip=10.64.0.2/32\nallowed_ip=fd00:64::2/128\n\n",
+        self.order(&format!(
+            "private_key={}\nlisten_port=51820\npublic_key={}\nallowed_ip=10.64.0.2/32\nallowed_ip=fd00:64::2/128\n",
             hex(&relay_key(number).to_bytes()),
             hex(PublicKey::from(&box_key()).as_bytes()),
-        );
+        ));
+    }
+
+    /// By the protocol of wireguard.com/xplatform.
+    fn order(&self, settings: &str) {
         let mut control = UnixStream::connect(&self.socket).expect("wireguard-go listens");
-        control.write_all(orders.as_bytes()).expect("wireguard-go listens");
+        control.write_all(format!("set=1\n{settings}\n").as_bytes()).expect("wireguard-go listens");
         let mut verdict = String::new();
         BufReader::new(control).read_line(&mut verdict).expect("wireguard-go answers");
         assert_eq!(verdict, "errno=0\n");
