@@ -13,8 +13,8 @@ const STAMPS: &str = "stamps";
 /// Apart by a block of every usual disk: what tears one leaves the other whole.
 const PLACES: [u64; 2] = [0, 4096];
 const MAGIC: [u8; 8] = *b"bywaymk1";
-const LENGTH: usize = 20;
-/// No mark is later: a Duration has room for what is added to it.
+const LENGTH: usize = 28;
+/// No mark or turn is later: there is room for what is added.
 const LATEST: u64 = 1 << 40;
 
 /// Where the mark is kept.
@@ -22,40 +22,53 @@ const LATEST: u64 = 1 << 40;
 pub struct StampFile {
     store: Store,
     path: PathBuf,
-    /// The place that does not hold the last mark.
-    free: usize,
+    /// Counts the writes; odd and even ones have a place each.
+    turn: u64,
+}
+
+/// What a place holds; the greater turn is the newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    turn: u64,
+    mark: Duration,
 }
 
 impl StampFile {
     /// The file, and the mark in it; none where there was none.
     pub fn open(store: Store) -> (StampFile, Recalled<Option<Duration>>) {
         let path = store.folder.join(STAMPS);
-        let (marks, note) = match read(&path) {
-            Ok(marks) => (marks, None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => ([None; 2], None),
-            Err(error) => ([None; 2], Some(format!("{} cannot be read: {error}", path.display()))),
+        let (newest, note) = match read(&path) {
+            Ok(newest) => (newest, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+            Err(error) => (None, Some(format!("{} cannot be read: {error}", path.display()))),
         };
-        let free = usize::from(marks[0] > marks[1]);
-        (StampFile { store, path, free }, Recalled { value: marks[0].max(marks[1]), note })
+        let turn = newest.map_or(0, |entry| entry.turn);
+        (StampFile { store, path, turn }, Recalled { value: newest.map(|entry| entry.mark), note })
     }
 
     /// On the disk when this returns, rounded up to a second. A refusal leaves the last mark.
     pub fn write(&mut self, mark: Duration) -> Result<(), StoreError> {
         self.store.make_folder()?;
-        write(&self.path, PLACES[self.free], &encode(mark)).map_err(at(&self.path))?;
-        self.free = 1 - self.free;
+        let entry = Entry { turn: self.turn + 1, mark };
+        write(&self.path, place(entry.turn), &encode(entry)).map_err(at(&self.path))?;
+        self.turn = entry.turn;
         Ok(())
     }
 }
 
-fn read(path: &Path) -> io::Result<[Option<Duration>; 2]> {
+fn place(turn: u64) -> u64 {
+    if turn.is_multiple_of(2) { PLACES[0] } else { PLACES[1] }
+}
+
+fn read(path: &Path) -> io::Result<Option<Entry>> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let mut bytes = Vec::new();
     file.take(PLACES[1] + LENGTH as u64).read_to_end(&mut bytes)?;
-    Ok(PLACES.map(|place| {
+    let entries = PLACES.map(|place| {
         let place = usize::try_from(place).expect("a few thousand");
         decode(bytes.get(place..place + LENGTH)?)
-    }))
+    });
+    Ok(entries[0].max(entries[1]))
 }
 
 fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
@@ -72,22 +85,25 @@ fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn encode(mark: Duration) -> [u8; LENGTH] {
-    let seconds = mark.as_secs() + u64::from(mark.subsec_nanos() > 0);
+fn encode(entry: Entry) -> [u8; LENGTH] {
+    let seconds = entry.mark.as_secs() + u64::from(entry.mark.subsec_nanos() > 0);
     let mut bytes = [0; LENGTH];
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..16].copy_from_slice(&seconds.to_le_bytes());
-    let sum = crc32fast::hash(&bytes[..16]);
-    bytes[16..].copy_from_slice(&sum.to_le_bytes());
+    bytes[8..16].copy_from_slice(&entry.turn.to_le_bytes());
+    bytes[16..24].copy_from_slice(&seconds.to_le_bytes());
+    let sum = crc32fast::hash(&bytes[..24]);
+    bytes[24..].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Duration> {
+fn decode(bytes: &[u8]) -> Option<Entry> {
     let (head, sum) = bytes.split_last_chunk::<4>()?;
-    let (magic, seconds) = head.split_last_chunk::<8>()?;
-    let seconds = u64::from_le_bytes(*seconds);
-    let whole = magic == MAGIC && crc32fast::hash(head) == u32::from_le_bytes(*sum) && seconds <= LATEST;
-    whole.then(|| Duration::from_secs(seconds))
+    let (start, seconds) = head.split_last_chunk::<8>()?;
+    let (magic, turn) = start.split_last_chunk::<8>()?;
+    let (turn, seconds) = (u64::from_le_bytes(*turn), u64::from_le_bytes(*seconds));
+    let whole =
+        magic == MAGIC && crc32fast::hash(head) == u32::from_le_bytes(*sum) && turn.max(seconds) <= LATEST;
+    whole.then(|| Entry { turn, mark: Duration::from_secs(seconds) })
 }
 
 #[cfg(test)]
@@ -102,7 +118,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, recalled) = open(folder.path());
         assert_eq!(recalled, Recalled { value: None, note: None });
-        for hours in 0..5 {
+        for hours in [0, 3, 1, 4, 0] {
             file.write(FIRST + hours * HOUR + Duration::from_nanos(1)).unwrap();
             let mark = FIRST + hours * HOUR + Duration::from_secs(1);
             assert_eq!(open(folder.path()).1.value, Some(mark));
@@ -122,16 +138,17 @@ mod tests {
             for (torn, rest) in
                 (0..=LENGTH).flat_map(|torn| [None, Some(0), Some(0xff)].map(|rest| (torn, rest)))
             {
-                let mut bytes = encode(new).to_vec();
+                let entry = Entry { turn: file.turn + 1, mark: new };
+                let mut bytes = encode(entry).to_vec();
                 match rest {
                     None => bytes.truncate(torn),
                     Some(rest) => bytes[torn..].fill(rest),
                 }
                 std::fs::write(&file.path, &before).unwrap();
-                write(&file.path, PLACES[file.free], &bytes).unwrap();
+                write(&file.path, place(entry.turn), &bytes).unwrap();
                 let (mut next, recalled) = open(folder.path());
                 let mark = recalled.value.unwrap();
-                assert!(mark == last || (mark == new && torn > 8), "{mark:?} torn at {torn}");
+                assert!(mark == last || (mark == new && torn > 16), "{mark:?} torn at {torn}");
                 next.write(mark + HOUR).unwrap();
                 assert_eq!(open(folder.path()).1.value, Some(mark + HOUR));
             }

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use byway_core::Uptime;
 use byway_core::stamps::{self, NotYet};
@@ -13,18 +14,35 @@ use super::TunnelError;
 use crate::clock;
 use crate::store::StampFile;
 
-/// The stamps of every session of an engine; one for each key in use, or one for all.
+/// The end of the agent waits no longer than this for the disk.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(2);
+
+/// The stamps of every session of an engine.
 pub struct Stamps {
     desk: Arc<Mutex<Desk>>,
     wall: Box<dyn Fn() -> Duration + Send + Sync>,
     /// None without a disk.
-    writer: Option<SyncSender<Duration>>,
+    disk: Option<Disk>,
+}
+
+/// The writer, seen by whoever asks.
+struct Disk {
+    ask: SyncSender<Duration>,
+    thread: JoinHandle<()>,
 }
 
 struct Desk {
     stamps: stamps::Stamps,
     /// That the wall clock cannot be right was told.
     told: bool,
+}
+
+impl Desk {
+    fn first_mark(&mut self, now: Uptime, wall: Duration) -> Option<Duration> {
+        let begun = self.stamps.begin(now, wall);
+        begun.err().and_then(|_| self.stamps.reserve(now))
+    }
 }
 
 impl Stamps {
@@ -41,25 +59,24 @@ impl Stamps {
     ) -> Result<Stamps, TunnelError> {
         let desk = Desk { stamps: stamps::Stamps::new(mark, clock::BUILT), told: false };
         let desk = Arc::new(Mutex::new(desk));
-        let (ask, asked) = sync_channel(1);
         let mut writer = Writer { desk: Arc::clone(&desk), file, refused: false };
-        let stamps = Stamps { desk, wall: Box::new(wall), writer: Some(ask) };
-        if stamps.begin(clock::uptime().elapsed_since_boot()).is_none() {
-            for mark in asked.try_iter() {
-                writer.write(mark);
-            }
+        let now = clock::uptime();
+        let first = locked(&desk).first_mark(now, wall().max(clock::wall()));
+        if let Some(mark) = first {
+            writer.write(mark);
         }
-        std::thread::Builder::new()
+        let (ask, asked) = sync_channel(1);
+        let thread = std::thread::Builder::new()
             .name("stamps".to_owned())
             .spawn(move || writer.serve(&asked))
             .map_err(TunnelError::Thread)?;
-        Ok(stamps)
+        Ok(Stamps { desk, wall: Box::new(wall), disk: Some(Disk { ask, thread }) })
     }
 
     /// Without a disk: greater than those before only while the engine lives, or by a clock that is right.
     pub fn in_memory() -> Stamps {
         let desk = Desk { stamps: stamps::Stamps::unkept(clock::BUILT), told: false };
-        Stamps { desk: Arc::new(Mutex::new(desk)), wall: Box::new(clock::wall), writer: None }
+        Stamps { desk: Arc::new(Mutex::new(desk)), wall: Box::new(clock::wall), disk: None }
     }
 
     /// The first stamp of a new machine. None: not yet; what there is to wait for is under way, or was told.
@@ -80,11 +97,25 @@ impl Stamps {
 
     /// Has the next stamps reserved in time; to be called every now and then.
     pub(super) fn keep(&self, now: Duration) {
-        if let Some(writer) = &self.writer
+        if let Some(disk) = &self.disk
             && let Some(mark) = locked(&self.desk).stamps.reserve(Uptime::since_boot(now))
         {
             // There is room: one mark is asked for at a time. Without its thread the writing is given up.
-            _ = writer.try_send(mark);
+            _ = disk.ask.try_send(mark);
+        }
+    }
+}
+
+impl Drop for Stamps {
+    /// Leaves the next agent no gap of an hour, which power cuts do.
+    fn drop(&mut self) {
+        let Some(Disk { ask, thread }) = self.disk.take() else { return };
+        let last = locked(&self.desk).stamps.last(clock::uptime());
+        _ = last.map(|mark| ask.try_send(mark));
+        drop(ask);
+        let asked = Instant::now();
+        while !thread.is_finished() && asked.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
         }
     }
 }
@@ -155,6 +186,16 @@ mod tests {
             assert!(begun > before, "{begun:?} after {before:?}");
             before = begun;
         }
+        assert!(before < clock::wall() + 4 * YEAR + HOUR / 2, "{before:?}");
+    }
+
+    #[test]
+    fn a_power_cut_costs_a_gap_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = agent(folder.path(), clock::wall);
+        let begun = first.begin(now()).unwrap();
+        let next = agent(folder.path(), clock::wall).begin(now()).unwrap();
+        assert!(next > begun + HOUR / 2, "{next:?} after {begun:?}");
     }
 
     #[test]

@@ -97,6 +97,13 @@ impl Stamps {
         Some(latest + AHEAD)
     }
 
+    /// The mark that does when no more stamps are handed out; without it the next agent begins up to an hour
+    /// later than it has to. None if there is nothing to gain.
+    pub fn last(&self, now: Uptime) -> Option<Duration> {
+        let least = self.line.map(|_| self.least(now))?;
+        (least < self.reserved).then_some(least)
+    }
+
     pub fn on_reserved(&mut self, mark: Duration) {
         self.reserved = mark;
         self.disk = Disk::Idle;

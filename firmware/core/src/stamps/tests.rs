@@ -68,6 +68,16 @@ fn a_day_takes_one_block_every_half_hour() {
     assert!((40..=50).contains(&writes), "{writes}");
 }
 
+#[test]
+fn an_agent_that_ends_in_order_leaves_no_gap() {
+    let mut agent = Agent::on(None);
+    for _ in 0..100 {
+        agent.begin(BUILT).unwrap();
+        agent = agent.stop();
+    }
+    assert!(agent.mark.unwrap() < BUILT + 10 * 60 * SECOND, "{:?}", agent.mark);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
@@ -86,6 +96,7 @@ proptest! {
                 Happening::Begin => drop(agent.begin(wall)),
                 Happening::Initiate => {}
                 Happening::PowerCut { written } => agent = agent.power_cut(written),
+                Happening::Stop => agent = agent.stop(),
             }
             if let Some(stamp) = agent.stamp() {
                 prop_assert!(stamp > latest, "{stamp:?} after {latest:?}");
@@ -102,6 +113,7 @@ enum Happening {
     Begin,
     Initiate,
     PowerCut { written: bool },
+    Stop,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -113,6 +125,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         seconds(DAY).prop_map(Happening::Pass),
         Just(Happening::Begin),
         Just(Happening::Initiate),
+        Just(Happening::Stop),
         any::<bool>().prop_map(|written| Happening::PowerCut { written }),
     ]
 }
@@ -138,6 +151,12 @@ impl Agent {
             self.write();
         }
         Agent::on(self.mark)
+    }
+
+    fn stop(mut self) -> Agent {
+        self.write();
+        let mark = self.stamps.last(Uptime::since_boot(self.now)).or(self.mark);
+        Agent::on(mark)
     }
 
     fn begin(&mut self, wall: Duration) -> Result<Duration, NotYet> {
