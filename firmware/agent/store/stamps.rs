@@ -7,13 +7,17 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use byway_core::stamps::Mark;
+
 use super::{Recalled, Store, StoreError, at};
 
 const STAMPS: &str = "stamps";
 /// Apart by a block of every usual disk: what tears one leaves the other whole.
 const PLACES: [u64; 2] = [0, 4096];
 const MAGIC: [u8; 8] = *b"bywaymk1";
-const LENGTH: usize = 28;
+/// Of an entry: what it is, three numbers, and the sum over them.
+const LENGTH: usize = 36;
+const SUMMED: usize = 32;
 /// No mark or turn is later: there is room for what is added.
 const LATEST: u64 = 1 << 40;
 
@@ -27,15 +31,15 @@ pub struct StampFile {
 }
 
 /// What a place holds; the greater turn is the newer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     turn: u64,
-    mark: Duration,
+    mark: Mark,
 }
 
 impl StampFile {
     /// The file, and the mark in it; none where there was none.
-    pub fn open(store: Store) -> (StampFile, Recalled<Option<Duration>>) {
+    pub fn open(store: Store) -> (StampFile, Recalled<Option<Mark>>) {
         let path = store.folder.join(STAMPS);
         let (newest, note) = match read(&path) {
             Ok(newest) => (newest, None),
@@ -46,8 +50,8 @@ impl StampFile {
         (StampFile { store, path, turn }, Recalled { value: newest.map(|entry| entry.mark), note })
     }
 
-    /// On the disk when this returns, rounded up to a second. A refusal leaves the last mark.
-    pub fn write(&mut self, mark: Duration) -> Result<(), StoreError> {
+    /// On the disk when this returns, the stamp rounded up to a second. A refusal leaves the last mark.
+    pub fn write(&mut self, mark: Mark) -> Result<(), StoreError> {
         self.store.make_folder()?;
         let entry = Entry { turn: self.turn + 1, mark };
         write(&self.path, place(entry.turn), &encode(entry)).map_err(at(&self.path))?;
@@ -68,7 +72,7 @@ fn read(path: &Path) -> io::Result<Option<Entry>> {
         let place = usize::try_from(place).expect("a few thousand");
         decode(bytes.get(place..place + LENGTH)?)
     });
-    Ok(entries[0].max(entries[1]))
+    Ok(entries.into_iter().flatten().max_by_key(|entry| entry.turn))
 }
 
 fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
@@ -86,24 +90,25 @@ fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn encode(entry: Entry) -> [u8; LENGTH] {
-    let seconds = entry.mark.as_secs() + u64::from(entry.mark.subsec_nanos() > 0);
+    let Entry { turn, mark: Mark { stamp, wall } } = entry;
+    let stamp = stamp.as_secs() + u64::from(stamp.subsec_nanos() > 0);
     let mut bytes = [0; LENGTH];
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..16].copy_from_slice(&entry.turn.to_le_bytes());
-    bytes[16..24].copy_from_slice(&seconds.to_le_bytes());
-    let sum = crc32fast::hash(&bytes[..24]);
-    bytes[24..].copy_from_slice(&sum.to_le_bytes());
+    for (place, number) in [(8, turn), (16, stamp), (24, wall.as_secs())] {
+        bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    let sum = crc32fast::hash(&bytes[..SUMMED]);
+    bytes[SUMMED..].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 
 fn decode(bytes: &[u8]) -> Option<Entry> {
     let (head, sum) = bytes.split_last_chunk::<4>()?;
-    let (start, seconds) = head.split_last_chunk::<8>()?;
-    let (magic, turn) = start.split_last_chunk::<8>()?;
-    let (turn, seconds) = (u64::from_le_bytes(*turn), u64::from_le_bytes(*seconds));
-    let whole =
-        magic == MAGIC && crc32fast::hash(head) == u32::from_le_bytes(*sum) && turn.max(seconds) <= LATEST;
-    whole.then(|| Entry { turn, mark: Duration::from_secs(seconds) })
+    let number = |place: usize| Some(u64::from_le_bytes(*head.get(place..)?.first_chunk()?));
+    let (turn, stamp, wall) = (number(8)?, number(16)?, number(24)?);
+    let whole = head.starts_with(&MAGIC) && crc32fast::hash(head) == u32::from_le_bytes(*sum);
+    let mark = Mark { stamp: Duration::from_secs(stamp), wall: Duration::from_secs(wall) };
+    (whole && turn.max(stamp).max(wall) <= LATEST).then_some(Entry { turn, mark })
 }
 
 #[cfg(test)]
@@ -119,9 +124,9 @@ mod tests {
         let (mut file, recalled) = open(folder.path());
         assert_eq!(recalled, Recalled { value: None, note: None });
         for hours in [0, 3, 1, 4, 0] {
-            file.write(FIRST + hours * HOUR + Duration::from_nanos(1)).unwrap();
-            let mark = FIRST + hours * HOUR + Duration::from_secs(1);
-            assert_eq!(open(folder.path()).1.value, Some(mark));
+            file.write(mark(FIRST + hours * HOUR + Duration::from_nanos(1))).unwrap();
+            let rounded = mark(FIRST + hours * HOUR + Duration::from_secs(1));
+            assert_eq!(open(folder.path()).1.value, Some(rounded));
         }
     }
 
@@ -131,9 +136,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let (mut file, _) = open(folder.path());
             for hours in 0..writes {
-                file.write(FIRST + hours * HOUR).unwrap();
+                file.write(mark(FIRST + hours * HOUR)).unwrap();
             }
-            let (last, new) = (FIRST + (writes - 1) * HOUR, FIRST + writes * HOUR);
+            let (last, new) = (mark(FIRST + (writes - 1) * HOUR), mark(FIRST + writes * HOUR));
             let before = std::fs::read(&file.path).unwrap();
             for (torn, rest) in
                 (0..=LENGTH).flat_map(|torn| [None, Some(0), Some(0xff)].map(|rest| (torn, rest)))
@@ -147,10 +152,11 @@ mod tests {
                 std::fs::write(&file.path, &before).unwrap();
                 write(&file.path, place(entry.turn), &bytes).unwrap();
                 let (mut next, recalled) = open(folder.path());
-                let mark = recalled.value.unwrap();
-                assert!(mark == last || (mark == new && torn > 16), "{mark:?} torn at {torn}");
-                next.write(mark + HOUR).unwrap();
-                assert_eq!(open(folder.path()).1.value, Some(mark + HOUR));
+                let found = recalled.value.unwrap();
+                assert!(found == last || (found == new && torn > 16), "{found:?} torn at {torn}");
+                let later = mark(found.stamp + HOUR);
+                next.write(later).unwrap();
+                assert_eq!(open(folder.path()).1.value, Some(later));
             }
         }
     }
@@ -161,7 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, _) = open(&folder.path().join("deep/er"));
         for hours in 0..100 {
-            file.write(FIRST + hours * HOUR).unwrap();
+            file.write(mark(FIRST + hours * HOUR)).unwrap();
         }
         let metadata = file.path.metadata().unwrap();
         assert_eq!(metadata.len(), PLACES[1] + LENGTH as u64);
@@ -172,13 +178,13 @@ mod tests {
     fn a_refusal_leaves_the_last_mark_and_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, _) = open(folder.path());
-        file.write(FIRST).unwrap();
+        file.write(mark(FIRST)).unwrap();
         let path = std::mem::replace(&mut file.path, folder.path().join("wish/stamps"));
-        let error = file.write(FIRST + HOUR).unwrap_err().to_string();
+        let error = file.write(mark(FIRST + HOUR)).unwrap_err().to_string();
         assert!(error.contains("wish/stamps"), "{error}");
         file.path = path;
-        file.write(FIRST + HOUR).unwrap();
-        assert_eq!(open(folder.path()).1.value, Some(FIRST + HOUR));
+        file.write(mark(FIRST + HOUR)).unwrap();
+        assert_eq!(open(folder.path()).1.value, Some(mark(FIRST + HOUR)));
     }
 
     #[test]
@@ -195,7 +201,11 @@ mod tests {
         assert!(note.contains("stamps cannot be read"), "{note}");
     }
 
-    fn open(folder: &Path) -> (StampFile, Recalled<Option<Duration>>) {
+    fn mark(stamp: Duration) -> Mark {
+        Mark { stamp, wall: Duration::from_secs(stamp.as_secs() / 2) }
+    }
+
+    fn open(folder: &Path) -> (StampFile, Recalled<Option<Mark>>) {
         StampFile::open(Store::new(folder))
     }
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use byway_core::Uptime;
-use byway_core::stamps::{self, NotYet};
+use byway_core::stamps::{self, Mark, NotYet};
 
 use super::TunnelError;
 use crate::clock;
@@ -28,7 +28,7 @@ pub struct Stamps {
 
 /// The writer, seen by whoever asks.
 struct Disk {
-    ask: SyncSender<Duration>,
+    ask: SyncSender<Mark>,
     thread: JoinHandle<()>,
 }
 
@@ -39,25 +39,25 @@ struct Desk {
 }
 
 impl Desk {
-    fn first_mark(&mut self, now: Uptime, wall: Duration) -> Option<Duration> {
+    fn first_mark(&mut self, now: Uptime, wall: Duration) -> Option<Mark> {
         let begun = self.stamps.begin(now, wall);
-        begun.err().and_then(|_| self.stamps.reserve(now))
+        begun.err().and_then(|_| self.stamps.reserve(now, wall))
     }
 }
 
 impl Stamps {
-    /// Above `mark`, which `file` holds. The first reservation is made before this returns.
-    pub fn kept(file: StampFile, mark: Option<Duration>) -> Result<Stamps, TunnelError> {
-        Stamps::kept_by(clock::wall, file, mark)
+    /// Above the mark that was `recalled` from `file`. The first reservation is made before this returns.
+    pub fn kept(file: StampFile, recalled: Option<Mark>) -> Result<Stamps, TunnelError> {
+        Stamps::kept_by(clock::wall, file, recalled)
     }
 
     /// As [`Stamps::kept`], by another wall clock than the system's; which stays the earliest.
     pub fn kept_by(
         wall: impl Fn() -> Duration + Send + Sync + 'static,
         file: StampFile,
-        mark: Option<Duration>,
+        recalled: Option<Mark>,
     ) -> Result<Stamps, TunnelError> {
-        let desk = Desk { stamps: stamps::Stamps::new(mark, clock::BUILT), told: false };
+        let desk = Desk { stamps: stamps::Stamps::new(recalled, clock::BUILT), told: false };
         let desk = Arc::new(Mutex::new(desk));
         let mut writer = Writer { desk: Arc::clone(&desk), file, refused: false };
         let now = clock::uptime();
@@ -81,7 +81,7 @@ impl Stamps {
 
     /// The first stamp of a new machine. None: not yet; what there is to wait for is under way, or was told.
     pub(super) fn begin(&self, now: Duration) -> Option<Duration> {
-        let wall = (self.wall)().max(clock::wall());
+        let wall = self.wall();
         let mut desk = locked(&self.desk);
         let begun = desk.stamps.begin(Uptime::since_boot(now), wall);
         let wrong = begun == Err(NotYet::Clock);
@@ -95,10 +95,15 @@ impl Stamps {
         begun.ok()
     }
 
+    /// boringtun stamps no earlier than the system's clock.
+    fn wall(&self) -> Duration {
+        (self.wall)().max(clock::wall())
+    }
+
     /// Has the next stamps reserved in time; to be called every now and then.
     pub(super) fn keep(&self, now: Duration) {
         if let Some(disk) = &self.disk
-            && let Some(mark) = locked(&self.desk).stamps.reserve(Uptime::since_boot(now))
+            && let Some(mark) = locked(&self.desk).stamps.reserve(Uptime::since_boot(now), self.wall())
         {
             // There is room: one mark is asked for at a time. Without its thread the writing is given up.
             _ = disk.ask.try_send(mark);
@@ -110,7 +115,7 @@ impl Drop for Stamps {
     /// Leaves the next agent no gap of an hour, which power cuts do.
     fn drop(&mut self) {
         let Some(Disk { ask, thread }) = self.disk.take() else { return };
-        let last = locked(&self.desk).stamps.last(clock::uptime());
+        let last = locked(&self.desk).stamps.last(clock::uptime(), self.wall());
         _ = last.map(|mark| ask.try_send(mark));
         drop(ask);
         let asked = Instant::now();
@@ -134,13 +139,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn serve(mut self, asked: &Receiver<Duration>) {
+    fn serve(mut self, asked: &Receiver<Mark>) {
         for mark in asked {
             self.write(mark);
         }
     }
 
-    fn write(&mut self, mark: Duration) {
+    fn write(&mut self, mark: Mark) {
         let written = self.file.write(mark);
         let now = clock::uptime();
         let mut desk = locked(&self.desk);
@@ -212,7 +217,7 @@ mod tests {
             std::thread::yield_now();
         }
         let (_, recalled) = StampFile::open(Store::new(folder.path()));
-        assert!(recalled.value > Some(clock::wall() + 10 * HOUR), "{recalled:?}");
+        assert!(recalled.value.unwrap().stamp > clock::wall() + 10 * HOUR, "{recalled:?}");
     }
 
     #[test]

@@ -22,13 +22,23 @@ const GAP: Duration = Duration::from_secs(2);
 /// A handshake waits no longer than this for a disk that says nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A disk that refused is asked again after this.
-const PAUSE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What the disk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Above every stamp in use.
+    pub stamp: Duration,
+    /// What the wall clock showed when it was written.
+    pub wall: Duration,
+}
 
 /// The stamps of one agent, from its start on.
 #[derive(Debug)]
 pub struct Stamps {
-    /// Above every stamp of earlier agents, and no earlier than a clock can be right.
+    /// Above every stamp of earlier agents whose disk took the marks, and no earlier than a clock can be right.
     floor: Duration,
+    recalled: Option<Mark>,
     /// The newest stamps handed out: they begin here and move on with the time.
     line: Option<(Uptime, Duration)>,
     /// The first stamp of a line that waits for its mark.
@@ -57,15 +67,23 @@ pub enum NotYet {
 }
 
 impl Stamps {
-    /// `mark` is what the last agent had reserved; `built` is when this one was made.
-    pub fn new(mark: Option<Duration>, built: Duration) -> Self {
-        let mark = mark.unwrap_or_default();
-        Self { floor: mark.max(built), line: None, waiting: None, reserved: mark, disk: Disk::Idle }
+    /// `recalled` is what the last agent had reserved; `built` is when this one was made.
+    pub fn new(recalled: Option<Mark>, built: Duration) -> Self {
+        let reserved = recalled.map_or(Duration::ZERO, |mark| mark.stamp);
+        let floor = reserved.max(built);
+        Self { floor, recalled, line: None, waiting: None, reserved, disk: Disk::Idle }
     }
 
     /// Without a disk: each agent has to have keys of its own, or a clock that is right.
     pub fn unkept(built: Duration) -> Self {
-        Self { floor: built, line: None, waiting: None, reserved: Duration::MAX, disk: Disk::Idle }
+        Self {
+            floor: built,
+            recalled: None,
+            line: None,
+            waiting: None,
+            reserved: Duration::MAX,
+            disk: Disk::Idle,
+        }
     }
 
     /// The first stamp of a new line; from it on the line moves with the time, whatever the wall clock does.
@@ -82,7 +100,7 @@ impl Stamps {
 
     /// The mark to be written now, if one is needed. Its outcome is told by [`Stamps::on_reserved`] or
     /// [`Stamps::on_refused`].
-    pub fn reserve(&mut self, now: Uptime) -> Option<Duration> {
+    pub fn reserve(&mut self, now: Uptime, wall: Duration) -> Option<Mark> {
         let due = match self.disk {
             Disk::Idle => true,
             Disk::Asked(_) => false,
@@ -94,18 +112,18 @@ impl Stamps {
             return None;
         }
         self.disk = Disk::Asked(now);
-        Some(latest + AHEAD)
+        Some(Mark { stamp: latest + AHEAD, wall })
     }
 
     /// The mark that does when no more stamps are handed out; without it the next agent begins up to an hour
     /// later than it has to. None if there is nothing to gain.
-    pub fn last(&self, now: Uptime) -> Option<Duration> {
-        let least = self.line.map(|_| self.least(now))?;
-        (least < self.reserved).then_some(least)
+    pub fn last(&self, now: Uptime, wall: Duration) -> Option<Mark> {
+        let stamp = self.line.map(|_| self.least(now))?;
+        (stamp < self.reserved).then_some(Mark { stamp, wall })
     }
 
-    pub fn on_reserved(&mut self, mark: Duration) {
-        self.reserved = mark;
+    pub fn on_reserved(&mut self, mark: Mark) {
+        self.reserved = mark.stamp;
         self.disk = Disk::Idle;
     }
 
@@ -116,7 +134,15 @@ impl Stamps {
     /// None while the wall clock cannot be right.
     fn first(&self, now: Uptime, wall: Duration) -> Option<Duration> {
         let least = self.least(now);
-        (wall <= least + PLAUSIBLE).then(|| least.max(wall))
+        (wall <= least + PLAUSIBLE).then(|| wall.max(least + self.unseen(now, wall)))
+    }
+
+    /// How far earlier agents may have gone beyond the mark, because their disk took none: with the time, as a
+    /// clock did that is right. Where this agent's disk takes marks, that is not long ago.
+    fn unseen(&self, now: Uptime, wall: Duration) -> Duration {
+        let recalled = self.recalled.filter(|_| self.line.is_none());
+        let since = recalled.map_or(Duration::ZERO, |mark| wall.saturating_sub(mark.wall));
+        if self.may_yet_reserve(now) { since.min(AHEAD) } else { since }
     }
 
     /// Above every stamp that may have been used so far.

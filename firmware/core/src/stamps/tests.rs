@@ -29,7 +29,7 @@ fn needs_no_clock_after_the_first_agent() {
 
 #[test]
 fn waits_while_the_clock_cannot_be_right() {
-    let mut agent = Agent::on(Some(BUILT + YEAR));
+    let mut agent = Agent::on(Some(Mark { stamp: BUILT + YEAR, wall: BUILT }));
     assert_eq!(agent.begin(BUILT + 7 * YEAR), Err(NotYet::Clock));
     assert!(agent.begin(BUILT + 5 * YEAR).is_ok());
 }
@@ -38,26 +38,51 @@ fn waits_while_the_clock_cannot_be_right() {
 fn uses_nothing_that_is_not_reserved() {
     let mut stamps = Stamps::new(None, BUILT);
     assert_eq!(stamps.begin(at(0), BUILT), Err(NotYet::Reservation));
-    let mark = stamps.reserve(at(0)).unwrap();
-    assert_eq!(stamps.reserve(at(1)), None);
+    let mark = stamps.reserve(at(0), BUILT).unwrap();
+    assert_eq!(stamps.reserve(at(1), BUILT), None);
     assert_eq!(stamps.begin(at(1), BUILT), Err(NotYet::Reservation));
     stamps.on_reserved(mark);
     assert_eq!(stamps.begin(at(1), BUILT), Ok(BUILT));
-    assert!(mark >= BUILT + LEFT);
+    assert!(mark.stamp >= BUILT + LEFT);
 }
 
 #[test]
 fn goes_on_without_a_disk_that_refuses_or_hangs() {
     let mut stamps = Stamps::new(None, BUILT);
     assert_eq!(stamps.begin(at(0), BUILT), Err(NotYet::Reservation));
-    assert!(stamps.reserve(at(0)).is_some());
+    assert!(stamps.reserve(at(0), BUILT).is_some());
     assert_eq!(stamps.begin(at(5), BUILT), Ok(BUILT));
 
     stamps.on_refused(at(5));
-    assert_eq!(stamps.reserve(at(64)), None);
-    assert!(stamps.reserve(at(65)).is_some());
-    stamps.on_refused(at(65));
+    assert_eq!(stamps.reserve(at(14), BUILT), None);
+    assert!(stamps.reserve(at(15), BUILT).is_some());
+    stamps.on_refused(at(15));
     assert!(stamps.begin(at(66), BUILT + DAY).is_ok());
+}
+
+#[test]
+fn a_disk_that_takes_nothing_any_more_costs_no_session_where_the_clock_is_right() {
+    let mark = Mark { stamp: BUILT + 2 * DAY, wall: BUILT };
+    let mut used = Duration::ZERO;
+    for day in 1..9 {
+        let mut stamps = Stamps::new(Some(mark), BUILT);
+        let begun = stamps.begin(at(0), BUILT + day * DAY);
+        assert_eq!(begun, Err(NotYet::Reservation));
+        stamps.on_refused(at(0));
+        let first = stamps.begin(at(0), BUILT + day * DAY).unwrap();
+        assert!(first > used, "{first:?} after {used:?}");
+        used = first + DAY.saturating_sub(SECOND);
+    }
+}
+
+#[test]
+fn a_disk_that_takes_marks_again_costs_no_session_either() {
+    let mark = Mark { stamp: BUILT + 2 * DAY, wall: BUILT };
+    let mut refused = Stamps::new(Some(mark), BUILT);
+    refused.on_refused(at(0));
+    let used = refused.begin(at(0), BUILT + 60 * SECOND).unwrap() + 40 * 60 * SECOND;
+    let mut mended = Agent::on(Some(mark));
+    assert!(mended.begin(BUILT + 42 * 60 * SECOND).unwrap() > used);
 }
 
 #[test]
@@ -75,7 +100,7 @@ fn an_agent_that_ends_in_order_leaves_no_gap() {
         agent.begin(BUILT).unwrap();
         agent = agent.stop();
     }
-    assert!(agent.mark.unwrap() < BUILT + 10 * 60 * SECOND, "{:?}", agent.mark);
+    assert!(agent.mark.unwrap().stamp < BUILT + 10 * 60 * SECOND, "{:?}", agent.mark);
 }
 
 proptest! {
@@ -132,18 +157,19 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 /// An agent with its disk, which takes every mark by the next minute, and the line that its handshakes use.
 struct Agent {
-    mark: Option<Duration>,
+    mark: Option<Mark>,
     stamps: Stamps,
     now: Duration,
-    writing: Option<Duration>,
+    wall: Duration,
+    writing: Option<Mark>,
     line: Option<(Duration, Duration)>,
     initiations: u64,
 }
 
 impl Agent {
-    fn on(mark: Option<Duration>) -> Agent {
+    fn on(mark: Option<Mark>) -> Agent {
         let stamps = Stamps::new(mark, BUILT);
-        Agent { mark, stamps, now: Duration::ZERO, writing: None, line: None, initiations: 0 }
+        Agent { mark, stamps, now: Duration::ZERO, wall: BUILT, writing: None, line: None, initiations: 0 }
     }
 
     fn power_cut(mut self, written: bool) -> Agent {
@@ -155,16 +181,17 @@ impl Agent {
 
     fn stop(mut self) -> Agent {
         self.write();
-        let mark = self.stamps.last(Uptime::since_boot(self.now)).or(self.mark);
+        let mark = self.stamps.last(Uptime::since_boot(self.now), self.wall).or(self.mark);
         Agent::on(mark)
     }
 
     fn begin(&mut self, wall: Duration) -> Result<Duration, NotYet> {
         let now = Uptime::since_boot(self.now);
+        self.wall = wall;
         let mut begun = self.stamps.begin(now, wall);
         if begun == Err(NotYet::Reservation) {
             self.write();
-            self.writing = self.stamps.reserve(now);
+            self.writing = self.stamps.reserve(now, wall);
             self.write();
             begun = self.stamps.begin(now, wall);
         }
@@ -175,12 +202,12 @@ impl Agent {
     }
 
     /// Returns the marks that were asked for.
-    fn pass(&mut self, span: Duration) -> Vec<Duration> {
+    fn pass(&mut self, span: Duration) -> Vec<Mark> {
         let (end, mut asked) = (self.now + span, Vec::new());
         while self.now < end {
             self.now = end.min(self.now + 60 * SECOND);
             self.write();
-            self.writing = self.stamps.reserve(Uptime::since_boot(self.now));
+            self.writing = self.stamps.reserve(Uptime::since_boot(self.now), self.wall);
             asked.extend(self.writing);
         }
         asked
