@@ -65,7 +65,7 @@ impl Inspector {
             self.disk(),
             uplink(view),
             self.names().await,
-            self.tunnel().await,
+            self.tunnel(view).await,
             self.tailnet(view),
             door(view),
             self.exit(view).await,
@@ -111,9 +111,17 @@ impl Inspector {
         }
     }
 
-    async fn tunnel(&self) -> Finding {
+    async fn tunnel(&self, view: &View) -> Finding {
         match self.prober.round_trip().await {
-            Ok(round_trip) => kept("tunnel", format!("its far end answers in {} ms", round_trip.as_millis())),
+            Ok(round_trip) => {
+                let offloads: Vec<String> = view.tunnel.offloads.iter().map(ToString::to_string).collect();
+                let offloads = if offloads.is_empty() { "none".to_owned() } else { offloads.join(", ") };
+                let (answers, mtu) = (round_trip.as_millis(), view.tunnel.mtu);
+                kept(
+                    "tunnel",
+                    format!("its far end answers in {answers} ms; mtu {mtu}, offloads: {offloads}"),
+                )
+            }
             Err(error) => broken("tunnel", format!("{error:#}")),
         }
     }

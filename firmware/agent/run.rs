@@ -1,6 +1,7 @@
 //! The agent: owns the core, hands it what happens, carries out what it decides. The only file that knows every
 //! neighbour; no decision is made here.
 
+mod engine;
 mod lock;
 mod names;
 mod start;
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use byway_core::{Core, Effect, Input, TunnelReport, Uptime, View, Wish};
+use byway_core::{Core, Effect, Input, View, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep};
 
@@ -107,14 +108,7 @@ impl Agent {
             .look(clock::uptime())
             .map_or_else(Vec::new, |kept| self.step(Input::Remembered(kept)));
         let stats = self.engine.stats();
-        let report = TunnelReport {
-            handshake: stats.handshake.map(Uptime::since_boot),
-            heard: stats.last_received.map(Uptime::since_boot),
-            sent: stats.last_data_sent.map(Uptime::since_boot),
-            rx_bytes: stats.rx_bytes,
-            tx_bytes: stats.tx_bytes,
-        };
-        effects.extend(self.step(Input::Tunnel(report)));
+        effects.extend(self.step(Input::Tunnel(engine::report(&stats, self.engine.offloads()))));
         effects
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use byway_core::tailnet::{ExitNode, TailnetFacts};
-use byway_core::{Drift, Egress, Phase, SeenAs, TunnelView, Uptime, View, Wish};
+use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, Uptime, View, Wish};
 use serde::{Deserialize, Serialize};
 
 /// Unknown is null, never a guess.
@@ -34,6 +34,8 @@ pub struct Tunnel {
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     pub mtu: u16,
+    /// `"tso"`, `"uso"`, `"udp-gso"`, `"udp-gro"`: those that this kernel has; the more, the faster.
+    pub offloads: Vec<Offload>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +115,7 @@ fn tunnel(tunnel: &TunnelView, now: Now) -> Tunnel {
         rx_bytes: tunnel.rx_bytes,
         tx_bytes: tunnel.tx_bytes,
         mtu: tunnel.mtu,
+        offloads: tunnel.offloads.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::courier::Courier;
-use super::{Outside, Peer, Stamps, Stats, TunnelError};
+use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError};
 
 /// The tunnel, at work until it is dropped. The TUN device stays.
 #[derive(Debug)]
@@ -46,6 +46,11 @@ impl Engine {
 
     pub fn stats(&self) -> Stats {
         self.desk.papers().stats
+    }
+
+    /// None yet: one packet a system call.
+    pub fn offloads(&self) -> Offloads {
+        Offloads { tso: false, uso: false, udp_segment: false, udp_gro: false }
     }
 
     /// False while the TUN device is gone (it is made anew within a second, without addresses), and for

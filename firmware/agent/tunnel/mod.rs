@@ -90,6 +90,16 @@ impl Stats {
     }
 }
 
+/// Which of the kernel's offloads the engine has found and uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not, whatever the others are")]
+pub struct Offloads {
+    pub tso: bool,
+    pub uso: bool,
+    pub udp_segment: bool,
+    pub udp_gro: bool,
+}
+
 /// Why the engine could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TunnelError {

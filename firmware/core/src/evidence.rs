@@ -8,6 +8,8 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Egress, Expect, Uptime};
 
 /// A session older than this is dead (`WireGuard`'s reject-after-time).
@@ -33,6 +35,33 @@ pub struct TunnelReport {
     pub sent: Option<Uptime>,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
+    /// In this order, each once.
+    pub offloads: Vec<Offload>,
+}
+
+/// Work that the kernel takes from the tunnel's engine: many packets handed over as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offload {
+    /// TCP, between the kernel and the engine.
+    Tso,
+    /// UDP, between the kernel and the engine.
+    Uso,
+    /// The tunnel's datagrams, on their way out.
+    UdpGso,
+    /// The tunnel's datagrams, on their way in.
+    UdpGro,
+}
+
+impl fmt::Display for Offload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tso => "tso",
+            Self::Uso => "uso",
+            Self::UdpGso => "udp-gso",
+            Self::UdpGro => "udp-gro",
+        })
+    }
 }
 
 /// One ping of the relay's gateway through the tunnel.

@@ -35,7 +35,7 @@ mod view;
 pub use agenda::Why;
 pub use egress::{Egress, Wish};
 pub use epoch::Epoch;
-pub use evidence::{Exit, ExitReport, Lack, PingReport, TunnelReport};
+pub use evidence::{Exit, ExitReport, Lack, Offload, PingReport, TunnelReport};
 pub use machine::{Core, Effect, Generation, Input, State, Unapplied};
 pub use posture::{Door, Facts, Posture, TunnelEnd, Uplink};
 pub use settings::{Expect, Settings};

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Offload};
 use crate::tailnet::{self, TailnetFacts};
 use crate::{Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
 
@@ -51,6 +51,8 @@ pub struct TunnelView {
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     pub mtu: u16,
+    /// What the kernel helps the engine with; the more, the faster.
+    pub offloads: Vec<Offload>,
 }
 
 /// Who the internet sees, by the open door.
@@ -161,6 +163,7 @@ impl Subject<'_> {
             rx_bytes: report.rx_bytes,
             tx_bytes: report.tx_bytes,
             mtu: self.settings.tunnel.mtu,
+            offloads: report.offloads.clone(),
         }
     }
 

@@ -321,14 +321,14 @@ const fn rank(lack: &Lack) -> usize {
 fn told(view: &View) -> String {
     let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift } = view;
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
-    let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu } = tunnel;
+    let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
     let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
     let since = since.elapsed_since_boot();
     let handshake = handshake.map(Uptime::elapsed_since_boot);
     format!(
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
-         tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}\n\
+         tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
          seen as: {}\nuplink: {}\ndrift: {} healed, last {}\n",
         or_none(*door),
         or_none(handshake),

@@ -210,7 +210,7 @@ fn uplinks() -> Vec<(&'static str, Input)> {
 
 fn tunnels(drive: &Drive) -> Vec<(&'static str, Input)> {
     let now = Some(drive.now());
-    let report = TunnelReport { handshake: now, heard: now, sent: now, rx_bytes: 0, tx_bytes: 0 };
+    let report = TunnelReport { handshake: now, heard: now, sent: now, ..TunnelReport::default() };
     let silent = TunnelReport { heard: None, ..report.clone() };
     let lost = TunnelReport { handshake: None, ..report.clone() };
     vec![

@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 
 use byway_core::{
-    Core, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Settings, TunnelReport, Unapplied,
-    Uptime, Wish,
+    Core, Effect, Egress, Exit, ExitReport, Generation, Input, Offload, PingReport, Settings, TunnelReport,
+    Unapplied, Uptime, Wish,
 };
 
 use crate::house;
@@ -59,7 +59,9 @@ impl Drive {
     /// The relay made a session with us just now.
     pub(crate) fn handshake(&mut self) {
         let now = Some(self.now());
-        let report = TunnelReport { handshake: now, heard: now, sent: now, rx_bytes: 92, tx_bytes: 148 };
+        let offloads = vec![Offload::Tso, Offload::UdpGso];
+        let report =
+            TunnelReport { handshake: now, heard: now, sent: now, rx_bytes: 92, tx_bytes: 148, offloads };
         self.feed(Input::Tunnel(report));
     }
 
