@@ -23,7 +23,7 @@ use crate::net::keeper;
 use crate::proof::Prober;
 use crate::store::LastWish;
 use crate::tailnet;
-use crate::tunnel::{Engine, Peer};
+use crate::tunnel::{Engine, Peer, uapi};
 
 pub use start::{is_running, log_to_stderr, main};
 pub use stop::seal_on_panic;
@@ -49,6 +49,8 @@ struct Agent {
     engine: Engine,
     /// The relay, until the engine has it.
     peer: Option<Peer>,
+    /// For `wg show`.
+    snapshots: watch::Sender<uapi::Snapshot>,
     kernel: mpsc::Sender<keeper::Order>,
     prober: Prober,
     wishes: wish::WishKeeper,
@@ -108,6 +110,7 @@ impl Agent {
             .look(clock::uptime())
             .map_or_else(Vec::new, |kept| self.step(Input::Remembered(kept)));
         let stats = self.engine.stats();
+        self.snapshots.send_modify(|snapshot| engine::tell_wg(snapshot, &stats));
         effects.extend(self.step(Input::Tunnel(engine::report(&stats, self.engine.offloads()))));
         effects
     }
@@ -143,7 +146,10 @@ impl Agent {
     /// The relay is not called before the firewall lets the call through: a refused one is repeated only after 5 s.
     fn shake_hands(&mut self) {
         match self.peer.take() {
-            Some(peer) => self.engine.set_peer(peer),
+            Some(peer) => {
+                self.snapshots.send_modify(|snapshot| snapshot.relay = Some(uapi::Relay::new(&peer)));
+                self.engine.set_peer(peer);
+            }
             None => self.engine.kick(),
         }
     }

@@ -1,5 +1,6 @@
 //! The agent's own deaths, and the power's.
 
+use std::fs;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
@@ -43,6 +44,8 @@ pub(super) fn sigterm_seals(stage: &mut Stage) -> Result<()> {
     });
     ensure!(silence.is_err(), "carried though sealed");
     ensure!(stage.byway.tailscaled()? == tailscaled, "tailscaled was restarted");
+    let left = fs::read_dir(stage.byway.wireguard_dir())?.count();
+    ensure!(left == 0, "it left its socket for wg");
 
     let restarted = SystemTime::now();
     stage.byway.start()?;

@@ -41,6 +41,7 @@ const PROMISES: &[Promise] = &[
     ("the_phone_browses_by_mullvad_and_by_the_house", doors::the_phone_browses_by_both_doors),
     ("doctor_prints_every_promise", words::doctor_prints_every_promise),
     ("clients_names_the_phone_and_counts_its_bytes", words::clients_names_the_phone),
+    ("wg_shows_the_tunnel_and_sets_nothing", words::wg_shows_the_tunnel),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),
     ("fifty_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::fifty_flips_under_load),
     ("flows_of_every_kind_and_errors_about_them_never_change_doors", flows::of_every_kind),

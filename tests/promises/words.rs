@@ -1,6 +1,8 @@
 //! What the commands say, against a box that carries.
 
-use anyhow::{Context as _, Result, ensure};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail, ensure};
 use byway_lab::stage::Stage;
 use serde_json::Value;
 
@@ -27,6 +29,37 @@ pub(super) fn clients_names_the_phone(stage: &mut Stage) -> Result<()> {
     for client in clients {
         let bytes = |name: &str| client[name].as_u64().unwrap_or_default();
         ensure!(client["name"] == "phone" && bytes("tx_bytes") > 0 && bytes("rx_bytes") > 0, "{client}");
+    }
+    Ok(())
+}
+
+/// Nothing secret, nothing to change, and the same figures as everywhere else.
+pub(super) fn wg_shows_the_tunnel(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
+    let said = stage.byway.wg(&["show", "wg0", "dump"])?;
+    let table: Vec<Vec<&str>> = said.stdout.lines().map(|line| line.split('\t').collect()).collect();
+    let [interface, peer] = table.as_slice() else { bail!("no interface with one peer: {said:?}") };
+    ensure!(*interface == ["(none)", "(none)", "41642", "0x4000000"], "{said:?}");
+    let relay = stage.world.relay.public_key()?;
+    let &[key, "(none)", endpoint, allowed, handshake, received, sent, "25"] = peer.as_slice() else {
+        bail!("not the peer: {said:?}")
+    };
+    ensure!(key == relay.trim() && allowed == "0.0.0.0/0,::/0", "{said:?}");
+    let status = stage.byway.status()?;
+    let tunnel = |name: &str| status["tunnel"][name].as_u64().unwrap_or_default();
+    ensure!(status["tunnel"]["endpoint"] == endpoint, "{endpoint}, but {status}");
+    let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(handshake.parse()?))?;
+    ensure!(age.as_secs().abs_diff(tunnel("handshake_age_s")) <= 5, "{} s ago, but {status}", age.as_secs());
+    for (bytes, told) in [(received, tunnel("rx_bytes")), (sent, tunnel("tx_bytes"))] {
+        ensure!((1..=told).contains(&bytes.parse()?), "{bytes}, and a moment later {status}");
+    }
+    let said = stage.byway.wg(&["show"])?;
+    ensure!(said.code == Some(0) && said.stdout.contains("interface: wg0"), "{said:?}");
+
+    for change in [["fwmark", "1"], ["listen-port", "1"]] {
+        let said = stage.byway.wg(&[&["set", "wg0"], &change[..]].concat())?;
+        let refusal = "Unable to modify interface: Operation not supported";
+        ensure!(said.code == Some(1) && said.stderr.trim() == refusal, "{said:?}");
     }
     Ok(())
 }

@@ -78,6 +78,13 @@ pub struct Now {
     pub wall: SystemTime,
 }
 
+impl Now {
+    /// When that was, by the present wall clock.
+    pub fn wall_time_of(self, then: Uptime) -> SystemTime {
+        self.wall.checked_sub(self.uptime.since(then)).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
 impl Status {
     pub fn new(view: &View, now: Now, clock: Option<Clock>) -> Self {
         Self {
@@ -145,7 +152,7 @@ fn age(now: Now, then: Uptime) -> u64 {
 }
 
 fn rfc3339(now: Now, then: Uptime) -> String {
-    let moment = now.wall.checked_sub(now.uptime.since(then)).unwrap_or(SystemTime::UNIX_EPOCH);
+    let moment = now.wall_time_of(then);
     // Rounded: the two clocks drift apart by microseconds, and a moment must read the same every time.
     let moment = moment.checked_add(Duration::from_millis(500)).unwrap_or(moment);
     humantime::format_rfc3339_seconds(moment).to_string()

@@ -1,8 +1,9 @@
-//! What the engine tells, in the core's words.
+//! What the engine tells, in the core's words and in those of `wg show`.
 
 use byway_core::{Offload, TunnelReport, Uptime};
 
-use crate::tunnel::{Offloads, Stats};
+use crate::clock;
+use crate::tunnel::{Offloads, Stats, uapi};
 
 pub(super) fn report(stats: &Stats, offloads: Offloads) -> TunnelReport {
     TunnelReport {
@@ -23,6 +24,16 @@ fn in_use(Offloads { tso, uso, udp_segment, udp_gro }: Offloads) -> Vec<Offload>
         (udp_gro, Offload::UdpGro),
     ];
     all.into_iter().filter_map(|(is_used, offload)| is_used.then_some(offload)).collect()
+}
+
+/// By the wall clock of this moment: it may have been set since.
+pub(super) fn tell_wg(snapshot: &mut uapi::Snapshot, stats: &Stats) {
+    if let Some(relay) = &mut snapshot.relay {
+        let now = clock::now();
+        relay.handshake = stats.handshake.map(|made| now.wall_time_of(Uptime::since_boot(made)));
+        relay.rx_bytes = stats.rx_bytes;
+        relay.tx_bytes = stats.tx_bytes;
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Names, OwnNames, Prober};
 use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
-use crate::tunnel::{Engine, Outside, Stamps};
+use crate::tunnel::{Engine, Outside, Stamps, uapi};
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
@@ -88,6 +88,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     }
     let outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
     let engine = Engine::start(TUNNEL, outside, stamps(paths)?)?;
+    let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
+    let _place = listen_to_wg(for_wg);
     let interface = config.uplink.interface.as_str();
     let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
     let uplink = net.uplink(interface).await?;
@@ -118,6 +120,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         core,
         engine,
         peer: Some(config.mullvad.relay.conf.peer.clone()),
+        snapshots,
         kernel,
         prober,
         wishes: WishKeeper::new(store),
@@ -134,6 +137,20 @@ fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
         tracing::warn!("{note}");
     }
     Ok(Stamps::kept(file, mark)?)
+}
+
+/// A box that `wg show` finds nothing on does everything else.
+fn listen_to_wg(snapshots: watch::Receiver<uapi::Snapshot>) -> Option<uapi::serve::Place> {
+    match uapi::serve::listen(Path::new(uapi::serve::FOLDER), TUNNEL) {
+        Ok((listener, place)) => {
+            tokio::spawn(uapi::serve::serve(listener, snapshots));
+            Some(place)
+        }
+        Err(error) => {
+            tracing::warn!("`wg show {TUNNEL}` finds nothing: {error:#}");
+            None
+        }
+    }
 }
 
 fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {

@@ -8,7 +8,7 @@
 //!
 //! `conf` reads Mullvad's file · `session` is the protocol with the time as an argument, `machine` holds
 //! boringtun to it, `stamps` are what its handshakes carry · `tun` and `socket` are the two ends in the
-//! kernel · `courier` is the thread between them · `engine` gives it orders.
+//! kernel · `courier` is the thread between them · `engine` gives it orders · `uapi` is what `wg show` hears.
 //!
 //! One packet a system call, on purpose: what is offered here is all that others may rely on, so that the
 //! fast path (segmentation offload) can come without them noticing.
@@ -21,6 +21,7 @@ mod session;
 mod socket;
 mod stamps;
 mod tun;
+pub mod uapi;
 
 use std::fmt;
 use std::io;

@@ -24,6 +24,10 @@ use crate::{World, wait_for};
 /// DESIGN 7: how long SIGTERM may take.
 const SIGTERM_LIMIT: Duration = Duration::from_secs(5);
 
+/// Before its agent and its `wg`: a machine has one such folder, and stands for many boxes.
+const WITH_ITS_OWN_WIREGUARD: &str =
+    "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && exec \"$@\"";
+
 /// What is on the card. Prints only what is no secret.
 #[derive(Clone)]
 pub struct Card {
@@ -86,7 +90,7 @@ impl BywayBox {
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
-        for part in ["card", "state", "run"] {
+        for part in ["card", "state", "run", "wireguard"] {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
@@ -139,7 +143,12 @@ impl BywayBox {
     pub fn start(&mut self) -> Result<()> {
         ensure!(!self.is_running(), "the agent runs already");
         let (config, state, run) = (self.config_path(), self.state_dir(), self.run_dir());
+        let wireguard = self.wireguard_dir();
         let args = [
+            "-c",
+            WITH_ITS_OWN_WIREGUARD,
+            path_text(&wireguard)?,
+            path_text(&self.binary)?,
             "run",
             "--config",
             path_text(&config)?,
@@ -149,7 +158,7 @@ impl BywayBox {
             path_text(&run)?,
         ];
         let env = environment(path_text(&self.authority)?);
-        self.agent = Some(self.namespace.spawn("byway", &self.binary, &args, &env)?);
+        self.agent = Some(self.namespace.spawn("byway", Path::new("sh"), &args, &env)?);
         Ok(())
     }
 
@@ -264,6 +273,11 @@ impl BywayBox {
         self.folder.join("run")
     }
 
+    /// Where its `wg` looks for sockets.
+    pub fn wireguard_dir(&self) -> PathBuf {
+        self.folder.join("wireguard")
+    }
+
     /// Everything its agents have printed, across restarts and boots.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("byway.log")).unwrap_or_default()
@@ -275,9 +289,18 @@ impl BywayBox {
 
     /// A command of the binary as it is, without a run folder.
     pub fn binary(&self, words: &[&str]) -> Result<Said> {
-        let mut all = vec![path_text(&self.binary)?];
-        all.extend(words);
-        let output = self.namespace.output(&all, &environment(path_text(&self.authority)?))?;
+        self.said(&[&[path_text(&self.binary)?], words].concat())
+    }
+
+    /// `wg` of wireguard-tools, as somebody on the box would call it.
+    pub fn wg(&self, words: &[&str]) -> Result<Said> {
+        let folder = self.wireguard_dir();
+        let inside = ["sh", "-c", WITH_ITS_OWN_WIREGUARD, path_text(&folder)?, "wg"];
+        self.said(&[&inside, words].concat())
+    }
+
+    fn said(&self, words: &[&str]) -> Result<Said> {
+        let output = self.namespace.output(words, &environment(path_text(&self.authority)?))?;
         Ok(Said {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
