@@ -32,6 +32,8 @@ mod sentinel;
 mod speak;
 #[path = "ruleset/survey.rs"]
 mod survey;
+#[path = "ruleset/train.rs"]
+mod train;
 #[path = "ruleset/unseen.rs"]
 mod unseen;
 #[path = "ruleset/wire.rs"]
@@ -44,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 23] = [
+const SCENES: [Script; 24] = [
     (
         "privacy",
         &["history privacy", OPEN_DOOR, include_str!("ruleset/probes/privacy.txt"), TO_THE_BOX, FROM_THE_BOX],
@@ -84,6 +86,7 @@ const SCENES: [Script; 23] = [
     ("last resort of residential", &["history residential", NO_DOOR_ROUTE]),
     ("carrier grade house", &[include_str!("ruleset/probes/carrier_grade.txt")]),
     ("public house", &[include_str!("ruleset/probes/public_house.txt")]),
+    ("narrow tunnel", &[include_str!("ruleset/probes/narrow_tunnel.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
     ("no address yet", &[include_str!("ruleset/probes/no_address.txt")]),
 ];
@@ -191,6 +194,11 @@ fn routes_alone_in_each_house() -> Result<()> {
 #[test]
 fn public_house() -> Result<()> {
     holds("public house")
+}
+
+#[test]
+fn narrow_tunnel() -> Result<()> {
+    holds("narrow tunnel")
 }
 
 #[test]

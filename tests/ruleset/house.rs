@@ -13,6 +13,7 @@ pub(crate) fn facts(house: &str) -> Result<Facts> {
         "dual-stack" => dual_stack(),
         "carrier-grade" => carrier_grade(),
         "public" => public(),
+        "narrow" => narrow(),
         "unconfigured" => unconfigured(),
         other => bail!("no such house: {other}"),
     })
@@ -27,6 +28,12 @@ fn public() -> Facts {
     });
     let relay = SocketAddr::from(([0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130], 51820));
     Facts { uplink, tunnel: tunnel.map(|tunnel| TunnelEnd { relay, ..tunnel }), flow_table: 0 }
+}
+
+/// `[mullvad] mtu = 1300`
+fn narrow() -> Facts {
+    let Facts { uplink, tunnel, flow_table } = dual_stack();
+    Facts { uplink, tunnel: tunnel.map(|tunnel| TunnelEnd { mtu: 1300, ..tunnel }), flow_table }
 }
 
 fn unconfigured() -> Facts {

@@ -104,11 +104,16 @@ fn icmp_words(ends: (IpAddr, IpAddr), kind: IcmpKind, rest: [u8; 4], payload: &[
         Some((word @ ("echo" | "echo-reply"), ..)) => {
             format!("{word} {ends} id {}", u16::from_be_bytes([rest[0], rest[1]]))
         }
-        Some(("redirect", ..)) => format!("redirect {ends}"),
-        Some((word, ..)) => {
-            let about = packet(payload).unwrap_or_else(|| String::from("nothing readable"));
-            format!("{word} {ends} about {about}")
+        Some(("too-big", ..)) => {
+            let mtu = u32::from_be_bytes(rest);
+            format!("too-big {ends} mtu {mtu} about {}", quoted(payload))
         }
+        Some(("redirect", ..)) => format!("redirect {ends}"),
+        Some((word, ..)) => format!("{word} {ends} about {}", quoted(payload)),
         None => format!("icmp {ends} type {}", kind.0),
     }
+}
+
+fn quoted(payload: &[u8]) -> String {
+    packet(payload).unwrap_or_else(|| String::from("nothing readable"))
 }

@@ -8,6 +8,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 /// Larger than any packet here.
 const ROOM: usize = 4096;
+/// Before each packet: `struct virtio_net_hdr`, by which one stands for many.
+pub(crate) const OFFLOAD: usize = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -31,7 +33,11 @@ impl Wire {
             Kind::Tun => libc::IFF_TUN,
             Kind::Tap => libc::IFF_TAP,
         };
-        let mut request = Request { name: [0; libc::IFNAMSIZ], flags: flag | libc::IFF_NO_PI, rest: [0; 20] };
+        let mut request = Request {
+            name: [0; libc::IFNAMSIZ],
+            flags: flag | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
+            rest: [0; 20],
+        };
         request.name[..name.len()].copy_from_slice(name.as_bytes());
         attach(&file, &mut request)?;
         Ok(Self { file })
@@ -39,18 +45,22 @@ impl Wire {
 
     /// The packet arrives at the box, which has dealt with it when this returns.
     pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.file).write_all(bytes)
+        self.put_many([0; OFFLOAD], bytes)
     }
 
-    /// What the box has sent there and nobody has read yet.
+    /// Many packets in one.
+    pub(crate) fn put_many(&self, offload: [u8; OFFLOAD], bytes: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(&[offload.as_slice(), bytes].concat())
+    }
+
+    /// What the box has sent there and nobody has read yet; the kernel was not told that many may come in one.
     pub(crate) fn take(&self) -> io::Result<Vec<Vec<u8>>> {
         let mut taken = Vec::new();
         loop {
             let mut bytes = vec![0; ROOM];
             match (&self.file).read(&mut bytes) {
                 Ok(length) => {
-                    bytes.truncate(length);
-                    taken.push(bytes);
+                    taken.push(bytes[OFFLOAD..length].to_vec());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
                 Err(error) => return Err(error),

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::names::{BOX4, BOX6};
 use crate::namespace::{block_on, run};
 use crate::sentinel::Sentinel;
+use crate::train::train;
 use crate::wire::{Kind, Wire};
 use crate::{read, write};
 
@@ -84,6 +85,10 @@ impl World {
         let wire = self.wire(interface)?;
         if let ["arp", "who-has", wanted, "tell", teller] = words {
             return put_frame(wire, 0x0806, &write::arp_who_has(wanted, teller, HOUSE_HARDWARE)?);
+        }
+        if let ["train", count, words @ ..] = words {
+            let (offload, packet) = train(words, count)?;
+            return wire.put_many(offload, &packet).context("the interface takes no train");
         }
         for packet in write::packets(words)? {
             if interface == "eth0" {
