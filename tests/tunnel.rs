@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use byway::tunnel::{Engine, Stamps};
 
+use crate::client::{BULK, CLIENT, Client};
 use crate::world::{DEVICE, OUTSIDE, Relay, eventually, within};
 
+#[path = "tunnel/client.rs"]
+mod client;
 #[path = "tunnel/flood.rs"]
 mod flood;
 #[path = "tunnel/flow.rs"]
@@ -145,6 +148,31 @@ fn makes_the_device_anew_when_somebody_deletes_it() {
     eventually("health", || engine.healthy());
     world::configure_device();
     eventually("an answer", || world::answer_v4().is_some());
+}
+
+/// Without a clamp, in packets that each stand for many: whose pieces are too big gets an error, and they go nowhere.
+#[test]
+fn whoever_sends_pieces_that_do_not_fit_learns_the_size_that_does() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    relay.serve_bulk();
+    let engine = world::start_engine();
+    world::narrow_device(1300);
+    let client = Client::new();
+    engine.set_peer(relay.peer(relay.endpoint_v4()));
+    eventually("an answer", || world::answer_v4().is_some());
+
+    for address in client::inside() {
+        assert_eq!((client.mtu_to(address), client.upload(address)), (None, BULK), "to {address}");
+        assert_eq!(client.mtu_to(address), Some(1300), "of the way to {address}");
+    }
+    let packets = client::packets_from_client();
+    assert!(packets < BULK / 1300, "{packets} packets: each stood for one");
+    world::narrow_client(1280);
+    for (address, client_s) in client::inside().into_iter().zip(CLIENT) {
+        assert_eq!((relay.mtu_to(client_s), client.download(address)), (None, BULK), "from {address}");
+        assert_eq!(relay.mtu_to(client_s), Some(1280), "of the way to {client_s}");
+    }
 }
 
 #[test]

@@ -17,6 +17,9 @@ use crate::flow;
 
 /// In the box's namespace, so that tests may run side by side.
 pub(crate) const DEVICE: &str = "wg0";
+/// The relay, for who comes through the tunnel.
+pub(crate) const INSIDE_V4: &str = "10.64.0.1";
+pub(crate) const INSIDE_V6: &str = "fd00:64::1";
 const MARK: u32 = 0x0400_0000;
 /// As byway starts it, but from any port.
 pub(crate) const OUTSIDE: Outside = Outside { mark: MARK, port: 0 };
@@ -60,6 +63,16 @@ pub(crate) fn configure_device() {
     ip(&format!("route add fd00:64::1/128 dev {DEVICE}"));
 }
 
+/// As `[mullvad] mtu` would.
+pub(crate) fn narrow_device(mtu: u16) {
+    ip(&format!("link set {DEVICE} mtu {mtu}"));
+}
+
+/// The box's end of a client's cable: the client is not told.
+pub(crate) fn narrow_client(mtu: u16) {
+    ip(&format!("link set client mtu {mtu}"));
+}
+
 pub(crate) fn delete_device() {
     ip(&format!("link delete {DEVICE}"));
 }
@@ -97,7 +110,7 @@ fn ask(from: &str, to: &str) -> Option<u8> {
 /// A relay behind a cable of its own, which answers to whatever comes out of the tunnel with its number.
 pub(crate) struct Relay {
     number: u8,
-    namespace: Namespace,
+    pub(crate) namespace: Namespace,
     process: Option<Process>,
 }
 
@@ -212,15 +225,15 @@ fn answer_all(number: u8) {
 }
 
 /// A thread in a network namespace of its own, which does what it is told.
-struct Namespace {
-    thread: i32,
+pub(crate) struct Namespace {
+    pub(crate) thread: i32,
     tasks: SyncSender<Task>,
 }
 
 type Task = Box<dyn FnOnce() + Send>;
 
 impl Namespace {
-    fn new() -> Namespace {
+    pub(crate) fn new() -> Namespace {
         let (tasks, incoming) = sync_channel::<Task>(1);
         let (tell, told) = sync_channel(1);
         std::thread::spawn(move || {
@@ -233,7 +246,7 @@ impl Namespace {
         Namespace { thread: told.recv().expect("the namespace was made"), tasks }
     }
 
-    fn run<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn run<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = sync_channel(1);
         let task = move || tell.send(task()).expect("somebody waits");
         self.tasks.send(Box::new(task)).expect("the namespace's thread lives");
@@ -260,15 +273,18 @@ impl Process {
             Process { child, socket: Path::new("/var/run/wireguard").join(format!("{device}.sock")) };
         eventually("wireguard-go's control socket", || UnixStream::connect(&process.socket).is_ok());
         process.configure(number);
-        ip(&format!("address add 10.64.0.1/24 dev {device}"));
-        ip(&format!("address add fd00:64::1/64 dev {device} nodad"));
+        ip(&format!("address add {INSIDE_V4}/24 dev {device}"));
+        ip(&format!("address add {INSIDE_V6}/64 dev {device} nodad"));
         ip(&format!("link set {device} up"));
+        ip(&format!("route add 10.99.0.0/24 dev {device}"));
+        ip(&format!("route add fd00:99::/64 dev {device}"));
         process
     }
 
+    /// The box may speak for a client behind it.
     fn configure(&self, number: u8) {
         self.order(&format!(
-            "private_key={}\nlisten_port=51820\npublic_key={}\nallowed_ip=10.64.0.2/32\nallowed_ip=fd00:64::2/128\n",
+            "private_key={}\nlisten_port=51820\npublic_key={}\nallowed_ip=10.64.0.2/32\nallowed_ip=fd00:64::2/128\nallowed_ip=10.99.0.0/24\nallowed_ip=fd00:99::/64\n",
             hex(&relay_key(number).to_bytes()),
             hex(PublicKey::from(&box_key()).as_bytes()),
         ));
@@ -315,7 +331,7 @@ fn wireguard_go() -> PathBuf {
 }
 
 /// In the namespace of the calling thread.
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("install iproute2");
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {complaint}");
