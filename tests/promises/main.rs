@@ -78,6 +78,7 @@ const PROMISES: &[Promise] = &[
         long_flows::one_port_for_life_is_refused,
     ),
     ("a_flow_through_a_narrow_way_to_the_relay_goes_on_in_pieces", path::narrow_and_silent),
+    ("another_mtu_is_taken_at_the_next_start_and_carries", path::another_mtu),
     ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),
     ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
     ("flips_work_while_the_control_server_is_away", outages::control_away),

@@ -58,6 +58,27 @@ pub(super) fn narrow_and_silent(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+/// And the phone gets as much through it as before.
+pub(super) fn another_mtu(stage: &mut Stage) -> Result<()> {
+    const LINES: [&str; 2] = ["[mullvad]\n", "[mullvad]\nmtu = 1300\n"];
+    stage.carry()?;
+    for ([before, after], mtu) in [(LINES, 1300), ([LINES[1], LINES[0]], 1380)] {
+        let card = stage.byway.config_path();
+        fs::write(&card, fs::read_to_string(&card)?.replacen(before, after, 1))?;
+        stage.byway.sigterm()?;
+        stage.byway.start()?;
+        let status = stage.byway.wait_status("the privacy door again", PATIENCE, is_as_wished)?;
+        let link = stage.byway.namespace().run(&["ip", "link", "show", "wg0"])?;
+        ensure!(status["tunnel"]["mtu"] == mtu, "{status}");
+        ensure!(link.contains(&format!(" mtu {mtu} ")), "{link}");
+        stage.wait_seen_by(Door::Privacy)?;
+        for server in [SERVER_V4.into(), SERVER_V6.into()] {
+            upload(stage, SocketAddr::new(server, 9))?;
+        }
+    }
+    Ok(())
+}
+
 /// From the phone to a server that swallows everything; how long until it has.
 fn upload(stage: &Stage, server: SocketAddr) -> Result<Duration> {
     stage.world.namespace(Place::Phone).enter(|| {
