@@ -1,239 +1,326 @@
-//! The thread between the TUN device and the relay: waits for either end, moves what is there, keeps the
-//! session's clock. What the protocol leaves open is decided in `session`.
+//! The two threads between the TUN device and the relay, one a direction: each waits for its end, moves a batch, and
+//! holds the session no longer than it takes to seal or open a train. The outward one also keeps the session's clock.
+//! What the protocol leaves open is decided in `session`.
 
+use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::ClockId;
 
-use super::engine::Desk;
-use super::session::{CONTROL_ROOM, OVERHEAD, Opened, Session};
+use super::inwards::Inwards;
+use super::outwards::Outwards;
+use super::packet::coalesce::Datagrams;
+use super::session::{CONTROL_ROOM, Opened, Session};
 use super::socket::{Family, Sockets};
+use super::train::Trains;
 use super::tun::Tun;
-use super::{Outside, Peer, Stamps, Stats, TunnelError};
+use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError};
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
-/// The most packets moved one way before the other way has its turn.
-const BATCH: usize = 64;
-/// No IP packet and no datagram is longer.
-const LONGEST: usize = 65_535;
+/// Batches one way before the clock is looked at again.
+const BATCHES: usize = 16;
+/// For handshakes and what waited for them; more goes in several turns.
+const ANSWER_ROOM: usize = 128 << 10;
+/// No packet is longer, sealed.
+const LONGEST: usize = 65_535 + CONTROL_ROOM;
 
 /// What epoll calls the descriptors.
-const BELL: u64 = 0;
-const UDP_V4: u64 = 1;
-const UDP_V6: u64 = 2;
-const TUN: u64 = 3;
+const END: u64 = 0;
+const TUN: u64 = 1;
+const UDP_V4: u64 = 2;
+const UDP_V6: u64 = 3;
 
+/// What both threads, and whoever gives orders, share.
 pub(super) struct Courier {
     device: String,
     /// None while somebody has deleted it.
-    tun: Option<Tun>,
+    tun: RwLock<Option<Tun>>,
     sockets: Sockets,
-    session: Option<Session>,
+    session: Mutex<Option<Session>>,
     stamps: Arc<Stamps>,
-    desk: Arc<Desk>,
-    epoll: Epoll,
-    input: Box<[u8]>,
-    output: Box<[u8]>,
+    /// Readable once the threads are to end.
+    end: EventFd,
 }
 
 impl Courier {
-    pub(super) fn new(
-        device: &str,
-        outside: Outside,
-        stamps: Stamps,
-        desk: Arc<Desk>,
-    ) -> Result<Courier, TunnelError> {
-        let tun = Tun::open(device)?;
-        let sockets = Sockets::open(outside).map_err(TunnelError::Socket)?;
-        let epoll = watch(&desk, &sockets, &tun).map_err(|errno| TunnelError::Thread(errno.into()))?;
+    pub(super) fn new(device: &str, outside: Outside, stamps: Stamps) -> Result<Courier, TunnelError> {
+        let end = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         Ok(Courier {
             device: device.to_owned(),
-            tun: Some(tun),
-            sockets,
-            session: None,
+            tun: RwLock::new(Some(Tun::open(device)?)),
+            sockets: Sockets::open(outside).map_err(TunnelError::Socket)?,
+            session: Mutex::new(None),
             stamps: Arc::new(stamps),
-            desk,
-            epoll,
-            input: vec![0; LONGEST].into(),
-            output: vec![0; LONGEST + OVERHEAD + CONTROL_ROOM].into(),
+            end: end.map_err(|errno| TunnelError::Thread(errno.into()))?,
         })
     }
 
-    /// Until it is told to stop; whoever waits for the thread sees it end also for the one other reason.
-    pub(super) fn run(mut self) {
-        if let Err(errno) = self.serve() {
-            tracing::error!(%errno, "the tunnel's thread ends: the kernel will not let it wait");
+    pub(super) fn stop(&self) {
+        if let Err(errno) = self.end.write(1) {
+            tracing::error!(%errno, "cannot end the tunnel's threads");
         }
     }
 
-    fn serve(&mut self) -> nix::Result<()> {
-        let mut next_tick = boot_time()?;
+    /// Forgets the old session at once; the counters go on.
+    pub(super) fn set_peer(&self, peer: Peer) {
+        let now = boot_time();
+        let mut session = self.session();
+        let before = session.as_ref().map(Session::stats).unwrap_or_default();
+        *session = Some(Session::new(now, peer, before, Arc::clone(&self.stamps)));
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let carried = self.session().as_ref().map(Session::stats).unwrap_or_default();
+        Stats { unsent: self.sockets.refusals(), ..carried }
+    }
+
+    /// Nothing of the TUN device while that is gone.
+    pub(super) fn offloads(&self) -> Offloads {
+        let tun = self.tun().as_ref().map(Tun::offloads).unwrap_or_default();
+        let udp = self.sockets.offloads();
+        Offloads { tso: tun.tso, uso: tun.uso, udp_segment: udp.segment, udp_gro: udp.gro }
+    }
+
+    pub(super) fn has_device(&self) -> bool {
+        self.tun().is_some()
+    }
+
+    /// Whole at every moment, also when a thread died holding it.
+    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tun(&self) -> RwLockReadGuard<'_, Option<Tun>> {
+        self.tun.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what `make` writes into the room that it is given; no packet.
+    pub(super) fn send_one(&self, make: impl FnOnce(&mut Session, Duration, &mut [u8]) -> usize) {
+        let mut trains = Trains::with_room(CONTROL_ROOM);
+        let now = boot_time();
+        if let Some(session) = self.session().as_mut() {
+            let length = make(session, now, trains.room());
+            trains.push(length);
+        }
+        self.send(now, &trains);
+    }
+
+    fn send(&self, now: Duration, trains: &Trains) {
+        let Some(to) = self.session().as_ref().map(Session::endpoint) else { return };
+        self.send_to(now, trains, to);
+    }
+
+    fn send_to(&self, now: Duration, trains: &Trains, to: SocketAddr) {
+        for train in trains.trains() {
+            if self.sockets.send(train, to)
+                && let Some(session) = self.session().as_mut()
+            {
+                session.on_sent(now, train);
+            }
+        }
+    }
+}
+
+/// Outwards, and the clock.
+impl Courier {
+    /// Until it is told to stop; whoever waits for the thread sees it end also for the one other reason.
+    pub(super) fn run_outwards(&self) {
+        if let Err(errno) = self.serve_outwards() {
+            tracing::error!(%errno, "the tunnel's outward thread ends: the kernel will not let it wait");
+        }
+    }
+
+    fn serve_outwards(&self) -> nix::Result<()> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        add(&epoll, &self.end, END)?;
+        if let Some(tun) = self.tun().as_ref() {
+            add(&epoll, tun, TUN)?;
+        }
+        let mut outwards = Outwards::default();
+        let mut next_tick = boot_time();
         loop {
-            let ready = self.wait(next_tick.saturating_sub(boot_time()?))?;
-            let now = boot_time()?;
-            if ready.contains(&BELL) {
-                self.desk.bell.read()?;
-                let orders = self.desk.orders();
-                if orders.stop {
-                    return Ok(());
-                }
-                self.obey(now, orders.peer, orders.kick);
+            let ready = wait(&epoll, Some(next_tick.saturating_sub(boot_time())))?;
+            if ready.contains(&Some(END)) {
+                return Ok(());
             }
-            for source in ready {
-                self.carry(now, source);
+            if ready.contains(&Some(TUN))
+                && let Err(error) = self.carry_outwards(&mut outwards)
+            {
+                tracing::warn!(device = self.device, %error, "the TUN device is gone; it will be made anew");
+                self.set_tun(None);
             }
+            let now = boot_time();
             if now >= next_tick {
-                self.on_tick(now);
+                self.on_tick(&epoll);
                 next_tick = now + TICK;
             }
-            self.report();
         }
     }
 
-    /// What is ready, after at most `until_tick`. With no session and no device to restore, there is no clock
-    /// to keep.
-    fn wait(&self, until_tick: Duration) -> nix::Result<Vec<u64>> {
-        let idle = self.session.is_none() && self.tun.is_some();
-        let timeout = if idle {
-            EpollTimeout::NONE
-        } else {
-            EpollTimeout::try_from(until_tick + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
-        };
-        let mut events = [EpollEvent::empty(); 4];
-        match self.epoll.wait(&mut events, timeout) {
-            Ok(count) => Ok(events[..count].iter().map(EpollEvent::data).collect()),
-            Err(Errno::EINTR) => Ok(Vec::new()),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn obey(&mut self, now: Duration, peer: Option<Peer>, kick: bool) {
-        if let Some(peer) = peer {
-            tracing::info!(?peer, "the tunnel has a new peer");
-            let session = Session::new(now, peer, self.stats(), Arc::clone(&self.stamps));
-            let session = self.session.insert(session);
-            let datagram = session.initiate(now, &mut self.output);
-            send(&mut self.sockets, session, now, datagram);
-        } else if kick && let Some(session) = &mut self.session {
-            let datagram = session.kick(now, &mut self.output);
-            send(&mut self.sockets, session, now, datagram);
-        }
-    }
-
-    fn carry(&mut self, now: Duration, ready: u64) {
-        match ready {
-            UDP_V4 => self.carry_inwards(now, Family::V4),
-            UDP_V6 => self.carry_inwards(now, Family::V6),
-            TUN => {
-                if let Err(error) = self.carry_outwards(now) {
-                    tracing::warn!(device = self.device, %error, "the TUN device is gone; it will be made anew");
-                    self.tun = None;
-                }
+    fn carry_outwards(&self, outwards: &mut Outwards) -> io::Result<()> {
+        let guard = self.tun();
+        let Some(tun) = guard.as_ref() else { return Ok(()) };
+        for _ in 0..BATCHES {
+            if !outwards.read(tun)? {
+                break;
             }
-            _ => {}
-        }
-    }
-
-    fn carry_outwards(&mut self, now: Duration) -> io::Result<()> {
-        let Some(tun) = &self.tun else { return Ok(()) };
-        for _ in 0..BATCH {
-            let Some(length) = tun.read(&mut self.input)? else { break };
-            if let Some(session) = &mut self.session {
-                let datagram = session.seal(now, &self.input[..length], &mut self.output);
-                send(&mut self.sockets, session, now, datagram);
-            }
+            let now = boot_time();
+            let Some(to) = self.seal(now, outwards) else { continue };
+            self.send_to(now, outwards.trains(), to);
         }
         Ok(())
     }
 
-    fn carry_inwards(&mut self, now: Duration, family: Family) {
-        for _ in 0..BATCH {
-            let Some((length, from)) = self.sockets.receive(family, &mut self.input) else { break };
-            let Some(session) = &mut self.session else { continue };
-            match session.open(now, from, &self.input[..length], &mut self.output) {
-                Opened::Packet(packet) => {
-                    if self.tun.as_ref().is_some_and(|tun| tun.write(packet).is_ok()) {
-                        session.on_delivered(packet);
-                    }
+    /// Where to send it; without a peer it is swallowed.
+    fn seal(&self, now: Duration, outwards: &mut Outwards) -> Option<SocketAddr> {
+        let mut guard = self.session();
+        let session = RefCell::new(guard.as_mut()?);
+        let to = session.borrow().endpoint();
+        outwards.seal(
+            |packet, room| session.borrow_mut().seal(now, packet, room).len(),
+            |train| {
+                if self.sockets.send(train, to) {
+                    session.borrow_mut().on_sent(now, train);
                 }
-                Opened::Answer(datagram) => {
-                    send(&mut self.sockets, session, now, datagram);
-                    send_waiting(&mut self.sockets, session, now, &mut self.output);
-                }
-                Opened::Nothing => {}
-            }
+            },
+        );
+        Some(to)
+    }
+
+    fn on_tick(&self, epoll: &Epoll) {
+        self.send_one(|session, now, room| session.tick(now, room).len());
+        if self.tun().is_none() {
+            self.restore_device(epoll);
         }
     }
 
-    fn on_tick(&mut self, now: Duration) {
-        if let Some(session) = &mut self.session {
-            let datagram = session.tick(now, &mut self.output);
-            send(&mut self.sockets, session, now, datagram);
-        }
-        if self.tun.is_none() {
-            self.restore_device();
-        }
-    }
-
-    fn restore_device(&mut self) {
+    fn restore_device(&self, epoll: &Epoll) {
         let opened = Tun::open(&self.device).and_then(|tun| {
-            add(&self.epoll, &tun, TUN).map_err(|errno| TunnelError::Thread(errno.into()))?;
+            add(epoll, &tun, TUN).map_err(|errno| TunnelError::Thread(errno.into()))?;
             Ok(tun)
         });
         match opened {
             Ok(tun) => {
                 tracing::info!(device = self.device, "the TUN device is there again, without addresses");
-                self.tun = Some(tun);
+                self.set_tun(Some(tun));
             }
             Err(error) => tracing::debug!(%error, "the TUN device cannot be made anew yet"),
         }
     }
 
-    fn report(&self) {
-        self.desk.report(self.stats(), self.tun.is_none());
-    }
-
-    fn stats(&self) -> Stats {
-        let carried = self.session.as_ref().map(Session::stats).unwrap_or_default();
-        Stats { unsent: self.sockets.refusals(), ..carried }
+    fn set_tun(&self, tun: Option<Tun>) {
+        *self.tun.write().unwrap_or_else(PoisonError::into_inner) = tun;
     }
 }
 
-fn send(sockets: &mut Sockets, session: &mut Session, now: Duration, datagram: &[u8]) {
-    if !datagram.is_empty() && sockets.send(datagram, session.endpoint()) {
-        session.on_sent(now, datagram);
-    }
-}
-
-/// What clients said before there was a session.
-fn send_waiting(sockets: &mut Sockets, session: &mut Session, now: Duration, output: &mut [u8]) {
-    loop {
-        let datagram = session.waiting(now, output);
-        if datagram.is_empty() {
-            return;
+/// Inwards.
+impl Courier {
+    /// As [`Courier::run_outwards`].
+    pub(super) fn run_inwards(&self) {
+        if let Err(errno) = self.serve_inwards() {
+            tracing::error!(%errno, "the tunnel's inward thread ends: the kernel will not let it wait");
         }
-        send(sockets, session, now, datagram);
+    }
+
+    fn serve_inwards(&self) -> nix::Result<()> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        add(&epoll, &self.end, END)?;
+        for (family, name) in [(Family::V4, UDP_V4), (Family::V6, UDP_V6)] {
+            if let Some(socket) = self.sockets.of(family) {
+                add(&epoll, socket, name)?;
+            }
+        }
+        let uso = self.tun().as_ref().is_some_and(|tun| tun.offloads().uso);
+        let mut inwards = Inwards::new(if uso { Datagrams::Together } else { Datagrams::Alone });
+        let mut answers = Trains::with_room(ANSWER_ROOM);
+        loop {
+            for ready in wait(&epoll, None)?.into_iter().flatten() {
+                match ready {
+                    END => return Ok(()),
+                    UDP_V4 => self.carry_inwards(Family::V4, &mut inwards, &mut answers),
+                    UDP_V6 => self.carry_inwards(Family::V6, &mut inwards, &mut answers),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn carry_inwards(&self, family: Family, inwards: &mut Inwards, answers: &mut Trains) {
+        let Some(socket) = self.sockets.of(family) else { return };
+        let mut more = true;
+        while more {
+            more = match inwards.receive(socket) {
+                Ok(more) => more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An old error that the socket tells now; what came in is still there.
+                Err(error) => return self.sockets.refused(&error),
+            };
+            let now = boot_time();
+            for nth in 0..inwards.trains() {
+                self.open(now, inwards, nth, answers);
+            }
+            self.answer(now, answers);
+            let written = inwards.write(self.tun().as_ref());
+            if let Some(session) = self.session().as_mut() {
+                session.on_delivered(written);
+            }
+        }
+    }
+
+    /// Holds the session for one train.
+    fn open(&self, now: Duration, inwards: &mut Inwards, nth: usize, answers: &mut Trains) {
+        let mut guard = self.session();
+        let Some(session) = guard.as_mut() else { return };
+        inwards.open(nth, |from, datagram, room| match session.open(now, from, datagram, room) {
+            Opened::Packet(packet) => packet.len(),
+            Opened::Answer(answer) => {
+                if let Some(place) = answers.room().get_mut(..answer.len()) {
+                    place.copy_from_slice(answer);
+                    answers.push(answer.len());
+                }
+                0
+            }
+            Opened::Nothing => 0,
+        });
+    }
+
+    /// Then what clients said before there was a session.
+    fn answer(&self, now: Duration, answers: &mut Trains) {
+        while !answers.is_empty() {
+            self.send(now, answers);
+            answers.clear();
+            let mut guard = self.session();
+            let Some(session) = guard.as_mut() else { return };
+            while answers.room().len() >= LONGEST {
+                let length = session.waiting(now, answers.room()).len();
+                if length == 0 {
+                    break;
+                }
+                answers.push(length);
+            }
+        }
     }
 }
 
-fn watch(desk: &Desk, sockets: &Sockets, tun: &Tun) -> nix::Result<Epoll> {
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    add(&epoll, &desk.bell, BELL)?;
-    for (family, descriptor) in sockets.descriptors() {
-        let name = match family {
-            Family::V4 => UDP_V4,
-            Family::V6 => UDP_V6,
-        };
-        add(&epoll, descriptor, name)?;
-    }
-    add(&epoll, tun, TUN)?;
-    Ok(epoll)
+/// The names of what is ready, after at most `timeout`.
+fn wait(epoll: &Epoll, timeout: Option<Duration>) -> nix::Result<[Option<u64>; 4]> {
+    let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
+        EpollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
+    });
+    let mut events = [EpollEvent::empty(); 4];
+    let count = match epoll.wait(&mut events, timeout) {
+        Err(Errno::EINTR) => 0,
+        result => result?,
+    };
+    Ok(std::array::from_fn(|nth| (nth < count).then(|| events[nth].data())))
 }
 
 /// Level-triggered: what a batch leaves is ready again. A closed descriptor leaves by itself.
@@ -242,6 +329,6 @@ fn add(epoll: &Epoll, descriptor: impl AsFd, name: u64) -> nix::Result<()> {
 }
 
 /// Goes on while the machine sleeps, and is not set.
-fn boot_time() -> nix::Result<Duration> {
-    ClockId::CLOCK_BOOTTIME.now().map(Duration::from)
+pub(super) fn boot_time() -> Duration {
+    ClockId::CLOCK_BOOTTIME.now().expect("every kernel since 2.6.39 has CLOCK_BOOTTIME").into()
 }

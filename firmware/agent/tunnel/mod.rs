@@ -1,26 +1,30 @@
 //! Carries packets between the TUN device and a Mullvad relay, sealed. It decides nothing about who may use
 //! the tunnel and configures no addresses, routes or rules: that is `net`.
 //!
-//! The data's way. Outwards: the kernel routes a packet into the TUN device; the engine's one thread reads
-//! it, seals it for the relay ([`boringtun`]) and sends it as a marked UDP datagram. Inwards: a datagram is
-//! opened and, only if the relay's key made it, its packet is written to the TUN device. With no session a
-//! few hundred packets wait inside boringtun; with no peer they are swallowed. They never take another way.
+//! The data's way. Outwards: the kernel routes packets into the TUN device, many of one flow as one super-packet;
+//! a thread reads it, cuts it, seals each packet for the relay ([`boringtun`]) and sends marked UDP datagrams, many
+//! of one length in one call. Inwards: another thread takes trains of datagrams, opens them and, only if the
+//! relay's key made them, puts packets of one flow together again and writes them to the TUN device. With no session
+//! a few hundred packets wait inside boringtun; with no peer they are swallowed. They never take another way.
 //!
-//! `conf` reads Mullvad's file · `session` is the protocol with the time as an argument, `machine` holds
-//! boringtun to it, `stamps` are what its handshakes carry · `tun` and `socket` are the two ends in the
-//! kernel · `courier` is the thread between them · `engine` gives it orders · `uapi` is what `wg show` hears.
-//!
-//! One packet a system call, on purpose: what is offered here is all that others may rely on, so that the
-//! fast path (segmentation offload) can come without them noticing.
+//! `conf` reads Mullvad's file · `engine` is what the agent sees · `courier` are the two threads · `outwards` and
+//! `inwards` are their ways, `packet` what happens to the bytes on it, `train` and `receive` many datagrams a call ·
+//! `tun` and `socket` are the two ends in the kernel · `session` is the protocol with the time as an argument,
+//! `machine` holds boringtun to it, `stamps` are what its handshakes carry · `uapi` is what `wg show` hears.
 
 pub mod conf;
 mod courier;
 mod engine;
+pub mod inwards;
 mod machine;
+pub mod outwards;
+pub mod packet;
+mod receive;
 mod session;
-mod socket;
+pub mod socket;
 mod stamps;
-mod tun;
+pub mod train;
+pub mod tun;
 pub mod uapi;
 
 use std::fmt;

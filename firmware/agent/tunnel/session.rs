@@ -15,6 +15,7 @@ use boringtun::noise::TunnResult;
 use boringtun::noise::errors::WireGuardError;
 
 use super::machine::{Machine, random};
+use super::train::Train;
 use super::{Peer, Stamps, Stats};
 
 /// The protocol's `REKEY_TIMEOUT`, `REKEY_AFTER_TIME` and largest jitter (wireguard.com/papers/wireguard.pdf, 6.1).
@@ -176,18 +177,20 @@ impl Session {
         self.noted(now, &out[..made])
     }
 
-    /// The network took `datagram`, which one of the calls above made.
-    pub(super) fn on_sent(&mut self, now: Duration, datagram: &[u8]) {
-        if kind(datagram) == Some(Kind::Data) && datagram.len() > OVERHEAD {
-            self.stats.tx_bytes += (datagram.len() - OVERHEAD) as u64;
-            self.stats.last_data_sent = Some(now);
-            self.unanswered_since.get_or_insert(now);
+    /// The network took `train`, which the calls above made.
+    pub(super) fn on_sent(&mut self, now: Duration, train: Train<'_>) {
+        for datagram in train.datagrams() {
+            if kind(datagram) == Some(Kind::Data) && datagram.len() > OVERHEAD {
+                self.stats.tx_bytes += (datagram.len() - OVERHEAD) as u64;
+                self.stats.last_data_sent = Some(now);
+                self.unanswered_since.get_or_insert(now);
+            }
         }
     }
 
-    /// The kernel took a packet that [`Session::open`] gave.
-    pub(super) fn on_delivered(&mut self, packet: &[u8]) {
-        self.stats.rx_bytes += packet.len() as u64;
+    /// The kernel took so many bytes of packets that [`Session::open`] gave.
+    pub(super) fn on_delivered(&mut self, bytes: u64) {
+        self.stats.rx_bytes += bytes;
     }
 
     /// With stamps that follow the wall clock of now, where there are some; the old machine does as well.

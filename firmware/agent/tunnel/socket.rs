@@ -1,62 +1,99 @@
 //! The two UDP sockets, one for each family, marked so that the firewall can tell the tunnel's own
-//! datagrams. A refusal of the kernel is counted and told once, and never ends anything: the relay's
-//! way may be back with the next datagram.
+//! datagrams, and many datagrams a call where the kernel can (`udp(7)`: `UDP_SEGMENT`, `UDP_GRO`). A refusal of the
+//! kernel is counted and told once, and never ends anything: the relay's way may be back with the next datagram.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Outside;
+use super::train::Train;
 
 /// Bytes asked for in each direction: 40 ms of a gigabit, with the kernel's own overhead a packet.
 const BUFFER_BYTES: usize = 7 << 20;
+/// How long a full buffer of the kernel may hold up what comes after it, in milliseconds.
+const ROOM_WITHIN_MS: u8 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub enum Family {
     V4,
     V6,
 }
 
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub struct Sockets {
     v4: UdpSocket,
     /// None where the kernel has no IPv6.
     v6: Option<UdpSocket>,
-    refusals: BTreeMap<Option<i32>, u64>,
+    offloads: UdpOffloads,
+    refusals: Mutex<BTreeMap<Option<i32>, u64>>,
+}
+
+/// What the kernel does for many datagrams at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpOffloads {
+    pub segment: bool,
+    pub gro: bool,
 }
 
 impl Sockets {
-    pub(super) fn open(outside: Outside) -> io::Result<Sockets> {
-        let v4 = bound((Ipv4Addr::UNSPECIFIED, outside.port).into(), outside.mark)?;
+    pub fn open(outside: Outside) -> io::Result<Sockets> {
+        let (v4, offloads) = bound((Ipv4Addr::UNSPECIFIED, outside.port).into(), outside.mark)?;
         let v6 = match bound((Ipv6Addr::UNSPECIFIED, outside.port).into(), outside.mark) {
-            Ok(socket) => Some(socket),
+            Ok((socket, _)) => Some(socket),
             Err(error) if no_such_family(&error) => None,
             Err(error) => return Err(error),
         };
-        Ok(Sockets { v4, v6, refusals: BTreeMap::new() })
+        Ok(Sockets { v4, v6, offloads, refusals: Mutex::default() })
     }
 
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = (Family, BorrowedFd<'_>)> {
-        let v6 = self.v6.iter().map(|socket| (Family::V6, socket.as_fd()));
-        std::iter::once((Family::V4, self.v4.as_fd())).chain(v6)
+    pub fn offloads(&self) -> UdpOffloads {
+        self.offloads
     }
 
-    /// Whether the kernel took the whole datagram.
-    pub(super) fn send(&mut self, datagram: &[u8], to: SocketAddr) -> bool {
-        let socket = match to {
-            SocketAddr::V4(_) => Some(&self.v4),
-            SocketAddr::V6(_) => self.v6.as_ref(),
+    pub fn of(&self, family: Family) -> Option<&UdpSocket> {
+        match family {
+            Family::V4 => Some(&self.v4),
+            Family::V6 => self.v6.as_ref(),
+        }
+    }
+
+    /// Whether the kernel took all of it.
+    pub fn send(&self, train: Train<'_>, to: SocketAddr) -> bool {
+        let family = if to.is_ipv4() { Family::V4 } else { Family::V6 };
+        let Some(socket) = self.of(family) else {
+            self.refused(&io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+            return false;
         };
-        let sent = match socket {
-            Some(socket) => socket.send_to(datagram, to),
-            None => Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
-        };
-        match sent {
+        if !train.is_single() && self.offloads.segment {
+            match when_there_is_room(socket, || send_train(socket, train, to)) {
+                Ok(()) => return true,
+                // Too long for the device, or a device that cannot sum: the single ones may pass.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EMSGSIZE | libc::EIO)) => {}
+                Err(error) => {
+                    self.refused(&error);
+                    return false;
+                }
+            }
+        }
+        // Each is tried, also after one that was refused.
+        train.datagrams().filter(|datagram| !self.send_single(socket, datagram, to)).count() == 0
+    }
+
+    pub fn refusals(&self) -> u64 {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    fn send_single(&self, socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> bool {
+        match when_there_is_room(socket, || socket.send_to(datagram, to)) {
             Ok(_) => true,
             Err(error) => {
                 self.refused(&error);
@@ -65,29 +102,9 @@ impl Sockets {
         }
     }
 
-    /// The length of the next datagram and who sent it: only its seal tells the relay's. `None` when none is
-    /// waiting or the socket reports an old error instead.
-    pub(super) fn receive(&mut self, family: Family, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        let socket = match family {
-            Family::V4 => &self.v4,
-            Family::V6 => self.v6.as_ref()?,
-        };
-        match socket.recv_from(buffer) {
-            Ok(received) => Some(received),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) => {
-                self.refused(&error);
-                None
-            }
-        }
-    }
-
-    pub(super) fn refusals(&self) -> u64 {
-        self.refusals.values().sum()
-    }
-
-    fn refused(&mut self, error: &io::Error) {
-        let count = self.refusals.entry(error.raw_os_error()).or_default();
+    pub(super) fn refused(&self, error: &io::Error) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = refusals.entry(error.raw_os_error()).or_default();
         if *count == 0 {
             tracing::debug!(%error, "the kernel refuses datagrams of the tunnel; told once, counted from now on");
         }
@@ -95,7 +112,28 @@ impl Sockets {
     }
 }
 
-fn bound(address: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
+fn send_train(socket: &UdpSocket, train: Train<'_>, to: SocketAddr) -> io::Result<()> {
+    let each = u16::try_from(train.each).map_err(|_| Errno::EMSGSIZE)?;
+    let to = SockaddrStorage::from(to);
+    let cut = [ControlMessage::UdpGsoSegments(&each)];
+    sendmsg(socket.as_raw_fd(), &[IoSlice::new(train.bytes)], &cut, MsgFlags::empty(), Some(&to))?;
+    Ok(())
+}
+
+/// Waits once, a little, where the kernel's buffer is full: what is refused then is lost.
+fn when_there_is_room<T>(socket: &UdpSocket, send: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match send() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let mut room = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            // If it cannot wait, the second try tells.
+            _ = poll(&mut room, PollTimeout::from(ROOM_WITHIN_MS));
+            send()
+        }
+        result => result,
+    }
+}
+
+fn bound(address: SocketAddr, mark: u32) -> io::Result<(UdpSocket, UdpOffloads)> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_mark(mark)?;
     socket.set_nonblocking(true)?;
@@ -108,10 +146,14 @@ fn bound(address: SocketAddr, mark: u32) -> io::Result<UdpSocket> {
     if address.is_ipv4() {
         let_routers_fragment(&socket);
     }
+    let offloads = UdpOffloads {
+        // Zero: each call says it for itself.
+        segment: setsockopt(&socket, sockopt::UdpGsoSegment, &0).is_ok(),
+        gro: setsockopt(&socket, sockopt::UdpGroSegment, &true).is_ok(),
+    };
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok((socket.into(), offloads))
 }
-
 /// Past the system's limit where the kernel lets us, else up to it; smaller ones only cost speed.
 fn enlarge_buffers(socket: &Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err() {

@@ -17,12 +17,12 @@ fn carries_packets_both_ways_after_a_handshake() {
     let out = &mut [0; 2_048];
 
     let datagram = session.seal(START, &packet(7), out).to_vec();
-    session.on_sent(START, &datagram);
+    session.on_sent(START, Train::single(&datagram));
     assert_eq!(relay.open(&datagram), packet(7));
 
     let datagram = relay.seal(&packet(9));
     assert_eq!(session.open(START + SECOND, relay_end(), &datagram, out), Opened::Packet(&mut packet(9)));
-    session.on_delivered(&packet(9));
+    session.on_delivered(packet(9).len() as u64);
 
     let stats = session.stats();
     assert_eq!((stats.handshake, stats.last_received), (Some(START), Some(START + SECOND)));
@@ -168,7 +168,7 @@ fn asks_for_a_new_session_when_data_stays_unanswered() {
     let (mut session, _) = connected();
     let sent = START + 30 * SECOND;
     let datagram = session.seal(sent, &packet(7), &mut [0; 2_048]).to_vec();
-    session.on_sent(sent, &datagram);
+    session.on_sent(sent, Train::single(&datagram));
     assert_eq!(initiations(&mut session, sent, UNANSWERED_AFTER), [sent + UNANSWERED_AFTER]);
 }
 
@@ -176,7 +176,7 @@ fn asks_for_a_new_session_when_data_stays_unanswered() {
 fn leaves_a_session_alone_whose_data_is_answered() {
     let (mut session, mut relay) = connected();
     let datagram = session.seal(START, &packet(7), &mut [0; 2_048]).to_vec();
-    session.on_sent(START, &datagram);
+    session.on_sent(START, Train::single(&datagram));
     session.open(START + SECOND, relay_end(), &relay.seal(&packet(9)), &mut [0; 2_048]);
     assert_eq!(initiations(&mut session, START, 60 * SECOND), []);
 }

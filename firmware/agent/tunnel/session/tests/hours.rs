@@ -165,7 +165,7 @@ impl World {
         if datagram.is_empty() {
             return;
         }
-        self.session.on_sent(self.now, datagram);
+        self.session.on_sent(self.now, Train::single(datagram));
         if self.cut {
             return;
         }
