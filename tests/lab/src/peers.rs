@@ -1,5 +1,5 @@
-//! Builds the real peers from their pinned Go modules, each once: a peer whose sources, tags and tool chain are
-//! unchanged is not built again. It runs none of them.
+//! Builds the real peers from their pinned Go modules and crates, each once: a peer whose sources, options and tool
+//! chain are unchanged is not built again. It runs none of them.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::process::succeed;
-use crate::tools;
+use crate::tools::{self, path_text};
 
 /// The parts of tailscaled that the box needs beside the bare minimum; featuretags turns them into build tags.
 const BOX_FEATURES: &str =
@@ -63,6 +63,22 @@ const RECIPES: [Recipe; 5] = [
     },
 ];
 
+/// A published crate of that name, version and own lock file, which only `just bench` needs.
+struct CrateRecipe {
+    program: &'static str,
+    name: &'static str,
+    version: &'static str,
+}
+
+const CRATES: [CrateRecipe; 2] = [
+    CrateRecipe { program: "boringtun-cli", name: "boringtun-cli", version: "0.7.1" },
+    CrateRecipe { program: "gotatun", name: "gotatun-cli", version: "0.10.2" },
+];
+
+/// How byway itself is built: the comparison is between programs, not between profiles.
+const CRATE_PROFILE: [(&str, &str); 2] =
+    [("CARGO_PROFILE_RELEASE_LTO", "true"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")];
+
 /// The built programs, in one folder.
 #[derive(Debug, Clone)]
 pub struct Peers {
@@ -82,6 +98,17 @@ impl Peers {
             recipe.build(&folder, &go_version, &mut announce)?;
         }
         Ok(Self { folder })
+    }
+
+    /// The same, and the other implementations that `just bench` sets beside byway.
+    pub fn build_for_bench(mut announce: impl FnMut(&str)) -> Result<Self> {
+        let peers = Self::build(&mut announce)?;
+        let _only_builder = lock(&peers.folder)?;
+        let rustc_version = succeed(in_lab(Command::new("rustc"), &["--version", "--verbose"]))?;
+        for recipe in &CRATES {
+            recipe.build(&peers.folder, &rustc_version, &mut announce)?;
+        }
+        Ok(peers)
     }
 
     pub fn headscale(&self) -> PathBuf {
@@ -106,6 +133,16 @@ impl Peers {
     pub fn wireguard_go(&self) -> PathBuf {
         self.folder.join("wireguard-go")
     }
+
+    /// There after [`Peers::build_for_bench`] only.
+    pub fn boringtun_cli(&self) -> PathBuf {
+        self.folder.join("boringtun-cli")
+    }
+
+    /// There after [`Peers::build_for_bench`] only.
+    pub fn gotatun(&self) -> PathBuf {
+        self.folder.join("gotatun")
+    }
 }
 
 /// Cargo's target folder of this workspace.
@@ -118,16 +155,10 @@ pub fn target_folder() -> PathBuf {
 impl Recipe {
     fn build(&self, folder: &Path, go_version: &str, announce: &mut impl FnMut(&str)) -> Result<()> {
         let module = lab_folder().join("peers").join(self.module);
-        let (program, stamp) = (folder.join(self.program), folder.join(format!("{}.stamp", self.program)));
         let made_of = self.made_of(&module, go_version)?;
-        if program.exists() && fs::read_to_string(&stamp).is_ok_and(|old| old == made_of) {
-            return Ok(());
-        }
-        announce(self.program);
-        let fresh = folder.join(format!("{}.new", self.program));
-        succeed(self.compile(&module, &fresh)?).with_context(|| format!("cannot build {}", self.program))?;
-        fs::rename(&fresh, &program).with_context(|| format!("cannot put {} in place", program.display()))?;
-        fs::write(&stamp, made_of).with_context(|| format!("cannot write {}", stamp.display()))
+        once(folder, self.program, &made_of, announce, |fresh| {
+            succeed(self.compile(&module, fresh)?).map(drop)
+        })
     }
 
     /// Everything that decides the program's content, word for word: no hash that could collide or change.
@@ -156,6 +187,49 @@ impl Recipe {
     }
 }
 
+impl CrateRecipe {
+    fn build(&self, folder: &Path, rustc_version: &str, announce: &mut impl FnMut(&str)) -> Result<()> {
+        once(folder, self.program, &self.made_of(rustc_version), announce, |fresh| {
+            let root = folder.join(format!("{}.root", self.program));
+            succeed(self.install(&root)?)?;
+            let built = root.join("bin").join(self.program);
+            fs::rename(&built, fresh).with_context(|| format!("{} was not installed", built.display()))?;
+            fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))
+        })
+    }
+
+    fn made_of(&self, rustc_version: &str) -> String {
+        let Self { name, version, .. } = self;
+        format!("{rustc_version}\n{name} {version}\n{CRATE_PROFILE:?}\n")
+    }
+
+    fn install(&self, root: &Path) -> Result<Command> {
+        let words = ["install", "--locked", "--force", self.name, "--version", self.version, "--root"];
+        let mut cargo = in_lab(Command::new("cargo"), &[&words[..], &[path_text(root)?]].concat());
+        cargo.envs(CRATE_PROFILE);
+        Ok(cargo)
+    }
+}
+
+/// Makes the program with `make`, at the path that it is given, unless the stamp says that it is there already.
+fn once(
+    folder: &Path,
+    program: &str,
+    made_of: &str,
+    announce: &mut impl FnMut(&str),
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let (path, stamp) = (folder.join(program), folder.join(format!("{program}.stamp")));
+    if path.exists() && fs::read_to_string(&stamp).is_ok_and(|old| old == made_of) {
+        return Ok(());
+    }
+    announce(program);
+    let fresh = folder.join(format!("{program}.new"));
+    make(&fresh).with_context(|| format!("cannot build {program}"))?;
+    fs::rename(&fresh, &path).with_context(|| format!("cannot put {} in place", path.display()))?;
+    fs::write(&stamp, made_of).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
 fn trimming_tags(module: &Path) -> Result<String> {
     let add = format!("--add={BOX_FEATURES}");
     succeed(go(module, &["run", "tailscale.com/cmd/featuretags", "--min", &add]))
@@ -170,6 +244,12 @@ fn go(folder: &Path, args: &[&str]) -> Command {
         .env("GOWORK", "off")
         .env("GOFLAGS", "-mod=readonly");
     go
+}
+
+/// In the lab's folder rustup finds the tool chain that the workspace pins.
+fn in_lab(mut command: Command, args: &[&str]) -> Command {
+    command.args(args).current_dir(lab_folder());
+    command
 }
 
 fn lab_folder() -> PathBuf {
@@ -195,6 +275,14 @@ mod tests {
         let made_of = whole.made_of(&module, "go1").unwrap();
         assert_ne!(made_of, whole.made_of(&module, "go2").unwrap());
         assert_ne!(made_of, trimmed.made_of(&module, "go1").unwrap());
+    }
+
+    #[test]
+    fn another_compiler_or_another_version_is_another_program() {
+        let [old, _] = &CRATES;
+        let new = CrateRecipe { version: "0.7.2", ..*old };
+        assert_ne!(old.made_of("rustc 1"), new.made_of("rustc 1"));
+        assert_ne!(old.made_of("rustc 1"), old.made_of("rustc 2"));
     }
 
     #[test]
