@@ -19,10 +19,12 @@ test: check policy kernel lab
 demo *args: build peers
     cargo run --quiet --package byway-lab -- demo {{ args }} target/debug/byway
 
-# Figures for the box, two others beside it: into the terminal and target/bench (10 minutes; `--quick`: a smoke run).
+# Figures for the box, two others beside it, and its tunnel beside four, into the terminal and target/bench
+# (25 minutes; `--quick`: a smoke run; `--tunnel`: only the tunnel, 12 minutes).
 bench *args: peers
     cargo build --quiet --release --package byway
-    cargo run --quiet --package byway-lab -- bench {{ args }} target/release/byway
+    cargo build --quiet --release --package byway --example engine
+    cargo run --quiet --release --package byway-lab -- bench {{ args }} target/release/byway target/release/examples/engine
 
 # Format is as rustfmt makes it.
 fmt:

@@ -1,7 +1,9 @@
 //! Figures for the box: how fast it flips, recovers and carries, what it costs, and how two other boxes do under the
-//! same load before the same judge. A missed bound is told; only a wrong packet of byway's fails the run.
+//! same load before the same judge; and for its tunnel alone, beside other implementations. A missed bound is told;
+//! only a wrong packet of byway's fails the run.
 
 mod ask;
+mod bounds;
 mod bulk;
 mod chart;
 mod cost;
@@ -13,7 +15,9 @@ mod recovery;
 mod results;
 mod rivals;
 mod stats;
+mod svg;
 mod table;
+mod tunnel;
 
 use std::fs;
 use std::path::Path;
@@ -29,30 +33,59 @@ use crate::traffic::Rates;
 use machine::Machine;
 use plan::Plan;
 use results::{BoxFigures, Results};
+use tunnel::Tunnels;
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
+    pub part: Part,
     /// A smoke run: every part once, figures that mean little.
     pub quick: bool,
-    /// Also writes `docs/benchmarks.md` and its picture.
-    pub write_docs: bool,
 }
 
-/// Measures everything; true when not one packet of byway's was wrong.
-pub fn run(byway: &Path, options: Options) -> Result<bool> {
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    Everything,
+    /// The same, also into `docs`.
+    EverythingIntoDocs,
+    /// The tunnels beside each other, without a world.
+    Tunnel,
+}
+
+/// The programs under test.
+#[derive(Debug, Clone, Copy)]
+pub struct Programs<'a> {
+    pub byway: &'a Path,
+    /// byway's engine alone, `tests/bench/engine.rs`.
+    pub engine: &'a Path,
+}
+
+/// Measures what is asked for; true when not one packet of byway's was wrong.
+pub fn run(programs: Programs<'_>, options: Options) -> Result<bool> {
     let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
+    if options.quick {
+        say("A quick run: it shows that everything works; its figures mean little.\n");
+    }
     let began = Instant::now();
+    let boxes = match options.part {
+        Part::Tunnel => None,
+        Part::Everything | Part::EverythingIntoDocs => Some(measure_boxes(programs.byway, &plan)?),
+    };
+    let mut tunnels = tunnel::measure(programs.engine, &plan)?;
+    tunnels.quick = options.quick;
+    let took_s = began.elapsed().as_secs();
+    let boxes = boxes.map(|boxes| Results { quick: options.quick, took_s, ..boxes });
+    publish(boxes.as_ref(), &tunnels, options.part)?;
+    Ok(boxes.is_none_or(|boxes| boxes.is_clean()))
+}
+
+fn measure_boxes(byway: &Path, plan: &Plan) -> Result<Results> {
     say("raising the world and the box");
     let mut stage = Stage::raise(byway)?;
     stage.boot_and_carry()?;
-    let mut results = measure_byway(&mut stage, &plan, byway)?;
-    results.quick = options.quick;
-    results.boxes.extend(rivals::measure(&mut stage, &plan)?);
-    drop(stage);
-    results.took_s = began.elapsed().as_secs();
-    publish(&results, options)?;
-    Ok(results.is_clean())
+    let mut results = measure_byway(&mut stage, plan, byway)?;
+    results.boxes.extend(rivals::measure(&mut stage, plan)?);
+    Ok(results)
 }
 
 fn measure_byway(stage: &mut Stage, plan: &Plan, byway: &Path) -> Result<Results> {
@@ -86,23 +119,30 @@ fn measure_byway(stage: &mut Stage, plan: &Plan, byway: &Path) -> Result<Results
 }
 
 /// Into the terminal, `target/bench` and, if asked for, `docs`.
-fn publish(results: &Results, options: Options) -> Result<()> {
-    say(&table::render(results));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = root.join("target/bench");
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let picture = chart::render(results);
-    write(&folder.join("bench.json"), &serde_json::to_string_pretty(results)?)?;
-    write(&folder.join("bench.svg"), &picture)?;
-    say("written: target/bench/bench.json, target/bench/bench.svg");
-    if options.write_docs {
-        write(&root.join("docs/benchmarks.md"), &docs::render(results))?;
-        write(&root.join("docs/benchmarks.svg"), &picture)?;
-        say("written: docs/benchmarks.md, docs/benchmarks.svg");
+fn publish(boxes: Option<&Results>, tunnels: &Tunnels, part: Part) -> Result<()> {
+    if let Some(boxes) = boxes {
+        say(&table::render(boxes));
+        write("target/bench/bench.json", &serde_json::to_string_pretty(boxes)?)?;
+        write("target/bench/bench.svg", &chart::render(boxes))?;
     }
+    say(&tunnel::render(tunnels));
+    write("target/bench/tunnel.json", &serde_json::to_string_pretty(tunnels)?)?;
+    write("target/bench/tunnel.svg", &tunnel::chart(tunnels))?;
+    if let (Some(boxes), Part::EverythingIntoDocs) = (boxes, part) {
+        write("docs/benchmarks.md", &docs::render(boxes, tunnels))?;
+        write("docs/benchmarks.svg", &chart::render(boxes))?;
+        write("docs/tunnel.svg", &tunnel::chart(tunnels))?;
+    }
+    Ok(())
+}
+
+/// Below the workspace, and says so.
+fn write(name: &str, text: &str) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    let folder = path.parent().context("a file is in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("written: {name}"));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use byway_lab::bench::{self, Options};
+use byway_lab::bench::{self, Options, Part, Programs};
 use byway_lab::demo;
 use byway_lab::naive::{Egress, NaiveBox};
 use byway_lab::peers::Peers;
@@ -15,13 +15,14 @@ use byway_lab::topology::SeenAs;
 use byway_lab::{World, wait_for};
 
 const USAGE: &str =
-    "usage: byway-lab peers | world | demo [--script] BYWAY | bench [--quick] [--write-docs] BYWAY
+    "usage: byway-lab peers | world | demo [--script] BYWAY | bench [--quick] [--tunnel | --write-docs] BYWAY ENGINE
   peers   builds the real peers into target/peers, if they are not there yet
   world   raises the world with a naive box, says what works, takes it down
   demo    puts the box that runs the agent BYWAY into the world and lets you press its button;
           --script plays a fixed scene instead and ends with a verdict
-  bench   measures that box, and two others beside it, into target/bench; fails only for a wrong packet;
-          --quick is a smoke run, --write-docs also writes docs/benchmarks.md";
+  bench   measures that box, and two others beside it, and its tunnel (ENGINE: the example of that name) beside other
+          implementations, into target/bench; fails only for a wrong packet; --quick is a smoke run, --tunnel leaves
+          the boxes out, --write-docs also writes docs/benchmarks.md";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -33,10 +34,15 @@ fn main() -> ExitCode {
         ["demo", "--script", byway] | ["demo", byway, "--script"] => {
             judged(demo::play_script(Path::new(byway)))
         }
-        ["bench", ref words @ .., byway] if !byway.starts_with("--") => match options(words) {
-            Some(options) => judged(bench::run(Path::new(byway), options)),
-            None => return refuse(),
-        },
+        ["bench", ref words @ .., byway, engine]
+            if ![byway, engine].iter().any(|it| it.starts_with("--")) =>
+        {
+            let programs = Programs { byway: Path::new(byway), engine: Path::new(engine) };
+            match options(words) {
+                Some(options) => judged(bench::run(programs, options)),
+                None => return refuse(),
+            }
+        }
         ["--help"] => {
             say(USAGE);
             Ok(())
@@ -53,9 +59,16 @@ fn main() -> ExitCode {
 }
 
 fn options(words: &[&str]) -> Option<Options> {
-    let known = words.iter().all(|word| ["--quick", "--write-docs"].contains(word));
-    let given = |word| words.contains(&word);
-    known.then(|| Options { quick: given("--quick"), write_docs: given("--write-docs") })
+    let mut options = Options { part: Part::Everything, quick: false };
+    for word in words {
+        options = match (*word, options.part) {
+            ("--quick", _) => Options { quick: true, ..options },
+            ("--tunnel", Part::Everything) => Options { part: Part::Tunnel, ..options },
+            ("--write-docs", Part::Everything) => Options { part: Part::EverythingIntoDocs, ..options },
+            _ => return None,
+        };
+    }
+    Some(options)
 }
 
 fn refuse() -> ExitCode {

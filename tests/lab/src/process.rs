@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use nix::sys::signal::{self, Signal};
+use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
 use crate::wait_for;
@@ -65,6 +66,12 @@ impl Process {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
         kib.parse::<u64>().ok().map(|kib| kib << 10)
+    }
+
+    /// User and system time of all of its threads so far.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let clock = clock_getcpuclockid(self.pid()).with_context(|| format!("{} has ended", self.name))?;
+        clock.now().map(Duration::from).with_context(|| format!("{} has ended", self.name))
     }
 
     /// Everything it has printed so far.

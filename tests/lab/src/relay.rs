@@ -178,19 +178,25 @@ impl Relay {
 /// Starts wireguard-go for a device of this name and waits until it can be configured.
 pub(crate) fn start_wireguard_go(namespace: &Namespace, program: &Path, device: &str) -> Result<Process> {
     let mut daemon = namespace.spawn(device, program, &["-f", device], &[("LOG_LEVEL", "verbose")])?;
-    wait_for("wireguard-go's control socket", Duration::from_secs(5), || {
-        ensure!(wireguard_socket(device).exists(), "no socket yet");
-        if !daemon.is_alive() {
-            bail!("wireguard-go has ended");
-        }
-        namespace.run(&["wg", "show", device])
-    })
-    .with_context(|| daemon.log_tail())?;
+    wait_configurable(namespace, &mut daemon, device)?;
     Ok(daemon)
 }
 
+/// Waits until `wg` can talk to the process that drives the device.
+pub(crate) fn wait_configurable(namespace: &Namespace, daemon: &mut Process, device: &str) -> Result<()> {
+    wait_for(&format!("the control socket of {device}"), Duration::from_secs(5), || {
+        ensure!(wireguard_socket(device).exists(), "no socket yet");
+        if !daemon.is_alive() {
+            bail!("the process has ended");
+        }
+        namespace.run(&["wg", "show", device])
+    })
+    .with_context(|| daemon.log_tail())
+    .map(drop)
+}
+
 /// Writes a new private key to `path` and returns its public key.
-fn generate_key(path: &Path) -> Result<String> {
+pub(crate) fn generate_key(path: &Path) -> Result<String> {
     let words = format!("umask 077; wg genkey | tee {} | wg pubkey", path_text(path)?);
     succeed(command("sh", &["-c", &words], &[]))
 }

@@ -29,6 +29,12 @@ pub(crate) fn require_for_world() -> Result<()> {
     WORLD.iter().try_for_each(|(program, package)| require(program, package))
 }
 
+/// What measuring the tunnel needs on top of a world.
+pub(crate) fn require_for_bench() -> Result<()> {
+    require_for_world()?;
+    require("ethtool", "ethtool")
+}
+
 /// Everything that building the peers needs.
 pub(crate) fn require_for_peers() -> Result<()> {
     require("go", "golang-go (1.26.6 or newer)")

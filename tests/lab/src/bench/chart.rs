@@ -1,9 +1,8 @@
 //! The picture: every flip of every box as a stroke on a logarithmic scale, and what the judge counted.
 
-use std::fmt::Write as _;
-
 use super::results::{BoxFigures, Results};
 use super::stats::median;
+use super::svg::{self, element, text};
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 220.0;
@@ -17,23 +16,19 @@ const DECADES: [i32; 5] = [0, 1, 2, 3, 4];
 pub(super) fn render(results: &Results) -> String {
     let lanes: Vec<(String, &[f64], &BoxFigures)> = results.boxes.iter().flat_map(lanes_of).collect();
     let bottom = lanes.iter().fold(TOP, |bottom, _| bottom + LANE);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
-         font-size=\"13\">\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n",
-        height = bottom + 50.0
-    );
+    let mut svg = svg::page(WIDTH, bottom + 50.0);
     text(&mut svg, (LEFT, 24.0), "start", "flip: request to first client packet by the new door, ms (log)");
     text(&mut svg, (RIGHT + 40.0, 24.0), "start", "wrong-door packets, linked flows");
     for decade in DECADES {
         let (x, value) = (place(10_f64.powi(decade)), 10_f64.powi(decade));
-        write(&mut svg, &format!("<path d=\"M{x:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/>"));
+        svg::rule(&mut svg, x, (TOP, bottom));
         text(&mut svg, (x, bottom + 20.0), "middle", &format!("{value}"));
     }
     for (top, (name, values, figures)) in rows_from(TOP).zip(&lanes) {
         lane(&mut svg, top, name, values);
         counts(&mut svg, top, name, figures);
     }
-    svg.push_str("</svg>\n");
+    svg::end(&mut svg);
     svg
 }
 
@@ -52,12 +47,10 @@ fn rows_from(top: f64) -> impl Iterator<Item = f64> {
 fn lane(svg: &mut String, top: f64, name: &str, values: &[f64]) {
     text(svg, (LEFT - 12.0, top + 22.0), "end", name);
     for value in values {
-        let (x, y) = (place(*value), top + 8.0);
-        write(svg, &format!("<path d=\"M{x:.1} {y}v18\" stroke=\"#2a6fb0\" stroke-opacity=\"0.25\"/>"));
+        svg::stroke(svg, (place(*value), top + 8.0), 18.0, 0.25);
     }
     if let Some(middle) = median(values) {
-        let (x, y) = (place(middle), top + 4.0);
-        write(svg, &format!("<path d=\"M{x:.1} {y}v26\" stroke=\"#b03030\" stroke-width=\"2\"/>"));
+        svg::median_stroke(svg, (place(middle), top + 4.0), 26.0);
     }
 }
 
@@ -72,7 +65,7 @@ fn counts(svg: &mut String, top: f64, name: &str, figures: &BoxFigures) {
     // Logarithmic as the scale beside it: 0 has no bar.
     let width = 36.0 * (f64::from(u32::try_from(count).unwrap_or(u32::MAX)) + 1.0).log10();
     let (x, y) = (RIGHT + 40.0, top + 10.0);
-    write(svg, &format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width:.1}\" height=\"14\" fill=\"#b03030\"/>"));
+    element(svg, &format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width:.1}\" height=\"14\" fill=\"#b03030\"/>"));
     text(svg, (x + width + 6.0, top + 22.0), "start", &format!("{count} {what}"));
 }
 
@@ -80,14 +73,6 @@ fn counts(svg: &mut String, top: f64, name: &str, figures: &BoxFigures) {
 fn place(millis: f64) -> f64 {
     let [first, .., last] = DECADES.map(f64::from);
     LEFT + (RIGHT - LEFT) * (millis.max(1.0).log10() - first).clamp(0.0, last - first) / (last - first)
-}
-
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
-    write(svg, &format!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>"));
-}
-
-fn write(svg: &mut String, element: &str) {
-    writeln!(svg, "{element}").expect("a string takes every element");
 }
 
 #[cfg(test)]

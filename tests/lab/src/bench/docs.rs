@@ -1,11 +1,12 @@
-//! `docs/benchmarks.md`, from the results of one run and the prose beside this file.
+//! `docs/benchmarks.md`, from the results of one whole run and the prose beside this file.
 
 use super::results::Results;
 use super::table;
+use super::tunnel::{self, Tunnels};
 
 const PROSE: &str = include_str!("docs.md");
 
-pub(super) fn render(results: &Results) -> String {
+pub(super) fn render(results: &Results, tunnels: &Tunnels) -> String {
     let machine = &results.machine;
     let kind = if machine.is_virtual { ", a virtual machine" } else { "" };
     let about = format!(
@@ -22,6 +23,11 @@ pub(super) fn render(results: &Results) -> String {
         ("{bounds}", table::bounds(results)),
         ("{boxes}", table::boxes(results)),
         ("{transfers}", table::transfers(results)),
+        ("{tunnel_rounds}", tunnels.rounds().to_string()),
+        ("{tunnel_bounds}", tunnel::bounds(tunnels)),
+        ("{tunnel_speeds}", tunnel::speeds(tunnels)),
+        ("{tunnel_costs}", tunnel::costs(tunnels)),
+        ("{tunnel_latencies}", tunnel::latencies(tunnels)),
     ];
     fields.into_iter().fold(PROSE.to_owned(), |text, (field, value)| text.replace(field, value.trim_end()))
 }
@@ -29,11 +35,12 @@ pub(super) fn render(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::table::tests::example;
+    use super::super::tunnel::tests::example as tunnels;
     use super::*;
 
     #[test]
     fn every_field_of_the_prose_is_filled() {
-        let text = render(&example());
+        let text = render(&example(), &tunnels());
         assert!(!text.contains('{'), "{text}");
         assert!(text.contains("A Processor; 2 cores, 4096 MiB, a virtual machine; Linux 6.1.0"), "{text}");
     }

@@ -18,10 +18,16 @@ pub(super) struct Plan {
     /// Of the bulk transfers; each has every door and direction once.
     pub(super) rounds: usize,
     pub(super) transfer: Duration,
+    /// Of the tunnels; each has every implementation and load once.
+    pub(super) tunnel_rounds: usize,
+    /// Of one tunnel's bulk, without the time that it takes to speed up.
+    pub(super) stream: Duration,
+    pub(super) small_packets: Duration,
+    pub(super) pings: Duration,
 }
 
 impl Plan {
-    /// Under 20 minutes on two cores.
+    /// Under 25 minutes on two cores.
     pub(super) const FULL: Self = Self {
         flips: 1000,
         crowded_flips: 200,
@@ -35,6 +41,10 @@ impl Plan {
         idle: Duration::from_mins(1),
         rounds: 3,
         transfer: Duration::from_secs(5),
+        tunnel_rounds: 5,
+        stream: Duration::from_millis(1200),
+        small_packets: Duration::from_millis(1500),
+        pings: Duration::from_secs(2),
     };
 
     /// Minutes. An idle silence alone takes half of one: left out.
@@ -51,5 +61,9 @@ impl Plan {
         idle: Duration::from_secs(5),
         rounds: 1,
         transfer: Duration::from_secs(2),
+        tunnel_rounds: 1,
+        stream: Duration::from_millis(500),
+        small_packets: Duration::from_millis(600),
+        pings: Duration::from_secs(1),
     };
 }

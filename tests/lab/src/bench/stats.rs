@@ -26,6 +26,11 @@ pub(super) fn most(values: &[f64]) -> Option<f64> {
     percentile(values, 1.0)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "no count here reaches 2^52")]
+pub(super) fn float(count: u64) -> f64 {
+    count as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
