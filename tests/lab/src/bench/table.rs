@@ -26,6 +26,7 @@ fn rows(results: &Results) -> Vec<Row> {
     rows.extend(flip_rows(&results.crowded, true));
     rows.extend(fault_rows(results));
     rows.extend(size_rows(results));
+    rows.extend(engine_rows(results));
     rows
 }
 
@@ -120,6 +121,26 @@ fn size_rows(results: &Results) -> Vec<Row> {
         row("the most it ever held (since its last start)", kib(loaded.most_resident_kib), "MiB", Some(25.0)),
         row("agent's binary, stripped", float(results.binary_bytes) / MEBI, "MiB", Some(8.0)),
     ])
+}
+
+/// What the agent, engine and all, spends on a byte by the privacy door, beside wireguard-go in its place.
+fn engine_rows(results: &Results) -> [Row; 2] {
+    let row = |what, direction| {
+        let ours = per_gb_by_privacy(results, "byway", direction, "byway");
+        let theirs = per_gb_by_privacy(results, "flip by route", direction, "wireguard-go");
+        let figure = median(&ours).zip(median(&theirs)).map(|(ours, theirs)| ours / theirs);
+        Row { what, figure, unit: "x", bound: Some(Bound::AtMost(0.5)), runs: ours.len() }
+    };
+    [
+        row("agent's CPU per GB, of wireguard-go's, download", Direction::Download),
+        row("agent's CPU per GB, of wireguard-go's, upload", Direction::Upload),
+    ]
+}
+
+fn per_gb_by_privacy(results: &Results, whose: &str, direction: Direction, program: &str) -> Vec<f64> {
+    let its = results.boxes.iter().filter(|it| it.name == whose).flat_map(|it| &it.transfers);
+    let these = its.filter(|it| it.door == Door::Privacy && it.direction == direction);
+    these.filter_map(|it| Some(it.cpu_seconds.get(program)? / gigabytes(it))).collect()
 }
 
 /// The three boxes beside each other.
