@@ -26,6 +26,13 @@ bench *args: peers
     cargo build --quiet --release --package byway --example engine
     cargo run --quiet --release --package byway-lab -- bench {{ args }} target/release/byway target/release/examples/engine
 
+# Where the engine's threads spend their time in a smoke run of the tunnels (needs perf: Debian package linux-perf).
+profile: peers
+    CARGO_PROFILE_RELEASE_STRIP=false CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo build --quiet --release --package byway --example engine --target-dir target/profile
+    cargo build --quiet --release --package byway-lab
+    perf record --quiet --all-cpus --event cpu-clock --freq 997 --output target/profile/perf.data target/release/byway-lab bench --tunnel --quick target/release/byway target/profile/release/examples/engine
+    perf report --input target/profile/perf.data --comms tunnel --percentage relative --no-children --sort symbol --stdio | head -60
+
 # Format is as rustfmt makes it.
 fmt:
     cargo fmt --all --check
