@@ -25,6 +25,7 @@ pub mod phone;
 pub mod probe;
 pub mod process;
 pub mod relay;
+pub mod sample;
 pub mod stage;
 pub mod topology;
 pub mod traffic;

@@ -12,3 +12,6 @@ pub mod coalesce;
 mod layout;
 pub mod segment;
 pub mod virtio;
+
+#[cfg(test)]
+mod tests;
