@@ -56,9 +56,9 @@ policy:
 audit:
     cargo deny check advisories
 
-# Control socket, postures, single packets and the tunnel on the real kernel, in namespaces of their own (root).
+# Control socket, postures, single packets, offloads and the tunnel on the real kernel, in namespaces of their own (root).
 kernel: peers
-    cargo test --quiet --test control --test kernel --test ruleset --test tunnel
+    cargo test --quiet --test control --test kernel --test offload --test ruleset --test tunnel
 
 # Leave out each rule, condition, ip rule and route in turn: a probe of single packets must notice (root, minutes).
 mutate word="":

@@ -256,6 +256,22 @@ impl Sample {
     }
 }
 
+/// Bytes that [`behind_routing_header`] adds.
+pub const ROUTING_HEADER: u16 = 24;
+
+/// The IPv6 packet on its way to a stop before its destination, which stands in a routing header of no known type.
+pub fn behind_routing_header(mut packet: Vec<u8>) -> Vec<u8> {
+    let length = u16::from_be_bytes([packet[4], packet[5]]) + ROUTING_HEADER;
+    packet[4..6].copy_from_slice(&length.to_be_bytes());
+    let protocol = std::mem::replace(&mut packet[6], IpNumber::IPV6_ROUTE_HEADER.0);
+    packet[38..40].copy_from_slice(&[0, 10]);
+    let mut routing = [0; ROUTING_HEADER as usize];
+    routing[..4].copy_from_slice(&[protocol, 2, 253, 1]);
+    routing[8..].copy_from_slice(&TO_V6);
+    packet.splice(40..40, routing);
+    packet
+}
+
 /// Bytes of which no two stretches look alike.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|nth| u8::try_from((nth * 167 + nth / 251) % 256).unwrap_or_default()).collect()

@@ -1,4 +1,7 @@
-use byway_lab::sample::{ACK, CWR, ECE, FIN, Family, PSH, Protocol, Sample, URG, folded, pattern};
+use byway_lab::sample::{
+    ACK, CWR, ECE, FIN, Family, PSH, Protocol, ROUTING_HEADER, Sample, URG, behind_routing_header, folded,
+    pattern,
+};
 
 use super::super::tests::{ALL, cut, cutting, framed, wire};
 use super::*;
@@ -133,23 +136,14 @@ fn leaves_alone_what_needs_nothing() {
 /// A routing header: the sum is over the last destination, which is not the one in the IP header (RFC 8200, 8.1).
 #[test]
 fn takes_the_pseudo_header_from_the_sender_who_knows_the_way() {
-    let routing: [u8; 24] = std::array::from_fn(|at| [6, 2, 2, 1].get(at).copied().unwrap_or(0x42));
     let sample = Sample::new(Family::V6, Protocol::Tcp, 3_000);
-    let behind_routing = |mut packet: Vec<u8>| {
-        let length = u16::from_be_bytes([packet[4], packet[5]]) + 24;
-        packet[4..6].copy_from_slice(&length.to_be_bytes());
-        packet[6] = 43;
-        packet[24..40].fill(0x77);
-        packet.splice(40..40, routing);
-        packet
-    };
     let Work::Segments { transport, size, headers, checksum } = cutting(&sample, 1_000) else {
         panic!("it says how to cut")
     };
-    let checksum = Field { start: checksum.start + 24, ..checksum };
-    let work = Work::Segments { transport, size, headers: headers + 24, checksum };
-    let packets = cut(framed(work, &behind_routing(sample.left_open()))).unwrap();
-    let expected: Vec<_> = wire(&sample.segments(1_000)).into_iter().map(behind_routing).collect();
+    let checksum = Field { start: checksum.start + ROUTING_HEADER, ..checksum };
+    let work = Work::Segments { transport, size, headers: headers + ROUTING_HEADER, checksum };
+    let packets = cut(framed(work, &behind_routing_header(sample.left_open()))).unwrap();
+    let expected: Vec<_> = wire(&sample.segments(1_000)).into_iter().map(behind_routing_header).collect();
     assert_eq!(packets, expected);
 }
 
