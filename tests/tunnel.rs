@@ -14,8 +14,16 @@ mod client;
 mod flood;
 #[path = "tunnel/flow.rs"]
 mod flow;
+#[path = "tunnel/link.rs"]
+mod link;
+#[path = "tunnel/loss.rs"]
+mod loss;
 #[path = "tunnel/session.rs"]
 mod session;
+#[path = "tunnel/soak.rs"]
+mod soak;
+#[path = "tunnel/stream.rs"]
+mod stream;
 #[path = "tunnel/world.rs"]
 mod world;
 

@@ -99,6 +99,12 @@ pub(crate) fn answer_v6() -> Option<u8> {
     ask("[::]:0", "[fd00:64::1]:7")
 }
 
+/// A datagram to the relay's end of the cable that is not the tunnel's.
+pub(crate) fn speak_outside_the_tunnel(relay: &Relay) {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    socket.send_to(&[0], (relay.endpoint_v4().ip(), 9)).expect("a route");
+}
+
 fn ask(from: &str, to: &str) -> Option<u8> {
     let socket = UdpSocket::bind(from).expect("a socket");
     socket.set_read_timeout(Some(Duration::from_millis(250))).expect("a timeout");
@@ -174,6 +180,26 @@ impl Relay {
     pub(crate) fn flood(&self) -> Flood {
         let (relay, key) = (self.endpoint_v4(), PublicKey::from(&relay_key(self.number)));
         self.namespace.run(move || Flood::start(relay, key))
+    }
+
+    /// Another relay at the same place, whose key is that of `number`.
+    pub(crate) fn becomes(&self, number: u8) {
+        self.running().order(&format!("private_key={}\n", hex(&relay_key(number).to_bytes())));
+    }
+
+    /// The relay that it [`becomes`](Relay::becomes).
+    pub(crate) fn peer_of(&self, number: u8, endpoint: SocketAddr) -> Peer {
+        Peer { public_key: PublicKey::from(&relay_key(number)), ..self.peer(endpoint) }
+    }
+
+    /// All bytes of datagrams that the relay says it has received and sent.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        let told = self.running().tell();
+        let number = |name: &str| {
+            let value = told.lines().find_map(|line| line.strip_prefix(name));
+            value.expect("wireguard-go counts").parse().expect("a number")
+        };
+        (number("rx_bytes="), number("tx_bytes="))
     }
 
     fn running(&self) -> &Process {
@@ -297,6 +323,13 @@ impl Process {
         let mut verdict = String::new();
         BufReader::new(control).read_line(&mut verdict).expect("wireguard-go answers");
         assert_eq!(verdict, "errno=0\n");
+    }
+
+    fn tell(&self) -> String {
+        let mut control = UnixStream::connect(&self.socket).expect("wireguard-go listens");
+        control.write_all(b"get=1\n\n").expect("wireguard-go listens");
+        let lines = BufReader::new(control).lines().map(|line| line.expect("wireguard-go answers"));
+        lines.take_while(|line| !line.is_empty()).map(|line| line + "\n").collect()
     }
 }
 
