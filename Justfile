@@ -5,6 +5,9 @@ export RUST_BACKTRACE := "1"
 # the packages, by name: plain cargo would leave members out
 workspace := "--workspace"
 
+# for fuzzers and miri alone
+nightly := "nightly-2026-05-01"
+
 # List the recipes.
 default:
     @just --list --unsorted
@@ -43,9 +46,10 @@ lint:
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
 
-# Tests that need neither root nor peers.
+# Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
     cargo test --quiet {{ workspace }} --lib --bins
+    cargo test --quiet --test corpus
     cargo test --quiet --package byway-core --tests
 
 # Licences, bans and sources of the dependencies.
@@ -69,9 +73,37 @@ lab: peers
     cargo test --quiet --package byway-lab --tests
     cargo test --test promises
 
-# The long versions of the promises: hundreds of flips, deaths and power cuts (root, an hour).
+# The long versions: the tunnel under ten minutes of everything; hundreds of flips, deaths and power cuts (root, an hour).
 soak: peers
+    cargo test --test tunnel soak -- --ignored --nocapture
     cargo test --test promises -- --ignored
+
+# Search for input that breaks what parses a packet or a file, each fuzzer in turn; finds stay under target/fuzz.
+fuzz targets="segment coalesce datagram ping conf" seconds="60": nightly
+    for target in {{ targets }}; do \
+        mkdir -p target/fuzz/corpus/$target && \
+        cargo +{{ nightly }} fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target \
+            target/fuzz/corpus/$target tests/fuzz/corpus/$target -- \
+            -max_total_time={{ seconds }} -artifact_prefix=target/fuzz/$target- || exit 1; \
+    done
+
+# Put the shortest inputs that reach all that was ever reached into the committed corpus.
+fuzz-keep targets="segment coalesce datagram ping conf": nightly
+    for target in {{ targets }}; do \
+        rm -rf target/fuzz/kept && mkdir target/fuzz/kept && \
+        cargo +{{ nightly }} fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target \
+            target/fuzz/kept tests/fuzz/corpus/$target target/fuzz/corpus/$target -- -merge=1 && \
+        rm -rf tests/fuzz/corpus/$target && cp -r target/fuzz/kept tests/fuzz/corpus/$target || exit 1; \
+    done
+
+# The packets' unit tests once more in an interpreter that knows what undefined behaviour is (minutes).
+miri: nightly
+    cargo +{{ nightly }} miri test --quiet --package byway --lib tunnel::packet
+
+[private]
+nightly:
+    @rustup toolchain list | grep -q {{ nightly }} || rustup toolchain install {{ nightly }} --profile minimal -c miri -c rust-src
+    @command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz --version 0.13.2
 
 # Build the agent.
 build:

@@ -74,8 +74,10 @@ fn echo_request(random: [u8; 4 + PAYLOAD]) -> [u8; HEADER + PAYLOAD] {
     message
 }
 
-/// A raw socket delivers the IP header too (raw(7)); the kernel has not looked at the ICMP checksum.
-fn is_answer(packet: &[u8], gateway: Ipv4Addr, request: &[u8]) -> bool {
+/// A raw socket delivers the IP header too (raw(7)); the kernel has not looked at the ICMP checksum. Public for the
+/// fuzzer.
+#[doc(hidden)]
+pub fn is_answer(packet: &[u8], gateway: Ipv4Addr, request: &[u8]) -> bool {
     let Some(first) = packet.first() else {
         return false;
     };

@@ -23,6 +23,7 @@ mod receive;
 mod session;
 pub mod socket;
 mod stamps;
+mod stranger;
 pub mod train;
 pub mod tun;
 pub mod uapi;
@@ -39,6 +40,8 @@ pub use boringtun::x25519::{PublicKey, StaticSecret};
 pub use self::conf::Conf;
 pub use self::engine::Engine;
 pub use self::stamps::Stamps;
+#[doc(hidden)]
+pub use self::stranger::Stranger;
 
 /// The relay to talk to, and the key to talk to it with.
 #[derive(Clone)]
