@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn sums_as_word_by_word_whatever_the_length() {
         let bytes: Vec<u8> = (0..1500_u32).map(|n| n.wrapping_mul(167).to_le_bytes()[0]).collect();
-        for length in 0..bytes.len() {
+        for length in (0..bytes.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
             assert_eq!(fold(sum(&bytes[..length], 7)), word_by_word(&bytes[..length], 7), "{length}");
         }
     }

@@ -326,6 +326,7 @@ fn a_write_has_no_more_parts_than_the_kernel_takes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long for an interpreter")]
 fn a_write_is_no_longer_than_a_packet_can_be() {
     for (family, protocol) in ALL {
         let headers = begin(family, protocol).header_length();
