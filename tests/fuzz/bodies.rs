@@ -122,6 +122,9 @@ fn has_right_header(packet: &[u8]) -> bool {
     checksum::fold(checksum::sum(&packet[..20], 0)) == [0xff; 2]
 }
 
+/// Where in an answer that begins which nobody looks at but under load.
+const SECOND_MAC: usize = 76;
+
 /// What comes in by UDP, from anybody and from the relay: with a session that waits for one and with one that has it.
 pub fn datagram(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else { return };
@@ -144,7 +147,7 @@ pub fn datagram(input: &[u8]) {
             let answer = said(relay.decapsulate(None, &stranger.initiation(), &mut room));
             let spoilt = spoilt(&answer, rest);
             let agreed = !stranger.open(&spoilt).is_empty();
-            assert!(!agreed || spoilt == answer, "a spoilt answer was taken");
+            assert!(!agreed || spoilt[..SECOND_MAC] == answer[..SECOND_MAC], "a spoilt answer was taken");
         }
         // After that, anything.
         2 => {
