@@ -34,7 +34,7 @@ profile: peers
     CARGO_PROFILE_RELEASE_STRIP=false CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo build --quiet --release --package byway --example engine --target-dir target/profile
     cargo build --quiet --release --package byway-lab
     perf record --quiet --all-cpus --event cpu-clock --freq 997 --output target/profile/perf.data target/release/byway-lab bench --tunnel --quick target/release/byway target/profile/release/examples/engine
-    perf report --input target/profile/perf.data --comms tunnel --percentage relative --no-children --sort symbol --stdio | head -60
+    perf report --input target/profile/perf.data --comms tunnel,tunnel-in,tunnel-out --percentage relative --no-children --sort symbol --stdio | cut -c 1-120 | head -60
 
 # Format is as rustfmt makes it.
 fmt:
