@@ -62,10 +62,10 @@ fn round(cable: &Cable, programs: &Programs, number: usize, plan: &Plan) -> Resu
     let lines: Vec<Line<'_>> =
         there.into_iter().map(|it| Line::raise(cable, programs, it, number)).collect::<Result<_>>()?;
     let mut bulks = BTreeMap::new();
-    for link in [Link::Nic, Link::Veth] {
+    for link in Link::ALL {
         told(&format!("bulk, {link}"));
         cable.become_a(link)?;
-        for load in Load::all(link) {
+        for load in Load::measured(link) {
             for line in &lines {
                 bulks.entry(line.implementation).or_insert_with(Vec::new).push(transfer(line, load, plan)?);
             }
@@ -117,7 +117,7 @@ pub(super) mod tests {
 
     fn measured(whose: Implementation, pace: f64) -> Measured {
         let seconds = if whose == Implementation::Byway { 1.0 } else { 2.0 } / pace;
-        let loads = [Link::Nic, Link::Veth].into_iter().flat_map(Load::all);
+        let loads = Link::ALL.into_iter().flat_map(Load::measured);
         let bulk = |load| Bulk {
             load,
             bytes: 250_000_000,

@@ -17,17 +17,24 @@ use crate::run::Run;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Link {
-    /// Cuts them before the wire, as everything must be that leaves a machine; what arrives is merged by the
-    /// kernel, as behind a NIC's driver, and what has to wait does so in a NIC's usual queue.
+    /// Cuts them before the wire, as everything must be that leaves a machine; nothing is merged where it arrives.
     Nic,
+    /// Cuts them too; what arrives is merged by the kernel, as many a NIC's driver has it, and what has to wait does
+    /// so in a NIC's usual queue.
+    Gro,
     /// Hands them over whole, as no wire does: two namespaces of one kernel.
     Veth,
+}
+
+impl Link {
+    pub(super) const ALL: [Self; 3] = [Self::Nic, Self::Gro, Self::Veth];
 }
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nic => "NIC",
+            Self::Gro => "GRO",
             Self::Veth => "veth",
         })
     }
@@ -110,19 +117,15 @@ impl Cable {
     }
 
     pub(super) fn become_a(&self, link: Link) -> Result<()> {
-        let (cut, merge) = match link {
-            Link::Nic => ("off", "on"),
-            Link::Veth => ("on", "off"),
+        let (cut, merge, queue) = match link {
+            Link::Nic => ("off", "off", "noqueue"),
+            Link::Gro => ("off", "on", "pfifo_fast"),
+            Link::Veth => ("on", "off", "noqueue"),
         };
         let features = ["tso", cut, "gso", cut, "tx-udp-segmentation", cut, "gro", merge];
         for namespace in &self.namespaces {
             namespace.run(&[&["ethtool", "-K", "eth0"], &features[..]].concat())?;
-            match link {
-                Link::Nic => {
-                    namespace.run(&["tc", "qdisc", "replace", "dev", "eth0", "root", "pfifo_fast"])?
-                }
-                Link::Veth => namespace.run(&["tc", "qdisc", "replace", "dev", "eth0", "root", "noqueue"])?,
-            };
+            namespace.run(&["tc", "qdisc", "replace", "dev", "eth0", "root", queue])?;
         }
         Ok(())
     }

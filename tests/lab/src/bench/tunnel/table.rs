@@ -72,7 +72,7 @@ pub(in crate::bench) fn speeds(tunnels: &Tunnels) -> String {
         "| link | Gbit/s                  | 1 stream up         | 1 stream down       | 4 streams up        | 4 streams down      |\n\
          |:-----|:------------------------|--------------------:|--------------------:|--------------------:|--------------------:|\n",
     );
-    for link in [Link::Nic, Link::Veth] {
+    for link in Link::ALL {
         for whose in Implementation::ALL {
             let cells = Load::all(link).map(|load| spread(&tunnels.by_load(whose, load, speed), 2));
             let (link, name, cells) =
