@@ -33,12 +33,20 @@ fn reading_mullvad_s_file_holds() {
 }
 
 #[test]
+fn answering_wireguard_tools_holds() {
+    replay("uapi", bodies::uapi);
+}
+
+#[test]
 fn every_fuzzer_s_corpus_is_replayed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
     let mut names: Vec<_> =
         entries(&folder).iter().map(|path| path.file_name().map(ToOwned::to_owned)).collect();
     names.sort();
-    assert_eq!(names, ["coalesce", "conf", "datagram", "ping", "segment"].map(|name| Some(name.into())));
+    assert_eq!(
+        names,
+        ["coalesce", "conf", "datagram", "ping", "segment", "uapi"].map(|name| Some(name.into()))
+    );
 }
 
 fn replay(target: &str, body: fn(&[u8])) {

@@ -9,7 +9,8 @@ use byway::proof::ping;
 use byway::tunnel::packet::coalesce::{Coalescer, Datagrams};
 use byway::tunnel::packet::segment::Segments;
 use byway::tunnel::packet::{checksum, virtio};
-use byway::tunnel::{Peer, PublicKey, StaticSecret, Stranger, conf};
+use byway::tunnel::uapi::Snapshot;
+use byway::tunnel::{Outside, Peer, PublicKey, StaticSecret, Stranger, conf, uapi};
 
 /// What one read of the TUN device may bring: it is cut into packets that are no longer and no more than its bytes.
 pub fn segment(input: &[u8]) {
@@ -128,17 +129,9 @@ const SECOND_MAC: usize = 76;
 /// What comes in by UDP, from anybody and from the relay: with a session that waits for one and with one that has it.
 pub fn datagram(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else { return };
-    let secret = |byte| StaticSecret::from([byte; 32]);
-    let peer = Peer {
-        private_key: secret(1),
-        public_key: PublicKey::from(&secret(2)),
-        preshared_key: None,
-        endpoint: ([192, 0, 2, 130], 51_820).into(),
-        keepalive_s: 25,
-    };
     let mut relay = Tunn::new(secret(2), PublicKey::from(&secret(1)), None, None, 7, None);
     let mut room = vec![0; 65_535 + 148];
-    let mut stranger = Stranger::new(peer);
+    let mut stranger = Stranger::new(peer());
     match kind % 4 {
         // Before anything was agreed.
         0 => assert_no_packet(&stranger.open(rest)),
@@ -162,6 +155,20 @@ pub fn datagram(input: &[u8]) {
             let packet = stranger.open(&sealed);
             assert!(rest.starts_with(&packet), "another packet came out");
         }
+    }
+}
+
+fn secret(byte: u8) -> StaticSecret {
+    StaticSecret::from([byte; 32])
+}
+
+fn peer() -> Peer {
+    Peer {
+        private_key: secret(1),
+        public_key: PublicKey::from(&secret(2)),
+        preshared_key: None,
+        endpoint: ([192, 0, 2, 130], 51_820).into(),
+        keepalive_s: 25,
     }
 }
 
@@ -197,6 +204,15 @@ pub fn ping(input: &[u8]) {
     if ping::is_answer(packet, Ipv4Addr::new(10, 64, 0, 1), request) {
         assert!(packet.ends_with(&request[4..]) && packet.len() >= 20 + request.len());
     }
+}
+
+/// What `wg` or anybody asks the control socket: one answer, which ends as it should and never says a private key.
+pub fn uapi(input: &[u8]) {
+    let relay = uapi::Relay::new(&peer());
+    let snapshot = Snapshot { outside: Outside { mark: 1, port: 2 }, relay: Some(relay) };
+    let answer = String::from_utf8(uapi::answer(input, &snapshot)).expect("it is text");
+    assert!(answer.ends_with("\n\n") && answer.matches("errno=").count() == 1);
+    assert!(!answer.contains("private_key") && !answer.contains("preshared_key"));
 }
 
 /// A file from Mullvad, or from anybody: every mistake has a place and says no secret.
