@@ -63,8 +63,6 @@ struct Group {
     /// Bytes of headers and of payload of the first packet.
     headers: usize,
     size: usize,
-    /// Its checksum is right.
-    verified: bool,
     /// Another packet may join.
     open: bool,
 }
@@ -83,8 +81,7 @@ struct Candidate {
     flow: Flow,
     headers: usize,
     payload: usize,
-    verified: bool,
-    /// Nothing about it forbids company.
+    /// Its checksum is right, and nothing about it forbids company.
     joins: bool,
     /// It has to be the last one.
     pushes: bool,
@@ -154,7 +151,6 @@ impl Group {
                 flow: Some(first.flow),
                 headers: first.headers,
                 size: first.payload,
-                verified: first.verified,
                 open: first.joins && !first.pushes,
             },
         };
@@ -228,7 +224,6 @@ impl Group {
     fn write(&self) -> Write<'_> {
         let work = match self.flow {
             Some(flow) if self.parts.len() > 1 => self.segments(flow),
-            Some(_) if self.verified => Work::Verified,
             Some(_) | None => Work::Nothing,
         };
         let others = self.parts.len() - 1;
@@ -274,13 +269,12 @@ impl Candidate {
             }
         };
         let pseudo_header = checksum::pseudo_header(&packet[version.addresses()], number, transport.len());
-        let verified = allowed && checksum::fold(checksum::sum(transport, pseudo_header)) == [0xff; 2];
+        let is_right = || checksum::fold(checksum::sum(transport, pseudo_header)) == [0xff; 2];
         Some(Candidate {
             flow: Flow { version, protocol, ends },
             headers,
             payload: packet.len() - headers,
-            verified,
-            joins: verified && packet.len() > headers,
+            joins: allowed && packet.len() > headers && is_right(),
             pushes: protocol == Protocol::Tcp && transport[TCP_FLAGS] & PSH != 0,
         })
     }

@@ -50,7 +50,7 @@ impl<'a> Segments<'a> {
     pub fn of(read: &'a mut [u8]) -> Result<Segments<'a>, Malformed> {
         let (header, packet) = read.split_first_chunk_mut::<{ virtio::LENGTH }>().ok_or(Malformed)?;
         let cut = match Work::read(*header).map_err(|virtio::Unknown| Malformed)? {
-            Work::Nothing | Work::Verified => None,
+            Work::Nothing => None,
             Work::Checksum(field) => {
                 complete(packet, field)?;
                 None

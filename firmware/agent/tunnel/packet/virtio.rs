@@ -5,7 +5,6 @@
 pub const LENGTH: usize = 10;
 
 const NEEDS_CHECKSUM: u8 = 1;
-const CHECKSUM_VALID: u8 = 2;
 
 const GSO_NONE: u8 = 0;
 const GSO_TCP_V4: u8 = 1;
@@ -18,8 +17,6 @@ const GSO_ECN: u8 = 0x80;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     Nothing,
-    /// Nothing, and its checksum needs no look any more.
-    Verified,
     Checksum(Field),
     /// Cut into segments of `size` bytes of payload each, the last one shorter or not.
     Segments {
@@ -57,7 +54,6 @@ impl Work {
         let checksum = Field { start: word([c0, c1]), offset: word([o0, o1]) };
         let transport = match kind & !GSO_ECN {
             GSO_NONE if flags & NEEDS_CHECKSUM != 0 => return Ok(Work::Checksum(checksum)),
-            GSO_NONE if flags & CHECKSUM_VALID != 0 => return Ok(Work::Verified),
             GSO_NONE => return Ok(Work::Nothing),
             GSO_TCP_V4 => Transport::TcpV4,
             GSO_TCP_V6 => Transport::TcpV6,
@@ -73,7 +69,6 @@ impl Work {
     pub fn write(self) -> [u8; LENGTH] {
         let (flags, kind, headers, size, field) = match self {
             Work::Nothing => return [0; LENGTH],
-            Work::Verified => (CHECKSUM_VALID, GSO_NONE, 0, 0, Field { start: 0, offset: 0 }),
             Work::Checksum(field) => (NEEDS_CHECKSUM, GSO_NONE, 0, 0, field),
             Work::Segments { transport, size, headers, checksum } => {
                 let kind = match transport {
@@ -100,7 +95,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let mut all = vec![Work::Nothing, Work::Verified, Work::Checksum(FIELD)];
+        let mut all = vec![Work::Nothing, Work::Checksum(FIELD)];
         for transport in [Transport::TcpV4, Transport::TcpV6, Transport::Udp] {
             all.push(Work::Segments { transport, size: 1340, headers: 60, checksum: FIELD });
         }
