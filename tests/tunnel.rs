@@ -6,6 +6,7 @@ use std::time::Duration;
 use byway::tunnel::{Engine, Stamps};
 
 use crate::client::{BULK, CLIENT, Client};
+use crate::stream::Course;
 use crate::world::{DEVICE, OUTSIDE, Relay, eventually, within};
 
 #[path = "tunnel/client.rs"]
@@ -94,6 +95,23 @@ fn a_kick_finds_it_at_once() {
         engine.kick();
         world::answer_v4().is_some()
     });
+}
+
+#[test]
+fn carries_by_an_uplink_too_narrow_for_its_trains() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    relay.namespace.run(stream::serve);
+    world::narrow_cable(1, 1_300);
+    let engine = world::start_engine();
+    for endpoint in [relay.endpoint_v4(), relay.endpoint_v6()] {
+        engine.set_peer(relay.peer(endpoint));
+        eventually("an answer", || world::answer_v4() == Some(1));
+        for server in loss::SERVERS {
+            stream::carry(server, Course::ToRelay, 1 << 20);
+        }
+    }
+    assert_eq!(engine.stats().unsent, 0);
 }
 
 #[test]

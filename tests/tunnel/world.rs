@@ -73,6 +73,11 @@ pub(crate) fn narrow_client(mtu: u16) {
     ip(&format!("link set client mtu {mtu}"));
 }
 
+/// Of the cable to a relay, at the box's end: nothing longer leaves in one piece.
+pub(crate) fn narrow_cable(number: u8, mtu: u16) {
+    ip(&format!("link set cable{number} mtu {mtu}"));
+}
+
 pub(crate) fn delete_device() {
     ip(&format!("link delete {DEVICE}"));
 }
