@@ -83,6 +83,13 @@ impl Relay {
         self.set_device_key(&self.device_key()?)
     }
 
+    /// What it remembers of the device: sessions, and how far handshakes were stamped. Another box with the same key
+    /// knows nothing of the latter.
+    pub fn forget(&mut self) -> Result<()> {
+        self.die();
+        self.come_back()
+    }
+
     /// The configuration that Mullvad's generator would hand out for this relay and device.
     pub fn conf(&self) -> Result<String> {
         let key = fs::read_to_string(self.device_key_path()).context("cannot read the device's key")?;

@@ -16,6 +16,7 @@ use crate::traffic::Rates;
 pub(super) fn measure(stage: &mut Stage, plan: &Plan) -> Result<[BoxFigures; 2]> {
     stage.byway.power_cut()?;
     stage.world.control.forget("byway")?;
+    stage.world.relay.forget()?;
     let by_route = by_route(stage, plan)?;
     stage.world.control.forget("byway")?;
     let by_filter = by_filter(stage, plan)?;
