@@ -25,7 +25,7 @@ use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError};
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
-/// Batches one way before the clock is looked at again.
+/// Batches one way before the clock, the other family and the end are looked at again.
 const BATCHES: usize = 16;
 /// For handshakes and what waited for them; more goes in several turns.
 const ANSWER_ROOM: usize = 128 << 10;
@@ -255,9 +255,8 @@ impl Courier {
 
     fn carry_inwards(&self, family: Family, inwards: &mut Inwards, answers: &mut Trains) {
         let Some(socket) = self.sockets.of(family) else { return };
-        let mut more = true;
-        while more {
-            more = match inwards.receive(socket) {
+        for _ in 0..BATCHES {
+            let more = match inwards.receive(socket) {
                 Ok(more) => more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // An old error that the socket tells now; what came in is still there.
@@ -271,6 +270,9 @@ impl Courier {
             let written = inwards.write(self.tun().as_ref());
             if let Some(session) = self.session().as_mut() {
                 session.on_delivered(written);
+            }
+            if !more {
+                return;
             }
         }
     }
