@@ -193,8 +193,11 @@ impl Session {
         self.stats.rx_bytes += bytes;
     }
 
-    /// With stamps that follow the wall clock of now, where there are some; the old machine does as well.
+    /// With stamps that follow the wall clock of now, where there are some; the old machine does as well. Whoever
+    /// could play an old handshake to a machine that remembers none may have led us astray: the relay is asked where
+    /// it is said to be.
     fn begin_anew<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
+        self.endpoint = self.peer.endpoint;
         self.machine = fresh_machine(now, &self.peer, &self.stamps).or(self.machine.take());
         self.initiate(now, out)
     }

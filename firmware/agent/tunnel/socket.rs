@@ -84,8 +84,8 @@ impl Sockets {
                 }
             }
         }
-        // Each is tried, also after one that was refused.
-        train.datagrams().filter(|datagram| !self.send_single(socket, datagram, to)).count() == 0
+        // After one that was refused, the others wait for nothing.
+        train.datagrams().all(|datagram| self.send_single(socket, datagram, to))
     }
 
     pub fn refusals(&self) -> u64 {

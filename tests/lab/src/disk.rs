@@ -93,10 +93,14 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
+        // The relay remembers the handshakes that this disk had the stamps of.
+        let stamps = self.folder.join("stamps");
+        let reserved = fs::read(&stamps);
         // What cannot be taken away now is taken away with the world's folder.
         let _ = umount2(&self.folder, MntFlags::MNT_DETACH);
         let _ = umount2(&self.back, MntFlags::MNT_DETACH);
         let _ = fs::remove_dir(&self.back);
+        let _ = reserved.map(|reserved| fs::write(&stamps, reserved));
     }
 }
 
