@@ -1,8 +1,10 @@
 //! The three clocks: time since boot for every decision, wall time for people, and who sets the latter.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};
 
 use byway_core::Uptime;
+use byway_core::stamps::Boot;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::control::{Clock, Now};
@@ -22,6 +24,13 @@ pub const BUILT: Duration = match option_env!("SOURCE_DATE_EPOCH") {
     },
     None => Duration::from_hours(498_192), // 2026-11-01
 };
+
+/// This boot and no other; of this agent alone where the kernel does not say.
+pub fn boot() -> Boot {
+    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = told.chars().filter(char::is_ascii_hexdigit).collect();
+    Boot(u128::from_str_radix(&digits, 16).unwrap_or_else(|_| RandomState::new().hash_one(()).into()))
+}
 
 /// What the wall clock shows, as time since 1970.
 pub fn wall() -> Duration {

@@ -7,17 +7,17 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use byway_core::stamps::Mark;
+use byway_core::stamps::{Boot, Mark};
 
 use super::{Recalled, Store, StoreError, at};
 
 const STAMPS: &str = "stamps";
 /// Apart by a block of every usual disk: what tears one leaves the other whole.
 const PLACES: [u64; 2] = [0, 4096];
-const MAGIC: [u8; 8] = *b"bywaymk1";
-/// Of an entry: what it is, three numbers, and the sum over them.
-const LENGTH: usize = 36;
-const SUMMED: usize = 32;
+const MAGIC: [u8; 8] = *b"bywaymk2";
+/// Of an entry: what it is, five numbers, and the sum over them.
+const LENGTH: usize = 60;
+const SUMMED: usize = 56;
 /// No mark or turn is later: there is room for what is added.
 const LATEST: u64 = 1 << 40;
 
@@ -90,13 +90,14 @@ fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn encode(entry: Entry) -> [u8; LENGTH] {
-    let Entry { turn, mark: Mark { stamp, wall } } = entry;
-    let stamp = stamp.as_secs() + u64::from(stamp.subsec_nanos() > 0);
+    let Entry { turn, mark: Mark { stamp, wall, boot: Boot(boot), lead } } = entry;
     let mut bytes = [0; LENGTH];
     bytes[..8].copy_from_slice(&MAGIC);
-    for (place, number) in [(8, turn), (16, stamp), (24, wall.as_secs())] {
+    let numbers = [(8, turn), (16, rounded_up(stamp)), (24, wall.as_secs()), (32, rounded_up(lead))];
+    for (place, number) in numbers {
         bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
     }
+    bytes[40..SUMMED].copy_from_slice(&boot.to_le_bytes());
     let sum = crc32fast::hash(&bytes[..SUMMED]);
     bytes[SUMMED..].copy_from_slice(&sum.to_le_bytes());
     bytes
@@ -105,10 +106,18 @@ fn encode(entry: Entry) -> [u8; LENGTH] {
 fn decode(bytes: &[u8]) -> Option<Entry> {
     let (head, sum) = bytes.split_last_chunk::<4>()?;
     let number = |place: usize| Some(u64::from_le_bytes(*head.get(place..)?.first_chunk()?));
-    let (turn, stamp, wall) = (number(8)?, number(16)?, number(24)?);
+    let turn = number(8)?;
+    let numbers = [number(16)?, number(24)?, number(32)?];
+    let boot = Boot(u128::from_le_bytes(*head.get(40..)?.first_chunk()?));
     let whole = head.starts_with(&MAGIC) && crc32fast::hash(head) == u32::from_le_bytes(*sum);
-    let mark = Mark { stamp: Duration::from_secs(stamp), wall: Duration::from_secs(wall) };
-    (whole && turn.max(stamp).max(wall) <= LATEST).then_some(Entry { turn, mark })
+    let [stamp, wall, lead] = numbers.map(Duration::from_secs);
+    let possible = numbers.into_iter().chain([turn]).all(|number| number <= LATEST);
+    (whole && possible).then_some(Entry { turn, mark: Mark { stamp, wall, boot, lead } })
+}
+
+/// To whole seconds: a mark may be higher than it was asked for.
+fn rounded_up(mark: Duration) -> u64 {
+    mark.as_secs() + u64::from(mark.subsec_nanos() > 0)
 }
 
 #[cfg(test)]
@@ -202,7 +211,8 @@ mod tests {
     }
 
     fn mark(stamp: Duration) -> Mark {
-        Mark { stamp, wall: Duration::from_secs(stamp.as_secs() / 2) }
+        let half = Duration::from_secs(stamp.as_secs() / 2);
+        Mark { stamp, wall: half, boot: Boot(u128::MAX - 7), lead: half }
     }
 
     fn open(folder: &Path) -> (StampFile, Recalled<Option<Mark>>) {

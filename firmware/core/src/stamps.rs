@@ -2,9 +2,10 @@
 //! before it, whatever the wall clock does: a relay drops what is not.
 //!
 //! A stamp is a time since 1970, but it only has to grow. No stamp is used before a mark above it is on disk
-//! (*reserved*), and after a power cut all stamps lie above the mark: so the machine needs no clock. Where
-//! the wall clock is ahead, stamps follow it, because the key may have been used without our disk. One mark
-//! serves all keys: that another key's stamps are higher than they had to be harms nobody.
+//! (*reserved*), and after a power cut all stamps lie above the mark: so the machine needs no clock. An agent that
+//! ends in any other way costs no gap: its stamps moved on with the time since the boot, and the mark tells from
+//! where. Where the wall clock is ahead, stamps follow it, because the key may have been used without our disk. One
+//! mark serves all keys: that another key's stamps are higher than they had to be harms nobody.
 
 use core::time::Duration;
 
@@ -31,20 +32,29 @@ pub struct Mark {
     pub stamp: Duration,
     /// What the wall clock showed when it was written.
     pub wall: Duration,
+    /// In which boot it was written, and how far no stamp of that boot is beyond the time since it.
+    pub boot: Boot,
+    pub lead: Duration,
 }
+
+/// Tells one boot from another (`/proc/sys/kernel/random/boot_id`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot(pub u128);
 
 /// The stamps of one agent, from its start on.
 #[derive(Debug)]
 pub struct Stamps {
-    /// Above every stamp of earlier agents whose disk took the marks, and no earlier than a clock can be right.
-    floor: Duration,
+    boot: Boot,
+    /// No clock is right that is earlier.
+    built: Duration,
     recalled: Option<Mark>,
     /// The newest stamps handed out: they begin here and move on with the time.
     line: Option<(Uptime, Duration)>,
     /// The first stamp of a line that waits for its mark.
     waiting: Option<Duration>,
-    /// What the disk holds: the next agent's floor.
+    /// What the disk holds: above it lie the stamps of the next boot, and beyond its lead those of the next agent.
     reserved: Duration,
+    lead: Duration,
     disk: Disk,
 }
 
@@ -68,28 +78,22 @@ pub enum NotYet {
 
 impl Stamps {
     /// `recalled` is what the last agent had reserved; `built` is when this one was made.
-    pub fn new(recalled: Option<Mark>, built: Duration) -> Self {
+    pub fn new(recalled: Option<Mark>, boot: Boot, built: Duration) -> Self {
         let reserved = recalled.map_or(Duration::ZERO, |mark| mark.stamp);
-        let floor = reserved.max(built);
-        Self { floor, recalled, line: None, waiting: None, reserved, disk: Disk::Idle }
+        let lead = recalled.filter(|mark| mark.boot == boot).map_or(Duration::ZERO, |mark| mark.lead);
+        Self { boot, built, recalled, line: None, waiting: None, reserved, lead, disk: Disk::Idle }
     }
 
     /// Without a disk: each agent has to have keys of its own, or a clock that is right.
-    pub fn unkept(built: Duration) -> Self {
-        Self {
-            floor: built,
-            recalled: None,
-            line: None,
-            waiting: None,
-            reserved: Duration::MAX,
-            disk: Disk::Idle,
-        }
+    pub fn unkept(boot: Boot, built: Duration) -> Self {
+        let all = Duration::MAX;
+        Self { reserved: all, lead: all, ..Self::new(None, boot, built) }
     }
 
     /// The first stamp of a new line; from it on the line moves with the time, whatever the wall clock does.
     pub fn begin(&mut self, now: Uptime, wall: Duration) -> Result<Duration, NotYet> {
         let first = self.first(now, wall).ok_or(NotYet::Clock)?;
-        if first + LEFT > self.reserved && self.may_yet_reserve(now) {
+        if !self.is_reserved(now, first) && self.may_yet_reserve(now) {
             self.waiting = Some(first);
             return Err(NotYet::Reservation);
         }
@@ -108,22 +112,25 @@ impl Stamps {
         };
         let used = self.line.map(|_| self.least(now));
         let latest = used.max(self.waiting)?;
-        if !due || latest + LEFT <= self.reserved {
+        if !due || self.is_reserved(now, latest) {
             return None;
         }
         self.disk = Disk::Asked(now);
-        Some(Mark { stamp: latest + AHEAD, wall })
+        // Room for another line, and for a wall clock that does not go exactly as the time since the boot.
+        let lead = lead(now, latest) + GAP;
+        Some(Mark { stamp: latest + AHEAD, wall, boot: self.boot, lead })
     }
 
     /// The mark that does when no more stamps are handed out; without it the next agent begins up to an hour
     /// later than it has to. None if there is nothing to gain.
     pub fn last(&self, now: Uptime, wall: Duration) -> Option<Mark> {
         let stamp = self.line.map(|_| self.least(now))?;
-        (stamp < self.reserved).then_some(Mark { stamp, wall })
+        (stamp < self.reserved).then_some(Mark { stamp, wall, boot: self.boot, lead: lead(now, stamp) })
     }
 
     pub fn on_reserved(&mut self, mark: Mark) {
         self.reserved = mark.stamp;
+        self.lead = mark.lead;
         self.disk = Disk::Idle;
     }
 
@@ -137,17 +144,29 @@ impl Stamps {
         (wall <= least + PLAUSIBLE).then(|| wall.max(least + self.unseen(now, wall)))
     }
 
-    /// How far earlier agents may have gone beyond the mark, because their disk took none: with the time, as a
-    /// clock did that is right. Where this agent's disk takes marks, that is not long ago.
+    /// How far agents of earlier boots may have gone beyond the mark, because their disk took none: with the time, as
+    /// a clock did that is right. Where this agent's disk takes marks, that is not long ago.
     fn unseen(&self, now: Uptime, wall: Duration) -> Duration {
-        let recalled = self.recalled.filter(|_| self.line.is_none());
+        let recalled = self.recalled.filter(|mark| self.line.is_none() && mark.boot != self.boot);
         let since = recalled.map_or(Duration::ZERO, |mark| wall.saturating_sub(mark.wall));
         if self.may_yet_reserve(now) { since.min(AHEAD) } else { since }
     }
 
     /// Above every stamp that may have been used so far.
     fn least(&self, now: Uptime) -> Duration {
-        self.line.map_or(self.floor, |(since, first)| first + now.since(since) + GAP)
+        match (self.line, self.recalled) {
+            (Some((since, first)), _) => first + now.since(since) + GAP,
+            (None, Some(mark)) if mark.boot == self.boot => {
+                self.built.max(mark.lead + now.elapsed_since_boot() + GAP)
+            }
+            (None, Some(mark)) => self.built.max(mark.stamp),
+            (None, None) => self.built,
+        }
+    }
+
+    /// Whether the disk holds a mark for a line that is at `stamp` now: above it for some time, and with its lead.
+    fn is_reserved(&self, now: Uptime, stamp: Duration) -> bool {
+        stamp + LEFT <= self.reserved && lead(now, stamp) <= self.lead
     }
 
     /// Whether there is still a reservation to be hoped for.
@@ -158,6 +177,11 @@ impl Stamps {
             Disk::Refused(_) => false,
         }
     }
+}
+
+/// How far a stamp is beyond the time since the boot.
+fn lead(now: Uptime, stamp: Duration) -> Duration {
+    stamp.saturating_sub(now.elapsed_since_boot())
 }
 
 #[cfg(test)]

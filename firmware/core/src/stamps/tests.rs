@@ -11,6 +11,8 @@ use super::*;
 const BUILT: Duration = Duration::from_hours(500_000);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+/// Of agents that are alone in theirs.
+const BOOT: Boot = Boot(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
 #[test]
@@ -29,14 +31,14 @@ fn needs_no_clock_after_the_first_agent() {
 
 #[test]
 fn waits_while_the_clock_cannot_be_right() {
-    let mut agent = Agent::on(Some(Mark { stamp: BUILT + YEAR, wall: BUILT }));
+    let mut agent = Agent::on(Some(of_another_boot(BUILT + YEAR)));
     assert_eq!(agent.begin(BUILT + 7 * YEAR), Err(NotYet::Clock));
     assert!(agent.begin(BUILT + 5 * YEAR).is_ok());
 }
 
 #[test]
 fn uses_nothing_that_is_not_reserved() {
-    let mut stamps = Stamps::new(None, BUILT);
+    let mut stamps = Stamps::new(None, BOOT, BUILT);
     assert_eq!(stamps.begin(at(0), BUILT), Err(NotYet::Reservation));
     let mark = stamps.reserve(at(0), BUILT).unwrap();
     assert_eq!(stamps.reserve(at(1), BUILT), None);
@@ -48,7 +50,7 @@ fn uses_nothing_that_is_not_reserved() {
 
 #[test]
 fn goes_on_without_a_disk_that_refuses_or_hangs() {
-    let mut stamps = Stamps::new(None, BUILT);
+    let mut stamps = Stamps::new(None, BOOT, BUILT);
     assert_eq!(stamps.begin(at(0), BUILT), Err(NotYet::Reservation));
     assert!(stamps.reserve(at(0), BUILT).is_some());
     assert_eq!(stamps.begin(at(5), BUILT), Ok(BUILT));
@@ -62,10 +64,10 @@ fn goes_on_without_a_disk_that_refuses_or_hangs() {
 
 #[test]
 fn a_disk_that_takes_nothing_any_more_costs_no_session_where_the_clock_is_right() {
-    let mark = Mark { stamp: BUILT + 2 * DAY, wall: BUILT };
+    let mark = of_another_boot(BUILT + 2 * DAY);
     let mut used = Duration::ZERO;
     for day in 1..9 {
-        let mut stamps = Stamps::new(Some(mark), BUILT);
+        let mut stamps = Stamps::new(Some(mark), BOOT, BUILT);
         let begun = stamps.begin(at(0), BUILT + day * DAY);
         assert_eq!(begun, Err(NotYet::Reservation));
         stamps.on_refused(at(0));
@@ -77,8 +79,8 @@ fn a_disk_that_takes_nothing_any_more_costs_no_session_where_the_clock_is_right(
 
 #[test]
 fn a_disk_that_takes_marks_again_costs_no_session_either() {
-    let mark = Mark { stamp: BUILT + 2 * DAY, wall: BUILT };
-    let mut refused = Stamps::new(Some(mark), BUILT);
+    let mark = of_another_boot(BUILT + 2 * DAY);
+    let mut refused = Stamps::new(Some(mark), BOOT, BUILT);
     refused.on_refused(at(0));
     let used = refused.begin(at(0), BUILT + 60 * SECOND).unwrap() + 40 * 60 * SECOND;
     let mut mended = Agent::on(Some(mark));
@@ -103,6 +105,18 @@ fn an_agent_that_ends_in_order_leaves_no_gap() {
     assert!(agent.mark.unwrap().stamp < BUILT + 10 * 60 * SECOND, "{:?}", agent.mark);
 }
 
+#[test]
+fn an_agent_that_is_killed_leaves_no_gap_either() {
+    let mut agent = Agent::on(None);
+    for _ in 0..100 {
+        agent.begin(BUILT).unwrap();
+        agent.pass(10 * SECOND);
+        agent = agent.killed(true);
+    }
+    let ahead = agent.begin(BUILT).unwrap().saturating_sub(BUILT + agent.now);
+    assert!(ahead < 10 * 60 * SECOND, "{ahead:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
@@ -121,6 +135,7 @@ proptest! {
                 Happening::Begin => drop(agent.begin(wall)),
                 Happening::Initiate => {}
                 Happening::PowerCut { written } => agent = agent.power_cut(written),
+                Happening::Kill { written } => agent = agent.killed(written),
                 Happening::Stop => agent = agent.stop(),
             }
             if let Some(stamp) = agent.stamp() {
@@ -138,6 +153,7 @@ enum Happening {
     Begin,
     Initiate,
     PowerCut { written: bool },
+    Kill { written: bool },
     Stop,
 }
 
@@ -152,11 +168,13 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Happening::Initiate),
         Just(Happening::Stop),
         any::<bool>().prop_map(|written| Happening::PowerCut { written }),
+        any::<bool>().prop_map(|written| Happening::Kill { written }),
     ]
 }
 
 /// An agent with its disk, which takes every mark by the next minute, and the line that its handshakes use.
 struct Agent {
+    boot: u128,
     mark: Option<Mark>,
     stamps: Stamps,
     now: Duration,
@@ -168,21 +186,34 @@ struct Agent {
 
 impl Agent {
     fn on(mark: Option<Mark>) -> Agent {
-        let stamps = Stamps::new(mark, BUILT);
-        Agent { mark, stamps, now: Duration::ZERO, wall: BUILT, writing: None, line: None, initiations: 0 }
+        Agent::started(mark, 1, Duration::ZERO)
     }
 
+    fn started(mark: Option<Mark>, boot: u128, now: Duration) -> Agent {
+        let stamps = Stamps::new(mark, Boot(boot), BUILT);
+        Agent { boot, mark, stamps, now, wall: BUILT, writing: None, line: None, initiations: 0 }
+    }
+
+    /// Ends the boot.
     fn power_cut(mut self, written: bool) -> Agent {
         if written {
             self.write();
         }
-        Agent::on(self.mark)
+        Agent::started(self.mark, self.boot + 1, Duration::ZERO)
+    }
+
+    /// Ends the agent alone.
+    fn killed(mut self, written: bool) -> Agent {
+        if written {
+            self.write();
+        }
+        Agent::started(self.mark, self.boot, self.now)
     }
 
     fn stop(mut self) -> Agent {
         self.write();
         let mark = self.stamps.last(Uptime::since_boot(self.now), self.wall).or(self.mark);
-        Agent::on(mark)
+        Agent::started(mark, self.boot, self.now)
     }
 
     fn begin(&mut self, wall: Duration) -> Result<Duration, NotYet> {
@@ -226,6 +257,10 @@ impl Agent {
         let more = Duration::from_nanos(self.initiations);
         self.line.map(|(since, first)| first + self.now.saturating_sub(since) + more)
     }
+}
+
+fn of_another_boot(stamp: Duration) -> Mark {
+    Mark { stamp, wall: BUILT, boot: Boot(0), lead: Duration::ZERO }
 }
 
 fn at(seconds: u64) -> Uptime {
