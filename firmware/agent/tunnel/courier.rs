@@ -1,5 +1,5 @@
-//! The two threads between the TUN device and the relay, one a direction: each waits for its end, moves a batch, and
-//! holds the session no longer than it takes to seal or open a train. The outward one also keeps the session's clock.
+//! The two threads between the TUN device and the relay, one a direction: each waits for its end and moves a
+//! batch. Inwards the session is held for a train at a time, outwards for what a few reads brought. The outward one also keeps the session's clock.
 //! What the protocol leaves open is decided in `session`.
 
 use std::cell::RefCell;
@@ -12,7 +12,6 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::time::ClockId;
 
 use super::inwards::Inwards;
 use super::outwards::Outwards;
@@ -22,6 +21,7 @@ use super::socket::{Family, Sockets};
 use super::train::Trains;
 use super::tun::Tun;
 use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError};
+use crate::clock;
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
@@ -331,6 +331,6 @@ fn add(epoll: &Epoll, descriptor: impl AsFd, name: u64) -> nix::Result<()> {
 }
 
 /// Goes on while the machine sleeps, and is not set.
-pub(super) fn boot_time() -> Duration {
-    ClockId::CLOCK_BOOTTIME.now().expect("every kernel since 2.6.39 has CLOCK_BOOTTIME").into()
+fn boot_time() -> Duration {
+    clock::uptime().elapsed_since_boot()
 }

@@ -6,11 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 
 use super::packet::coalesce::{Coalescer, Datagrams};
 use super::receive::{self, Receiver};
+use super::session::CONTROL_ROOM;
 use super::train::Train;
 use super::tun::Tun;
-
-/// Bytes behind the longest packet that opening may need.
-const OPEN_ROOM: usize = 148;
 
 /// The buffers of this way.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ struct Arena {
 impl Inwards {
     pub fn new(datagrams: Datagrams) -> Inwards {
         let arena = Arena {
-            buffer: vec![0; receive::ROOM + OPEN_ROOM].into(),
+            buffer: vec![0; receive::ROOM + CONTROL_ROOM].into(),
             filled: 0,
             coalescer: Coalescer::new(datagrams),
         };

@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 
 use super::packet::segment::Segments;
+use super::session::CONTROL_ROOM;
 use super::train::{Train, Trains};
 use super::tun::Tun;
 
@@ -17,8 +18,6 @@ const READ_ROOM: usize = 128 << 10;
 const MOST_READS: usize = 128;
 /// The sealed packets of all reads, unless they are very small.
 const TRAIN_ROOM: usize = 192 << 10;
-/// Bytes beside its packet that a datagram, or one in its place, may need.
-pub const SEAL_ROOM: usize = 148;
 
 /// The buffers of this way.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl Outwards {
                 }
             };
             while let Some(packet) = segments.next() {
-                if self.trains.room().len() < packet.len() + SEAL_ROOM {
+                if self.trains.room().len() < packet.len() + CONTROL_ROOM {
                     self.trains.trains().for_each(&mut send);
                     self.trains.clear();
                 }

@@ -126,7 +126,8 @@ impl Session {
     }
 
     /// The datagram that carries `packet`; without a session the packet waits, and an initiation may come
-    /// out instead; packets are lost as long as there is no machine. `out` has room for [`OVERHEAD`] more than the padded packet and for [`CONTROL_ROOM`].
+    /// out instead; packets are lost as long as there is no machine. `out` has room for [`OVERHEAD`] more than the
+    /// padded packet, and for [`CONTROL_ROOM`].
     pub(super) fn seal<'a>(&mut self, now: Duration, packet: &[u8], out: &'a mut [u8]) -> &'a [u8] {
         let Some(machine) = &mut self.machine else { return &[] };
         let packet = padded(packet, &mut self.padded);

@@ -154,6 +154,7 @@ fn bound(address: SocketAddr, mark: u32) -> io::Result<(UdpSocket, UdpOffloads)>
     socket.bind(&address.into())?;
     Ok((socket.into(), offloads))
 }
+
 /// Past the system's limit where the kernel lets us, else up to it; smaller ones only cost speed.
 fn enlarge_buffers(socket: &Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err() {
@@ -164,8 +165,8 @@ fn enlarge_buffers(socket: &Socket) {
     }
 }
 
-/// As the kernel does for a tunnel of its own, and whatever errors say, which anybody may forge: where the path is narrower than anybody knows and a router's errors are lost, big
-/// packets arrive in pieces instead of never. A refusal of the kernel costs only that.
+/// As the kernel does for a tunnel of its own, and whatever errors say, which anybody may forge: where the path is
+/// narrower than anybody knows and a router's errors are lost, big packets arrive in pieces instead of never. A refusal of the kernel costs only that.
 fn let_routers_fragment(socket: &Socket) {
     const LENGTH: libc::socklen_t = 4;
     let never_ask: libc::c_int = libc::IP_PMTUDISC_OMIT;
