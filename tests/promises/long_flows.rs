@@ -12,9 +12,10 @@ use byway_lab::judge::{Door, FORGET, RELAY_DRAIN, Vantage};
 use byway_lab::packet::Tag;
 use byway_lab::phone::Family;
 use byway_lab::stage::{Outcome, Stage};
-use byway_lab::topology::{Place, SERVER_V4, SERVER_V6};
+use byway_lab::topology::{Numbering, Place, SERVER_V4, SERVER_V6};
 use byway_lab::traffic::{Kind, Rates};
 use byway_lab::wait_for;
+use serde_json::Value;
 
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 
@@ -60,6 +61,42 @@ pub(super) fn one_port_for_life_is_refused(stage: &mut Stage) -> Result<()> {
         // Those without ports may still be one with a flow of an earlier test.
         let has_ports = matches!(flow.line.kind, Kind::OnePort | Kind::Ping | Kind::Sctp);
         ensure!(!has_ports || !first_door.is_empty(), "{flow:?} was never heard");
+    }
+    Ok(())
+}
+
+/// A house that renumbers and a tunnel that is robbed of its addresses take them from the flows of the door before, which
+/// talk on all the time: the kernel must not forget whose they were.
+pub(super) fn addresses_go_and_flows_stay_refused(stage: &mut Stage) -> Result<()> {
+    type Change = fn(&mut Stage) -> Result<()>;
+    let renumber: Change = |stage| stage.world.topology().renumber_house(Numbering::Second);
+    let renumber_back: Change = |stage| stage.world.topology().renumber_house(Numbering::First);
+    let rob: Change = |stage| {
+        let healed = |status: &Value| status["drift"]["healed"].as_u64();
+        let before = healed(&stage.byway.status()?);
+        stage.byway.namespace().ip("addr flush dev wg0 scope global")?;
+        let noticed = |status: &Value| healed(status) > before;
+        stage.byway.wait_status("the loss to be noticed", PATIENCE, noticed).map(drop)
+    };
+    let changes: [(&str, Door, &[Change]); 2] = [
+        (
+            "house's addresses change while its old flows talk on",
+            Door::Residential,
+            &[renumber, renumber_back],
+        ),
+        ("wg0's addresses go while its old flows talk on", Door::Privacy, &[rob]),
+    ];
+    for (fault, first, changes) in changes {
+        let mut ordeal = Ordeal::begin_by(stage, first, TALKING_ON)?;
+        wait_alive(&ordeal)?;
+        let other = if first == Door::Privacy { Door::Residential } else { Door::Privacy };
+        ordeal.watch.flip(&stage.byway, Some(other))?;
+        ordeal.watch.wait_answered(PATIENCE)?;
+        for change in changes {
+            let carried = ordeal.until_carried(stage, change)?;
+            ordeal.note(fault, None, carried);
+        }
+        ordeal.end()?;
     }
     Ok(())
 }

@@ -77,6 +77,10 @@ const PROMISES: &[Promise] = &[
         "a_flow_that_talks_on_while_the_relay_dies_never_comes_by_the_house",
         long_flows::one_port_for_life_is_refused,
     ),
+    (
+        "a_flow_whose_address_goes_while_it_talks_on_never_comes_by_the_other_door",
+        long_flows::addresses_go_and_flows_stay_refused,
+    ),
     ("a_flow_through_a_narrow_way_to_the_relay_goes_on_in_pieces", path::narrow_and_silent),
     ("another_mtu_is_taken_at_the_next_start_and_carries", path::another_mtu),
     ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),

@@ -42,11 +42,16 @@ impl Ordeal {
     /// The privacy door is open, and everything is listened to: from before it was opened, since a connection that
     /// an earlier test has left would be one whose beginning nobody saw.
     pub(super) fn begin(stage: &mut Stage, rates: Rates) -> Result<Self> {
+        Self::begin_by(stage, Door::Privacy, rates)
+    }
+
+    /// The same with the given door.
+    pub(super) fn begin_by(stage: &mut Stage, door: Door, rates: Rates) -> Result<Self> {
         stage.carry()?;
         let said = stage.byway.cli(&["egress", "sealed"])?;
         ensure!(said.code == Some(0), "byway egress sealed: {said:?}");
         let mut watch = stage.watch(None, rates)?;
-        watch.flip(&stage.byway, Some(Door::Privacy))?;
+        watch.flip(&stage.byway, Some(door))?;
         watch.wait_answered(PATIENCE)?;
         Ok(Self { watch, costs: Vec::new() })
     }

@@ -45,7 +45,11 @@ pub(crate) fn of_routing(facts: &Facts) -> Vec<Mutant> {
 pub(crate) fn changed(text: &str, change: &Change) -> String {
     walk(text, |chain, rule| {
         let hit = chain == change.chain && timeless(rule) == change.rule;
-        if hit { change.instead.clone() } else { Some(String::from(rule)) }
+        if hit {
+            change.instead.as_ref().map(|instead| of_this_house(instead, rule))
+        } else {
+            Some(String::from(rule))
+        }
     })
 }
 
@@ -101,7 +105,7 @@ fn changes(chain: &str, rule: &str) -> Vec<Change> {
             changes.push(change(Some(instead), format!("{chain}: {} ⟶ {item}", rule.replace(list, "…"))));
         }
     }
-    let opens = rule.ends_with("accept") || rule.contains("masquerade");
+    let opens = rule.ends_with("accept") || rule.contains(" snat ");
     for condition in conditions(rule).into_iter().filter(|_| opens) {
         let instead = rule.replacen(&condition, "", 1);
         changes.push(change(Some(instead), format!("{chain}: {rule} ⟶ whatever {condition}")));
@@ -149,12 +153,22 @@ fn lists(rule: &str) -> Vec<(&str, &'static str)> {
         .collect()
 }
 
+/// An address that the rule gives to a packet.
+const OURS: &str = "OURS";
+
+/// With the address of the rule that it stands for.
+fn of_this_house(timeless: &str, rule: &str) -> String {
+    let ours = rule.split_whitespace().skip_while(|word| *word != "to").nth(1);
+    timeless.replace(OURS, ours.unwrap_or(OURS))
+}
+
 /// Without what differs from one opening of a door to the next, and from house to house.
 fn timeless(rule: &str) -> String {
     let mut before = "";
     let words = rule.split_whitespace().map(|word| {
         let known = if word.starts_with("4242") { "EPOCH" } else { word };
         let known = if before == "over" { "MOST" } else { known };
+        let known = if before == "to" { OURS } else { known };
         before = word;
         known
     });

@@ -2,7 +2,7 @@
 //! here must stay true.
 
 /// As the table names it, and why nobody sees it.
-pub(crate) const UNSEEN: [(&str, &str); 9] = [
+pub(crate) const UNSEEN: [(&str, &str); 11] = [
     (
         "forward: iifname @inside ip daddr { … } goto refuse ⟶ 127.0.0.0/8",
         "the kernel lets no such packet come that far",
@@ -24,11 +24,19 @@ pub(crate) const UNSEEN: [(&str, &str); 9] = [
         "no other state has replies, but for related, which is decided before",
     ),
     (
-        "post_nat: iifname @inside oifname @uplinks masquerade fully-random ⟶ whatever oifname @uplinks",
+        "post_nat: iifname @inside oifname @uplinks snat ip to OURS fully-random ⟶ whatever oifname @uplinks",
         "clients' packets leave by the tunnel, which stands before, or the house",
     ),
     (
-        "post_nat: iifname @inside oifname @uplinks meta l4proto udp masquerade to :1024-41640 fully-random ⟶ whatever oifname @uplinks",
+        "post_nat: iifname @inside oifname @uplinks meta l4proto udp snat ip to OURS fully-random ⟶ whatever oifname @uplinks",
+        "clients' packets leave by the tunnel, which stands before, or the house",
+    ),
+    (
+        "post_nat: iifname @inside oifname @uplinks snat ip6 to OURS fully-random ⟶ whatever oifname @uplinks",
+        "clients' packets leave by the tunnel, which stands before, or the house",
+    ),
+    (
+        "post_nat: iifname @inside oifname @uplinks meta l4proto udp snat ip6 to OURS fully-random ⟶ whatever oifname @uplinks",
         "clients' packets leave by the tunnel, which stands before, or the house",
     ),
     ("output: policy drop", "the last rule of the chain decides about everything"),

@@ -74,6 +74,20 @@ pub struct Uplink {
 }
 
 impl Uplink {
+    /// From which address clients' packets leave: the one that the gateway has for a neighbour.
+    pub fn source4(&self) -> Option<IpAddr> {
+        let ours = || self.addresses.iter().filter(|net| net.addr().is_ipv4());
+        let beside = |net: &&IpNet| self.gateway4.is_some_and(|gateway| net.contains(&IpAddr::V4(gateway)));
+        ours().find(beside).or_else(|| ours().next()).map(IpNet::addr)
+    }
+
+    /// The same for IPv6, whose gateway is link-local: one that the internet can answer, if there is one.
+    pub fn source6(&self) -> Option<IpAddr> {
+        let ours = || self.addresses.iter().map(IpNet::addr).filter(IpAddr::is_ipv6);
+        let is_private = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unique_local());
+        ours().find(|address| !is_private(address)).or_else(|| ours().next())
+    }
+
     /// Whether the house itself lives in 100.64.0.0/10, which the tailnet's addresses are taken from.
     pub fn is_carrier_grade(&self) -> bool {
         const CARRIER_GRADE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
@@ -143,5 +157,32 @@ impl fmt::Display for Posture {
             }
             None => write!(f, "sealed, uplink {uplink}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uplink(addresses: &[&str]) -> Uplink {
+        let addresses = addresses.iter().map(|net| net.parse().expect("an address")).collect();
+        let gateway4 = Some(Ipv4Addr::new(192, 168, 77, 1));
+        Uplink { interface: String::from("eth0"), addresses, gateway4, gateway6: None }
+    }
+
+    #[test]
+    fn clients_leave_with_the_address_that_the_gateway_has_for_a_neighbour() {
+        let house = uplink(&["10.0.0.2/8", "192.168.77.2/24", "2001:db8::2/64"]);
+        assert_eq!(house.source4(), Some(IpAddr::from([192, 168, 77, 2])));
+        assert_eq!(uplink(&["10.0.0.2/8"]).source4(), Some(IpAddr::from([10, 0, 0, 2])));
+        assert_eq!(uplink(&["2001:db8::2/64"]).source4(), None);
+    }
+
+    #[test]
+    fn clients_leave_with_an_ipv6_address_that_the_internet_can_answer() {
+        let answerable = uplink(&["fd00::2/64", "2001:db8::2/64"]).source6();
+        assert_eq!(answerable, "2001:db8::2".parse().ok());
+        assert_eq!(uplink(&["fd00::2/64"]).source6(), "fd00::2".parse().ok());
+        assert_eq!(uplink(&["192.168.77.2/24"]).source6(), None);
     }
 }

@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Door, Facts, Mark, Posture, Uplink};
+use super::{Door, Facts, Mark, Posture, TUNNEL, Uplink};
 use crate::Egress;
 
 /// Where tailnet addresses are taken from.
@@ -35,6 +35,8 @@ pub fn whole(posture: &Posture) -> String {
         if carrier_grade { (CARRIER_GRADE_IN, CARRIER_GRADE_OUT) } else { (ANTI_SPOOF_IN, ANTI_SPOOF_OUT) };
     text.replace("@carrier_grade_in@", inwards)
         .replace("@carrier_grade_out@", outwards)
+        .replace("@tunnel_nat@", &tunnel_nat(&posture.facts).join("\n    "))
+        .replace("@house_nat@", &house_nat(&posture.facts).join("\n    "))
         .replace("@flows@", &flows_of_one_client(posture.facts.flow_table).to_string())
 }
 
@@ -93,6 +95,33 @@ fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 4] {
         ("epoch_back", Vec::from([format!("ct mark != {epoch} drop")])),
         ("own", own),
     ]
+}
+
+/// Clients' packets into the tunnel get its address of their family, if it has one.
+fn tunnel_nat(facts: &Facts) -> Vec<String> {
+    let addresses: Vec<IpAddr> = facts.tunnel.iter().flat_map(|tunnel| tunnel.addresses.clone()).collect();
+    let sources = [true, false].map(|v4| addresses.iter().find(|address| address.is_ipv4() == v4).copied());
+    let of_source = |source| format!("iifname @inside oifname \"{TUNNEL}\" {}", snat(source, ""));
+    sources.into_iter().flatten().map(of_source).collect()
+}
+
+/// Clients' packets to the house's side; UDP below the ports that are not tracked.
+fn house_nat(facts: &Facts) -> Vec<String> {
+    let sources = facts.uplink.as_ref().map(|uplink| [uplink.source4(), uplink.source6()]);
+    let of_source = |source| {
+        let udp = snat(source, ":1024-41640");
+        let others = snat(source, "");
+        ["meta l4proto udp ", ""].into_iter().zip([udp, others])
+    };
+    let translations = sources.into_iter().flatten().flatten().flat_map(of_source);
+    translations.map(|(which, snat)| format!("iifname @inside oifname @uplinks {which}{snat}")).collect()
+}
+
+fn snat(source: IpAddr, ports: &str) -> String {
+    match source {
+        IpAddr::V4(source) => format!("snat ip to {source}{ports} fully-random"),
+        IpAddr::V6(source) => format!("snat ip6 to [{source}]{ports} fully-random"),
+    }
 }
 
 /// The sets whose elements are facts, or the door.
