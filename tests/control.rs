@@ -19,7 +19,7 @@ use byway::net::Net;
 use byway::proof::{ExitCheck, Names, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
-use byway_core::{Core, Egress, Expect, Settings, TunnelEnd, Uptime, View, Wish};
+use byway_core::{Core, Egress, Expect, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
 use tokio::sync::{mpsc, watch};
 
 /// As many as the socket serves at once, and as many of these may follow.
@@ -245,6 +245,7 @@ fn settings() -> Settings {
         control: None,
         last_egress: Egress::Privacy,
         flow_table: 65_536,
+        upstreams: Upstreams { privacy: String::new(), residential: String::new() },
     }
 }
 

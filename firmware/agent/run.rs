@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use byway_core::{Core, Effect, Input, View, Wish};
+use byway_core::{Core, Effect, Egress, Input, View, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep};
 
@@ -52,6 +52,8 @@ struct Agent {
     /// For `wg show`.
     snapshots: watch::Sender<uapi::Snapshot>,
     kernel: mpsc::Sender<keeper::Order>,
+    /// By which door names of the internet are asked for.
+    names: watch::Sender<Option<Egress>>,
     prober: Prober,
     wishes: wish::WishKeeper,
     views: watch::Sender<View>,
@@ -117,7 +119,7 @@ impl Agent {
 
     fn hear_of_tailnet(&mut self, report: tailnet::Report) -> Vec<Effect> {
         match report {
-            tailnet::Report::Facts(facts) => self.step(Input::Tailnet(facts)),
+            tailnet::Report::Facts(facts) => self.step(Input::Tailnet(*facts)),
             tailnet::Report::Joined => {
                 wipe_auth_key(&self.config);
                 Vec::new()
@@ -132,6 +134,8 @@ impl Agent {
                 Effect::Apply(generation, posture) => {
                     self.kernel.send(keeper::Order::Apply(generation, posture)).await?;
                 }
+                Effect::ShutNames => _ = self.names.send_replace(None),
+                Effect::OpenNames(by) => _ = self.names.send_replace(Some(by)),
                 Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => effects.extend(self.remember(wish)),

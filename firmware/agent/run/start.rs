@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use byway_core::posture::ruleset::TAILNET4;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
-use byway_core::{Core, Egress, Input, Settings, TunnelEnd};
+use byway_core::{Core, Egress, Input, Settings, TunnelEnd, Upstreams};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -122,6 +122,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         peer: Some(config.mullvad.relay.conf.peer.clone()),
         snapshots,
         kernel,
+        names: watch::Sender::new(None),
         prober,
         wishes: WishKeeper::new(store),
         views,
@@ -167,6 +168,10 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
         control: config.tailnet.control.as_ref().map(control_url),
         last_egress,
         flow_table: net::flow_table()?,
+        upstreams: Upstreams {
+            privacy: String::from("https://dns.mullvad.net"),
+            residential: String::from("https://dns.quad9.net"),
+        },
     })
 }
 

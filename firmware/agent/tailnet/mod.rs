@@ -53,7 +53,7 @@ pub struct AuthKey(String);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Report {
     /// The facts as they are now; sent when they differ from the last ones.
-    Facts(TailnetFacts),
+    Facts(Box<TailnetFacts>),
     /// The auth key has done its work: wipe it from byway.toml ([`wipe_auth_key`]).
     Joined,
 }
@@ -68,7 +68,7 @@ pub async fn supervise(mut settings: Settings, reports: mpsc::Sender<Report>) {
             return; // nobody receives the reports
         };
         warn!(%error, "tailscaled does not serve");
-        let _ = reports.send(Report::Facts(TailnetFacts::silent(error.to_string()))).await;
+        let _ = reports.send(Report::Facts(Box::new(TailnetFacts::silent(error.to_string())))).await;
         short_lives = if born.elapsed() < LONG_LIFE { short_lives + 1 } else { 0 };
         sleep(pause_after(short_lives)).await;
     }

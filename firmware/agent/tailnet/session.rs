@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
         debug!(?facts);
         self.reported = Some(facts.clone());
         // A receiver that is gone ends the session where it waits.
-        let _ = self.reports.send(Report::Facts(facts)).await;
+        let _ = self.reports.send(Report::Facts(Box::new(facts))).await;
     }
 
     /// What fails is told to the owner and tried again later; whether tailscaled still lives shows at the

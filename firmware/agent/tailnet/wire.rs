@@ -49,6 +49,15 @@ pub(super) struct StatusReply {
     #[serde(rename = "Self")]
     me: Option<PeerReply>,
     peer: Option<BTreeMap<String, PeerReply>>,
+    current_tailnet: Option<TailnetReply>,
+}
+
+/// `ipnstate.TailnetStatus`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TailnetReply {
+    #[serde(rename = "MagicDNSSuffix")]
+    suffix: String,
 }
 
 /// `ipnstate.PeerStatus`.
@@ -82,6 +91,7 @@ impl StatusReply {
             login_url: self.auth_url.and_then(told),
             health: self.health.unwrap_or_default(),
             node: self.me.and_then(PeerReply::node),
+            domain: self.current_tailnet.and_then(TailnetReply::domain),
         })
     }
 
@@ -89,6 +99,12 @@ impl StatusReply {
         let mut peers: Vec<Peer> = self.peer.unwrap_or_default().into_values().map(PeerReply::peer).collect();
         peers.sort_by(|a, b| (&a.name, &a.addresses).cmp(&(&b.name, &b.addresses)));
         peers
+    }
+}
+
+impl TailnetReply {
+    fn domain(self) -> Option<String> {
+        told(self.suffix.trim_matches('.').to_ascii_lowercase())
     }
 }
 

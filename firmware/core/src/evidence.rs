@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::NamesReport;
 use crate::{Egress, Expect, Uptime};
 
 /// A session older than this is dead (`WireGuard`'s reject-after-time).
@@ -140,9 +141,25 @@ pub(crate) struct Evidence {
     /// By which door and why the newest check got none, and how many by that door in a row.
     failed_check: Option<(Egress, String)>,
     pub(crate) check_failures: u32,
+    privacy_names: NamesReport,
+    residential_names: NamesReport,
 }
 
 impl Evidence {
+    pub(crate) fn learn_names(&mut self, egress: Egress, report: NamesReport) {
+        match egress {
+            Egress::Privacy => self.privacy_names = report,
+            Egress::Residential => self.residential_names = report,
+        }
+    }
+
+    pub(crate) const fn names(&self, egress: Egress) -> &NamesReport {
+        match egress {
+            Egress::Privacy => &self.privacy_names,
+            Egress::Residential => &self.residential_names,
+        }
+    }
+
     pub(crate) fn learn_ping(&mut self, report: &PingReport) {
         if report.answered {
             self.unanswered = 0;

@@ -13,6 +13,13 @@ pub enum Expect {
     Any,
 }
 
+/// Whom each door asks for names, as it may be told: without what is personal in its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstreams {
+    pub privacy: String,
+    pub residential: String,
+}
+
 /// Fixed for the life of the agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -28,4 +35,5 @@ pub struct Settings {
     pub last_egress: Egress,
     /// How many flows the kernel can track at once.
     pub flow_table: u32,
+    pub upstreams: Upstreams,
 }

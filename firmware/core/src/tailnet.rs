@@ -87,6 +87,8 @@ pub struct TailnetFacts {
     /// The name that the control server gave it; it may differ from the wished one when that was taken.
     pub name: Option<String>,
     pub addresses: Vec<IpAddr>,
+    /// Below which its peers have their names.
+    pub domain: Option<String>,
     pub exit_node: Option<ExitNode>,
     /// RFC 3339, as the control server told it; `None`: never expires, or unknown.
     pub key_expiry: Option<String>,
@@ -116,6 +118,8 @@ pub struct Status {
     pub health: Vec<String>,
     /// `None` until the control server has told it.
     pub node: Option<Node>,
+    /// Below which its peers have their names; lower case, no dot at either end.
+    pub domain: Option<String>,
 }
 
 /// This box, as the control server describes it.
@@ -152,6 +156,7 @@ impl TailnetFacts {
             exit_node: exit_node(status, prefs),
             name: node.name,
             addresses: node.addresses,
+            domain: status.domain.clone(),
             key_expiry: node.key_expiry,
             expired: node.expired,
             online: node.online,
@@ -268,6 +273,7 @@ mod tests {
             login_url: None,
             health,
             node: None,
+            domain: None,
         };
         let error =
             |status: &Status, told| TailnetFacts::new(status, &Prefs::default(), &wanted(), told).error;
@@ -313,7 +319,14 @@ mod tests {
     }
 
     fn status_of(node: Option<Node>) -> Status {
-        Status { state: BackendState::Running, have_node_key: true, login_url: None, health: vec![], node }
+        Status {
+            state: BackendState::Running,
+            have_node_key: true,
+            login_url: None,
+            health: vec![],
+            node,
+            domain: None,
+        }
     }
 
     fn wanted() -> Wanted {

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Evidence, Offload};
+use crate::names::NamesReport;
 use crate::tailnet::{self, TailnetFacts};
 use crate::{Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
 
@@ -41,6 +42,20 @@ pub struct View {
     pub seen_as: Option<SeenAs>,
     pub uplink: Option<UplinkView>,
     pub drift: Drift,
+    pub dns: DnsView,
+}
+
+/// Whom each door asks for names, and how they answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsView {
+    pub privacy: UpstreamView,
+    pub residential: UpstreamView,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamView {
+    pub upstream: String,
+    pub report: NamesReport,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +104,25 @@ impl View {
     pub fn without_ages(&self) -> Self {
         let tunnel = TunnelView { handshake: None, rx_bytes: 0, tx_bytes: 0, ..self.tunnel.clone() };
         let seen_as = self.seen_as.clone().map(|seen| SeenAs { checked: Uptime::default(), ..seen });
-        Self { tunnel, seen_as, ..self.clone() }
+        let dns = self.dns.without_ages();
+        Self { tunnel, seen_as, dns, ..self.clone() }
+    }
+}
+
+impl DnsView {
+    fn without_ages(&self) -> Self {
+        let ageless = |of: &UpstreamView| UpstreamView {
+            upstream: of.upstream.clone(),
+            report: NamesReport { error: of.report.error.clone(), ..NamesReport::default() },
+        };
+        Self { privacy: ageless(&self.privacy), residential: ageless(&self.residential) }
+    }
+}
+
+impl Drift {
+    pub(crate) fn count(&mut self, what: String) {
+        self.healed = self.healed.saturating_add(1);
+        self.last = Some(what);
     }
 }
 
@@ -121,6 +154,7 @@ impl Subject<'_> {
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
             drift: self.drift.clone(),
+            dns: self.dns(),
         }
     }
 
@@ -148,9 +182,23 @@ impl Subject<'_> {
             (Egress::Privacy, Expect::Any) => format!("by {}", self.settings.relay),
             (Egress::Residential, _) => String::from("by the house's own line"),
         };
-        match self.evidence.check_error(egress) {
-            Some(error) => format!("{by}; the exit check gets no answer: {error}"),
-            None => by,
+        let checked = self.evidence.check_error(egress);
+        let checked = checked.map(|error| format!("the exit check gets no answer: {error}"));
+        let names = self.evidence.names(egress).error.as_ref();
+        let names = names.map(|error| format!("names get no answer: {error}"));
+        let sentences: Vec<String> = [Some(by), checked, names].into_iter().flatten().collect();
+        sentences.join("; ")
+    }
+
+    fn dns(&self) -> DnsView {
+        let of = |upstream: &String, egress| UpstreamView {
+            upstream: upstream.clone(),
+            report: self.evidence.names(egress).clone(),
+        };
+        let upstreams = &self.settings.upstreams;
+        DnsView {
+            privacy: of(&upstreams.privacy, Egress::Privacy),
+            residential: of(&upstreams.residential, Egress::Residential),
         }
     }
 

@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::net::IpAddr;
 
+use byway_core::names::NamesReport;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
 use byway_core::tailnet::TailnetFacts;
 use byway_core::{
     Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, PingReport, Posture, SeenAs, Settings,
-    State, TunnelView, UplinkView, Uptime, View, Wish,
+    State, TunnelView, UplinkView, UpstreamView, Uptime, View, Wish,
 };
 use drive::{Drive, open};
 use expect_test::expect_file;
@@ -154,7 +155,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 24] = [
+const SCENES: [Scene; 25] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -211,6 +212,15 @@ const SCENES: [Scene; 24] = [
     ("open by privacy, the check fails", || {
         let mut drive = open(Egress::Privacy);
         drive.unchecked(Egress::Privacy);
+        drive
+    }),
+    ("open by privacy, names get no answer", || {
+        let mut drive = open(Egress::Privacy);
+        let error = Some(String::from("https://dns.mullvad.net: timed out"));
+        drive.feed(Input::Names(
+            Egress::Privacy,
+            NamesReport { failures: 1, error, ..NamesReport::default() },
+        ));
         drive
     }),
     ("open by another provider", another_provider),
@@ -319,7 +329,7 @@ const fn rank(lack: &Lack) -> usize {
 
 /// Every field; a new one is not compiled before it is printed here.
 fn told(view: &View) -> String {
-    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift } = view;
+    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift, dns } = view;
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
     let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
@@ -329,14 +339,23 @@ fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\n",
+         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n",
         or_none(*door),
         or_none(handshake),
         seen_as.as_ref().map_or_else(|| String::from("none"), seen),
         uplink.as_ref().map_or_else(|| String::from("none"), line),
         drift.healed,
         or_none(drift.last.as_ref()),
+        asked(&dns.privacy),
+        asked(&dns.residential),
     )
+}
+
+fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {
+    let NamesReport { last_ok, failures, p50, error } = report;
+    let last_ok = or_none(last_ok.map(Uptime::elapsed_since_boot));
+    let (p50, error) = (or_none(*p50), or_none(error.as_ref()));
+    format!("{upstream} answered at {last_ok}, half within {p50}, {failures} failures, error {error}")
 }
 
 fn seen(SeenAs { v4, v6, mullvad, checked }: &SeenAs) -> String {

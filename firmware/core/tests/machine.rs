@@ -134,12 +134,12 @@ fn heals_no_faster_than_once_a_second_when_somebody_fights() {
     }
     drive.feed(Input::Drifted(String::from("a rule is gone")));
     assert!(matches!(drive.core.state(), State::Unverified { .. }), "{:?}", drive.core.state());
-    assert_eq!(drive.effects, [Effect::StopForwarding]);
+    assert_eq!(drive.effects, [Effect::ShutNames, Effect::StopForwarding]);
 }
 
 #[test]
 fn the_first_order_knows_the_line_that_is_there_already() {
     let (_, effects) = Core::start(house::at(1_000), house::settings(), Wish::Privacy, Some(house::uplink()));
-    let [Effect::Apply(_, posture)] = effects.as_slice() else { panic!("{effects:?}") };
+    let [Effect::ShutNames, Effect::Apply(_, posture)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(posture.facts.uplink, Some(house::uplink()));
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use byway_core::names::NamesReport;
 use byway_core::tailnet::TailnetFacts;
 use byway_core::{
     Door, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, State, TunnelReport,
@@ -186,7 +187,13 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             ("wish remembered", Input::Remembered(Ok(()))),
             ("wish not remembered", Input::Remembered(Err(String::from("no room")))),
         ],
-        Input::Remembered(_) => vec![("tick", Input::Tick)],
+        Input::Remembered(_) => {
+            let error = Some(String::from("timed out"));
+            let report = NamesReport { failures: 1, error, ..NamesReport::default() };
+            vec![("names get no answer by privacy", Input::Names(Egress::Privacy, report))]
+        }
+        Input::Names(..) => vec![("mended", Input::Mended(String::from("/etc/resolv.conf named 192.0.2.1")))],
+        Input::Mended(_) => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
 }
@@ -286,6 +293,8 @@ fn effect(effect: &Effect) -> String {
         Effect::Handshake => String::from("handshake"),
         Effect::Ping => String::from("ping"),
         Effect::CheckExit(by) => format!("check exit by {by}"),
+        Effect::ShutNames => String::from("shut names"),
+        Effect::OpenNames(by) => format!("open names by {by}"),
         Effect::Forget(epoch) => format!("forget before @{epoch}"),
         Effect::StopForwarding => String::from("stop forwarding"),
     }

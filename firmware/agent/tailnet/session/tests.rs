@@ -117,7 +117,7 @@ impl Owner {
     async fn facts_with(&mut self, wanted: impl Fn(&TailnetFacts) -> bool) -> TailnetFacts {
         loop {
             match self.reports.recv().await.expect("the supervisor lives") {
-                Report::Facts(facts) if wanted(&facts) => return facts,
+                Report::Facts(facts) if wanted(&facts) => return *facts,
                 Report::Facts(_) | Report::Joined => {}
             }
         }

@@ -112,8 +112,10 @@ impl Core {
             Input::Exit(report) => self.on_exit(report, &turn),
             Input::Tailnet(facts) => self.tailnet = facts,
             Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
+            Input::Names(egress, report) => self.evidence.learn_names(egress, report),
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
+            Input::Mended(what) => self.kernel.drift.count(what),
             Input::Tick => {}
         }
         self.pursue(&mut turn);

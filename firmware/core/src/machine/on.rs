@@ -84,7 +84,10 @@ impl Core {
                 self.kernel.posture = Some(posture);
                 self.agenda.set(Why::Forget, turn.now + FORGET);
                 match (door, self.wish.egress()) {
-                    (Some(door), _) => self.to_open(door, turn),
+                    (Some(door), _) => {
+                        turn.effects.push(Effect::OpenNames(door.egress));
+                        self.to_open(door, turn);
+                    }
                     (None, Some(egress)) => self.to_proving(egress, None, turn),
                     (None, None) => self.to_sealed(turn),
                 }
@@ -110,8 +113,7 @@ impl Core {
             // Of an order that is not finished nothing is claimed yet, and it is read back at its end.
             State::Applying { .. } | State::Unverified { .. } => {}
             State::Sealed | State::Proving { .. } | State::Open { .. } => {
-                self.kernel.drift.healed = self.kernel.drift.healed.saturating_add(1);
-                self.kernel.drift.last = Some(what.clone());
+                self.kernel.drift.count(what.clone());
                 self.kernel.contest.learn(turn.now);
                 if self.kernel.contest.is_on(turn.now) {
                     // Not at the pace of the other one: a second of no forwarding between two heals.

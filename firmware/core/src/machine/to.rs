@@ -67,6 +67,7 @@ impl Core {
         let generation = self.kernel.generation;
         let door = egress.map(|egress| Door { egress, epoch });
         let posture = Posture { facts: self.facts.clone(), door };
+        turn.effects.push(Effect::ShutNames);
         turn.effects.push(Effect::Apply(generation, posture.clone()));
         self.kernel.posture = None;
         self.agenda.stop(Why::Patience);
@@ -76,7 +77,7 @@ impl Core {
     }
 
     pub(super) fn to_unverified(&mut self, error: String, turn: &mut Turn) {
-        turn.effects.push(Effect::StopForwarding);
+        turn.effects.extend([Effect::ShutNames, Effect::StopForwarding]);
         self.agenda.set(Why::Retry, turn.now + RETRY);
         self.enter(State::Unverified { error }, turn);
     }

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use crate::names::NamesReport;
 use crate::tailnet::TailnetFacts;
 use crate::{Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime, Wish};
 
@@ -42,10 +43,14 @@ pub enum Input {
     Exit(ExitReport),
     Tailnet(TailnetFacts),
     Applied(Generation, Result<(), Unapplied>),
+    /// How the upstream of that door has been answering for names.
+    Names(Egress, NamesReport),
     /// Whether the newest wish is kept across reboots, and if not, why.
     Remembered(Result<(), String>),
     /// Something in the kernel differs from the posture that was read back.
     Drifted(String),
+    /// Something beside the posture had been changed by somebody else, and is put right already; no packet's way.
+    Mended(String),
     /// A deadline is due.
     Tick,
 }
@@ -63,6 +68,11 @@ pub enum Effect {
     Ping,
     /// Ask the check host who we are, by that door; report [`Input::Exit`].
     CheckExit(Egress),
+    /// Answer no name of the internet any more: cancel what is asked, hang up, forget what was answered. Comes before
+    /// the order that may close the door.
+    ShutNames,
+    /// Ask this door's upstream for names from now on.
+    OpenNames(Egress),
     /// Drop conntrack entries of every older epoch.
     Forget(Epoch),
     /// The rule set cannot be trusted: switch forwarding off.

@@ -343,7 +343,7 @@ mod tests {
     fn status(state: BackendState, have_node_key: bool) -> Status {
         let allowed = default_routes().to_vec();
         let node = have_node_key.then(|| Node { allowed, online: true, ..Node::default() });
-        Status { state, have_node_key, login_url: None, health: vec![], node }
+        Status { state, have_node_key, login_url: None, health: vec![], node, domain: None }
     }
 
     fn wanted(have_auth_key: bool) -> Wanted {

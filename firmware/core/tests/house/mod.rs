@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use byway_core::{Egress, Expect, Settings, TunnelEnd, Uplink, Uptime};
+use byway_core::{Egress, Expect, Settings, TunnelEnd, Uplink, Upstreams, Uptime};
 
 pub(crate) fn at(ms: u64) -> Uptime {
     Uptime::since_boot(Duration::from_millis(ms))
@@ -25,6 +25,10 @@ pub(crate) fn settings() -> Settings {
         control: Some(String::from("https://headscale.example.com")),
         last_egress: Egress::Privacy,
         flow_table: 65_536,
+        upstreams: Upstreams {
+            privacy: String::from("https://dns.mullvad.net"),
+            residential: String::from("https://dns.quad9.net"),
+        },
     }
 }
 

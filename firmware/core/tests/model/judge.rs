@@ -133,6 +133,8 @@ impl Judge {
             | Input::Applied(..)
             | Input::Remembered(_)
             | Input::Drifted(_)
+            | Input::Names(..)
+            | Input::Mended(_)
             | Input::Tick => {}
         }
     }
@@ -168,7 +170,11 @@ impl Judge {
                     assert!(open.is_none_or(|door| door.epoch == *epoch), "forgets the open door's flows");
                 }
                 Effect::Remember(wish) => assert_eq!(*wish, self.wish),
-                Effect::Handshake | Effect::Ping | Effect::StopForwarding => {}
+                Effect::Handshake
+                | Effect::Ping
+                | Effect::ShutNames
+                | Effect::OpenNames(_)
+                | Effect::StopForwarding => {}
             }
         }
         let foreign = std::mem::take(&mut self.foreign);
@@ -211,6 +217,7 @@ impl Judge {
     pub(crate) fn judges_claims(&self, now: u64, core: &Core, kernel: &Kernel) {
         let view = core.view();
         let verified = kernel.verified.as_ref().and_then(|posture| posture.door).map(|door| door.egress);
+        assert_eq!(kernel.names, verified, "names are asked for by another way than what was read back");
         if view.door.is_some() {
             assert_eq!(view.door, verified, "the view names a door that was not read back: {view:#?}");
             assert!(kernel.forwarding, "the view names a door of a box that forwards nothing");

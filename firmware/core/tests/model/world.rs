@@ -82,6 +82,8 @@ pub(crate) struct Kernel {
     /// What was read back and reported; nothing from the next order on.
     pub(crate) verified: Option<Posture>,
     pub(crate) under_way: Option<Generation>,
+    /// By which door names are asked for, beside the kernel.
+    pub(crate) names: Option<Egress>,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,7 @@ impl World {
             forwarding: false,
             verified: None,
             under_way: None,
+            names: None,
         };
         let mut world = Self {
             core,
@@ -245,6 +248,8 @@ impl World {
                 Effect::CheckExit(by) => self.checks(by),
                 // The simulated relay shakes hands by itself.
                 Effect::Handshake | Effect::Forget(_) => {}
+                Effect::ShutNames => self.kernel.names = None,
+                Effect::OpenNames(egress) => self.kernel.names = Some(egress),
                 Effect::StopForwarding => self.kernel.forwarding = false,
             }
         }
