@@ -78,7 +78,8 @@ fn flip_unremembered(stage: &mut Stage, ordeal: &mut Ordeal, next_step: &str) ->
 
 fn reboot(stage: &mut Stage, ordeal: &mut Ordeal, remembered: Door) -> Result<Duration> {
     let cut = SystemTime::now();
-    stage.byway.reboot()?;
+    ordeal.watch.cut_power(&mut stage.byway)?;
+    stage.byway.boot()?;
     let booted = SystemTime::now();
     let status = stage.byway.wait_status("the remembered door", PATIENCE, is_as_wished)?;
     ensure!(door_in(&status) == Some(remembered), "{status}");
@@ -172,7 +173,7 @@ pub(super) fn no_run_folder(stage: &mut Stage) -> Result<()> {
     ];
     for (fault, spoil, mend) in faults {
         let cut = SystemTime::now();
-        stage.byway.power_cut()?;
+        ordeal.watch.cut_power(&mut stage.byway)?;
         let disk = SmallDisk::over(&stage.byway.run_dir())?;
         spoil(&disk)?;
         stage.byway.seal()?;

@@ -129,11 +129,11 @@ pub(super) fn power_cut_20_times(stage: &mut Stage) -> Result<()> {
         let requested = SystemTime::now();
         ask_for(stage, wished)?;
         thread::sleep(chance.below(FLIP));
-        stage.byway.power_cut()?;
+        ordeal.watch.cut_power(&mut stage.byway)?;
         if cut % 2 == 1 {
             stage.byway.boot()?;
             thread::sleep(chance.below(BOOT));
-            stage.byway.power_cut()?;
+            ordeal.watch.cut_power(&mut stage.byway)?;
         }
         let booted = SystemTime::now();
         stage.byway.boot()?;

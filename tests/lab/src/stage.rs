@@ -152,6 +152,13 @@ impl Watch {
         self.timeline.add(Decision { requested, decided: SystemTime::now(), door });
     }
 
+    /// Pulls the box's plug and leaves it out.
+    pub fn cut_power(&mut self, byway: &mut BywayBox) -> Result<()> {
+        byway.power_cut()?;
+        self.timeline.add_power_cut(SystemTime::now());
+        Ok(())
+    }
+
     /// Waits for an answer to something that the phone sends from now on.
     pub fn wait_answered(&self, patience: Duration) -> Result<SystemTime> {
         self.load.wait_for_answer(SystemTime::now(), patience)

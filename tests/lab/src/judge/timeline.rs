@@ -39,12 +39,20 @@ pub struct Decision {
 
 /// All decisions of a test in their order. Before the first one no door is allowed.
 #[derive(Debug, Clone, Default)]
-pub struct Timeline(Vec<Decision>);
+pub struct Timeline {
+    decisions: Vec<Decision>,
+    power_cuts: Vec<SystemTime>,
+}
 
 impl Timeline {
     pub fn add(&mut self, decision: Decision) {
-        let place = self.0.partition_point(|earlier| earlier.requested <= decision.requested);
-        self.0.insert(place, decision);
+        let place = self.decisions.partition_point(|earlier| earlier.requested <= decision.requested);
+        self.decisions.insert(place, decision);
+    }
+
+    /// A box without power forgets whose flows were whose.
+    pub fn add_power_cut(&mut self, at: SystemTime) {
+        self.power_cuts.push(at);
     }
 
     /// Whether the door was allowed at any moment of the given window, its ends included.
@@ -56,8 +64,8 @@ impl Timeline {
 
     /// For how long within the window the door was decided and no other was asked for.
     pub fn open_for(&self, door: Door, window: &Range<SystemTime>) -> Duration {
-        let nexts = self.0.iter().skip(1).map(|next| next.requested).chain([window.end]);
-        self.0
+        let nexts = self.decisions.iter().skip(1).map(|next| next.requested).chain([window.end]);
+        self.decisions
             .iter()
             .zip(nexts)
             .filter(|(decision, _)| decision.door == Some(door))
@@ -65,23 +73,24 @@ impl Timeline {
             .sum()
     }
 
-    /// How often the box may have forgotten older flows: once for each decision that has stood long enough.
+    /// How often the box may have forgotten older flows: once for each decision that has stood long enough, and at each
+    /// power cut.
     pub fn forgettings_until(&self, at: SystemTime) -> usize {
         let forgets = |(decision, until): &(&Decision, Option<SystemTime>)| {
             let forgets = decision.requested + FORGET;
             forgets <= at && until.is_none_or(|until| forgets < until)
         };
-        self.reigns().filter(forgets).count()
+        self.reigns().filter(forgets).count() + self.power_cuts.iter().filter(|cut| **cut <= at).count()
     }
 
     /// Every decision for a door, with the moment from which it was asked for; the first one was there before.
     pub fn changes(&self) -> impl Iterator<Item = (SystemTime, Door)> {
-        self.0.iter().skip(1).filter_map(|decision| Some((decision.requested, decision.door?)))
+        self.decisions.iter().skip(1).filter_map(|decision| Some((decision.requested, decision.door?)))
     }
 
     /// The decision in force at a moment, for people. Times count from `zero`.
     pub fn describe(&self, at: SystemTime, zero: SystemTime) -> String {
-        let Some(decision) = self.0.iter().rfind(|decision| decision.requested <= at) else {
+        let Some(decision) = self.decisions.iter().rfind(|decision| decision.requested <= at) else {
             return "nothing decided yet".to_owned();
         };
         let door = decision.door.map_or("sealed".to_owned(), |door| door.to_string());
@@ -94,8 +103,8 @@ impl Timeline {
 
     /// Each decision with the moment at which the next one has replaced it.
     fn reigns(&self) -> impl Iterator<Item = (&Decision, Option<SystemTime>)> {
-        let ends = self.0.iter().skip(1).map(|next| Some(next.decided)).chain([None]);
-        self.0.iter().zip(ends)
+        let ends = self.decisions.iter().skip(1).map(|next| Some(next.decided)).chain([None]);
+        self.decisions.iter().zip(ends)
     }
 }
 
@@ -164,6 +173,13 @@ mod tests {
         assert_eq!((forgotten(&timeline, 91_999), forgotten(&timeline, 92_000)), (0, 1));
         timeline.add(decision(91_000, 91_050, None));
         assert_eq!((forgotten(&timeline, 180_999), forgotten(&timeline, 181_000)), (0, 1));
+    }
+
+    #[test]
+    fn a_power_cut_lets_the_box_forget_at_once() {
+        let mut timeline = flip();
+        timeline.add_power_cut(at(3000));
+        assert_eq!((timeline.forgettings_until(at(2999)), timeline.forgettings_until(at(3000))), (0, 1));
     }
 
     fn flip() -> Timeline {
