@@ -11,4 +11,6 @@ pub mod proof;
 pub mod run;
 pub mod store;
 pub mod tailnet;
+pub mod tls;
 pub mod tunnel;
+pub mod way;

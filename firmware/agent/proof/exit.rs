@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::Exit;
@@ -15,15 +14,15 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::names::{Names, ResolveError};
-use super::way::Way;
 use crate::config::{Host, Scheme, Url};
+use crate::tls::Trust;
+use crate::way::Way;
 
 /// For a whole check: look-up, both families, everything.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -55,11 +54,10 @@ pub struct ExitCheck {
 }
 
 impl ExitCheck {
-    /// Reads the system's certificate authorities once, `SSL_CERT_FILE` honoured.
-    pub fn new(url: Url) -> Self {
+    pub fn new(url: Url, trust: &Trust) -> Self {
         let tls = match url.scheme {
             Scheme::Http => Err("the URL says http".to_owned()),
-            Scheme::Https => connector(),
+            Scheme::Https => trust.clone().map(TlsConnector::from),
         };
         Self { url, tls }
     }
@@ -147,23 +145,6 @@ impl std::fmt::Debug for ExitCheck {
     }
 }
 
-fn connector() -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    let (accepted, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if accepted == 0 {
-        return Err(
-            "the system knows no certificate authorities: install ca-certificates, or set SSL_CERT_FILE"
-                .to_owned(),
-        );
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
 fn server_name(host: &Host) -> Result<ServerName<'static>, ExitCheckError> {
     match host {
         Host::Address(address) => Ok((*address).into()),
@@ -227,7 +208,7 @@ mod tests {
     }
 
     async fn ask(url: &str) -> Result<Vec<Exit>, ExitCheckError> {
-        ExitCheck::new(url.parse().unwrap()).ask(&Names::by_tunnel("lo", &[])).await
+        ExitCheck::new(url.parse().unwrap(), &crate::tls::trust()).ask(&Names::by_tunnel("lo", &[])).await
     }
 
     async fn ask_for(answer: String) -> Result<Vec<Exit>, ExitCheckError> {

@@ -8,10 +8,8 @@ pub mod ping;
 
 mod own_names;
 mod prober;
-mod way;
 
 pub use exit::ExitCheck;
 pub use names::Names;
 pub use own_names::OwnNames;
 pub use prober::{GATEWAY, Prober};
-pub use way::Way;

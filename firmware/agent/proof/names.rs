@@ -1,10 +1,7 @@
 //! Finds the addresses of the box's own names, by the house's line or through the tunnel, from the name servers it is
 //! given and nowhere else: no system resolver, no hosts file, no search domain, no cache.
 
-use std::future::Future;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::time::Duration;
 
 use hickory_resolver::Resolver;
@@ -12,13 +9,10 @@ use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::iocompat::AsyncIoTokioAsStd;
-use hickory_resolver::net::runtime::{RuntimeProvider, TokioHandle, TokioTime};
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::Way;
 use crate::config::Host;
+use crate::way::{ByWay, Way};
 
 /// For one question to one server.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -95,7 +89,7 @@ impl Names {
         let options = options(servers.len());
         let resolver = Resolver::builder_with_config(
             ResolverConfig::from_parts(None, Vec::new(), servers),
-            ByWay { way: way.clone(), handle: TokioHandle::default() },
+            ByWay::new(way.clone()),
         )
         .with_options(options)
         .build();
@@ -138,48 +132,10 @@ fn options(servers: usize) -> ResolverOpts {
     options
 }
 
-/// Gives hickory sockets that know their way.
-#[derive(Clone)]
-struct ByWay {
-    way: Way,
-    handle: TokioHandle,
-}
-
-type Opened<S> = Pin<Box<dyn Send + Future<Output = io::Result<S>>>>;
-
-impl RuntimeProvider for ByWay {
-    type Handle = TokioHandle;
-    type Timer = TokioTime;
-    type Udp = UdpSocket;
-    type Tcp = AsyncIoTokioAsStd<TcpStream>;
-
-    fn create_handle(&self) -> Self::Handle {
-        self.handle.clone()
-    }
-
-    fn connect_tcp(
-        &self,
-        server: SocketAddr,
-        _local: Option<SocketAddr>,
-        patience: Option<Duration>,
-    ) -> Opened<Self::Tcp> {
-        let way = self.way.clone();
-        Box::pin(async move {
-            match timeout(patience.unwrap_or(PATIENCE), way.connect(server)).await {
-                Ok(stream) => stream.map(AsyncIoTokioAsStd),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            }
-        })
-    }
-
-    fn bind_udp(&self, local: SocketAddr, _server: SocketAddr) -> Opened<Self::Udp> {
-        let socket = self.way.udp(local);
-        Box::pin(async move { socket })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::net::UdpSocket;
+
     use super::*;
 
     /// A name server on loopback that knows one name, by its two addresses.

@@ -27,6 +27,7 @@ use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Names, OwnNames, Prober};
 use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
+use crate::tls::{self, Trust};
 use crate::tunnel::{Engine, Outside, Stamps, uapi};
 
 /// Tailscale's own control server, for a configuration that names none.
@@ -102,7 +103,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     tokio::spawn(keeper.keep(kernel_orders, changes));
 
     let by_isp = Arc::new(Names::by_isp(&config.uplink.dns));
-    let prober = prober(config, Arc::clone(&by_isp), tell);
+    let trust = tls::trust();
+    let prober = prober(config, &trust, Arc::clone(&by_isp), tell);
     let settings = settings(config, last.last_egress)?;
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
     let inspector = Inspector::new(net, prober.clone(), tailscaled, Store::new(&paths.state_dir), &settings);
@@ -175,12 +177,18 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
     })
 }
 
-fn prober(config: &Config, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
+fn prober(config: &Config, trust: &Trust, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
     let check_url = &config.mullvad.check_url;
     let control = config.tailnet.control.as_ref().map(|control| control.host.clone());
     let hosts: Vec<Host> = control.into_iter().chain([check_url.host.clone()]).collect();
     let by_tunnel = Arc::new(Names::by_tunnel(TUNNEL, &tunnel_resolvers(config)));
-    Prober::new(ExitCheck::new(check_url.clone()), &hosts, (by_isp, by_tunnel), config.mullvad.expect, tell)
+    Prober::new(
+        ExitCheck::new(check_url.clone(), trust),
+        &hosts,
+        (by_isp, by_tunnel),
+        config.mullvad.expect,
+        tell,
+    )
 }
 
 /// Mullvad's blocking resolvers are 100.64.0.x, where the tailnet's addresses are too: the gateway answers as well.
