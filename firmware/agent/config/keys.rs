@@ -17,6 +17,13 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("mullvad", "mtu", "1380"),
     ("mullvad", "expect", "\"mullvad\""),
     ("mullvad", "check_url", "\"https://am.i.mullvad.net/json\""),
+    ("dns", "privacy", "\"https://dns.mullvad.net/dns-query\""),
+    ("dns", "residential", "\"https://dns.quad9.net/dns-query\""),
+    ("dns", "bootstrap", "{ \"dns.nextdns.io\" = [\"45.90.28.0\"] }"),
+    ("dns", "house_domain", "\"lan\""),
+    ("dns", "allow_private", "[\"home.example.com\"]"),
+    ("dns", "refuse_dot", "false"),
+    ("dns", "log", "false"),
 ];
 
 /// Section, key, and why it is refused although it is known.
@@ -36,13 +43,12 @@ pub(super) const STATIC: &str = "static addresses are not there yet: write metho
 pub(super) const DHCP: &str = "dhcp is not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface";
 
 const SECTIONS_NOT_YET: &[(&str, &str)] = &[
-    ("dns", "client DNS is not there yet: leave [dns] out; until it lands port 53 of clients is refused"),
     ("panel", "the panel is not there yet: leave [panel] out"),
     ("lan", "sharing the house's LAN is not there yet: leave [lan] out"),
     ("ssh", "ssh is not there yet: leave [ssh] out"),
 ];
 
-const SECTIONS: [&str; 4] = ["box", "uplink", "tailnet", "mullvad"];
+const SECTIONS: [&str; 5] = ["box", "uplink", "tailnet", "mullvad", "dns"];
 
 /// A value as it may be written, quotes included; empty for an unknown key.
 pub(super) fn example(section: &str, key: &str) -> &'static str {

@@ -5,8 +5,10 @@ mod error;
 mod keys;
 mod read;
 mod reader;
+mod upstream;
 mod url;
 mod value;
+mod well_known;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use crate::mistake::Mistake;
 use crate::tunnel::conf::{self, Conf};
 pub use error::ConfigError;
 pub use read::{ReadFile, parse};
+pub use upstream::{BLOCKING_BY_NAME, Transport, Upstream, is_blocking_resolver};
 pub use url::{Host, Scheme, Url};
 pub use value::{HostName, InterfaceName, Secret};
 
@@ -34,6 +37,7 @@ pub struct Config {
     pub uplink: Uplink,
     pub tailnet: Tailnet,
     pub mullvad: Mullvad,
+    pub dns: Dns,
 }
 
 /// `[uplink]`: the way to the house's router. Somebody else configures it; other methods are refused so far.
@@ -63,6 +67,21 @@ pub struct Mullvad {
     pub mtu: u16,
     pub expect: Expect,
     pub check_url: Url,
+}
+
+/// `[dns]`: names as clients ask for them. Domains are in lower case, without dots at their ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    pub privacy: Upstream,
+    pub residential: Upstream,
+    /// Names below it are asked of the first of `[uplink] dns`, which is there then.
+    pub house_domain: Option<String>,
+    /// Names below these may have private addresses.
+    pub allow_private: Vec<String>,
+    /// Whether clients' DNS over TLS is refused, so that they ask the box.
+    pub refuse_dot: bool,
+    /// Whether the last questions are kept, in memory.
+    pub log: bool,
 }
 
 /// A file as Mullvad's generator makes them.

@@ -1,6 +1,8 @@
 //! Reads `byway.toml` (DESIGN 7): which sections and keys mean what, which must be there, which exclude each other.
 //! Reads the files it names through the function it is given; opens nothing itself.
 
+mod dns;
+
 use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -80,13 +82,15 @@ impl<'a> Walk<'a> {
         let uplink = self.reader.section(file, "uplink");
         let tailnet = self.reader.section(file, "tailnet");
         let mullvad = self.reader.section(file, "mullvad");
+        let dns = self.reader.section(file, "dns");
         let egresses = [("privacy", Egress::Privacy), ("residential", Egress::Residential)];
         let name = self.reader.parsed(&own, "name").unwrap_or_default();
         let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
         let uplink = self.uplink(&uplink);
         let tailnet = self.tailnet(&tailnet);
-        let mullvad = self.mullvad(&mullvad)?;
-        Some(Config { name, egress, uplink, tailnet, mullvad })
+        let dns = dns::read(&mut self.reader, &dns, &uplink);
+        let mullvad = self.mullvad(&mullvad);
+        Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns? })
     }
 
     fn uplink(&mut self, section: &Section<'a>) -> Uplink {

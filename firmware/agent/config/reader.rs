@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::keys;
 use crate::mistake::Mistake;
@@ -17,6 +17,9 @@ pub(super) struct At<T> {
     pub(super) at: usize,
     pub(super) value: T,
 }
+
+/// Texts, each where it stands.
+pub(super) type List<'a> = At<Vec<At<&'a str>>>;
 
 /// One `[section]`; without a table it is not in the file.
 pub(super) struct Section<'a> {
@@ -111,16 +114,37 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of texts; those of its values that are none are mistakes of their own.
-    pub(super) fn texts(&mut self, section: &Section<'a>, key: &str) -> Option<At<Vec<At<&'a str>>>> {
+    pub(super) fn texts(&mut self, section: &Section<'a>, key: &str) -> Option<List<'a>> {
         let list = self.typed(section, key, "a list", DeValue::as_array)?;
+        Some(At { at: list.at, value: self.items(section, key, list.value) })
+    }
+
+    /// A table whose keys are the owner's own, each with a list of texts.
+    pub(super) fn lists(&mut self, section: &Section<'a>, key: &str) -> Vec<(At<&'a str>, List<'a>)> {
+        let Some(table) = self.typed(section, key, "a table", DeValue::as_table) else { return Vec::new() };
+        let mut lists = Vec::new();
+        for (name, list) in table.value {
+            let name = At { at: name.span().start, value: name.get_ref().as_ref() };
+            match list.get_ref().as_array() {
+                Some(items) => {
+                    let value = self.items(section, key, items);
+                    lists.push((name, At { at: list.span().start, value }));
+                }
+                None => self.wrong_type(list, section, key, "a table of lists"),
+            }
+        }
+        lists
+    }
+
+    fn items(&mut self, section: &Section<'a>, key: &str, list: &'a DeArray<'a>) -> Vec<At<&'a str>> {
         let mut texts = Vec::new();
-        for item in list.value {
+        for item in list {
             match item.get_ref().as_str() {
                 Some(value) => texts.push(At { at: item.span().start, value }),
                 None => self.wrong_type(item, section, key, "a list of texts in quotes"),
             }
         }
-        Some(At { at: list.at, value: texts })
+        texts
     }
 
     /// A text that `T` can read.

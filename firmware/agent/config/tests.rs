@@ -1,5 +1,7 @@
 //! Whole configurations: a right one, and a table of wrong ones with the exact words that the owner reads.
 
+mod dns;
+
 use std::io;
 use std::path::Path;
 
@@ -34,6 +36,14 @@ config = ["se-got-wg-001.conf"]
 mtu = 1_320
 expect = "any"
 check_url = "http://192.0.2.1:8080/json"
+[dns]
+privacy = "tls://dns.example.net"
+residential = "https://dns.nextdns.io/abc123"
+bootstrap = { "DNS.example.net" = ["192.0.2.53", "2001:db8::53"], "dns.spare.example" = ["192.0.2.54"] }
+house_domain = ".Lan."
+allow_private = ["home.example.com", "Plex.direct"]
+refuse_dot = true
+log = true
 "#;
 
 /// What the wrong ones below are made from: the least that is right.
@@ -74,6 +84,15 @@ fn reads_every_key() {
     assert_eq!(config.mullvad.relay.relay_name(), "se-got-wg-001");
     assert_eq!((config.mullvad.mtu, config.mullvad.expect), (1320, Expect::Any));
     assert_eq!(config.mullvad.check_url.to_string(), "http://192.0.2.1:8080/json");
+    let dns = config.dns;
+    assert_eq!(
+        dns.privacy.addresses,
+        ["192.0.2.53".parse::<IpAddr>().unwrap(), "2001:db8::53".parse().unwrap()]
+    );
+    assert_eq!(dns.residential.transport, Transport::Https { path: "/abc123".to_owned() });
+    assert_eq!(dns.house_domain.as_deref(), Some("lan"));
+    assert_eq!(dns.allow_private, ["home.example.com", "plex.direct"]);
+    assert_eq!((dns.refuse_dot, dns.log), (true, true));
 }
 
 #[test]
@@ -84,6 +103,13 @@ fn has_a_default_for_what_may_be_left_out() {
     assert_eq!((config.tailnet.control, config.tailnet.auth_key), (None, None));
     assert_eq!((config.mullvad.mtu, config.mullvad.expect), (1380, Expect::Mullvad));
     assert_eq!(config.mullvad.check_url.to_string(), "https://am.i.mullvad.net/json");
+    let dns = config.dns;
+    assert_eq!(dns.privacy.to_string(), "https://dns.mullvad.net");
+    assert_eq!(dns.residential.to_string(), "https://dns.quad9.net");
+    let dns_query = Transport::Https { path: "/dns-query".to_owned() };
+    assert_eq!((&dns.privacy.transport, &dns.residential.transport), (&dns_query, &dns_query));
+    assert_eq!((dns.house_domain, dns.allow_private.len()), (None, 0));
+    assert_eq!((dns.refuse_dot, dns.log), (false, false));
 }
 
 #[test]
@@ -114,6 +140,7 @@ fn an_auth_key_that_has_served_is_absent() {
 fn never_shows_a_key() {
     let shown = format!("{:?}", read(RIGHT).unwrap());
     assert!(!shown.contains("hskey") && !shown.contains("YAnz5TF"), "{shown}");
+    assert!(!shown.contains("abc123"), "a profile names a person: {shown}");
     let twice = "auth_key = \"hskey auth\"\nauth_key_file = \"notes.txt\"\nauth_key = 5";
     let told = complaints(&format!("{}[tailnet]\n{twice}", LEAST.concat())).concat();
     assert!(!told.contains("hskey") && !told.contains("two words"), "{told}");
@@ -152,11 +179,6 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("box", "mtu = 1380", "2:1: [box] knows no key \"mtu\": it belongs below [mullvad]"),
     ("box", "colour = \"red\"", "2:1: [box] knows no key \"colour\": there are name, egress"),
     ("uplnk", "method = \"none\"", "1:2: \"uplnk\" is not known: write [uplink]"),
-    (
-        "dns",
-        "privacy = \"udp://9.9.9.9\"",
-        "1:2: client DNS is not there yet: leave [dns] out; until it lands port 53 of clients is refused",
-    ),
     ("panel", "oled = true", "1:2: the panel is not there yet: leave [panel] out"),
     ("lan", "", "1:2: sharing the house's LAN is not there yet: leave [lan] out"),
     ("ssh", "keys = []", "1:2: ssh is not there yet: leave [ssh] out"),

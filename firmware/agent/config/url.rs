@@ -76,7 +76,7 @@ impl FromStr for Url {
     }
 }
 
-fn parse_authority(authority: &str) -> Result<(Host, Option<u16>), String> {
+pub(super) fn parse_authority(authority: &str) -> Result<(Host, Option<u16>), String> {
     if authority.contains('@') {
         return Err("a URL here has no user and no password: write \"https://host\"".to_owned());
     }
@@ -118,7 +118,7 @@ impl FromStr for Host {
 }
 
 /// RFC 1123 2.1, and no last label of digits only: that is a mistyped address.
-fn is_domain_name(name: &str) -> bool {
+pub(super) fn is_domain_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')

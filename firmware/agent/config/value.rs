@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::url;
+
 /// The name of a machine on the tailnet: one label of a host name, lower case (RFC 1123 2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
@@ -83,6 +85,28 @@ impl FromStr for InterfaceName {
     }
 }
 
+/// A domain, in lower case and without dots at its ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Domain(String);
+
+impl From<Domain> for String {
+    fn from(Domain(name): Domain) -> Self {
+        name
+    }
+}
+
+impl FromStr for Domain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.trim_matches('.').to_ascii_lowercase();
+        if url::is_domain_name(&name) {
+            return Ok(Self(name));
+        }
+        Err(format!("{text:?} is no domain: write it as \"lan\" or \"home.example.com\", without a star"))
+    }
+}
+
 /// Something that must never be shown: its `Debug` is `(secret)` and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -139,6 +163,16 @@ mod tests {
             ["", "..", "a/b", "e th0", "sixteen-letters-", "eth*", "e\"th", "wg0", "tailscale0", "lo"]
         {
             assert!(wrong.parse::<InterfaceName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn takes_domains_with_dots_at_their_ends() {
+        for (text, domain) in [("lan", "lan"), (".Home.Example.com.", "home.example.com")] {
+            assert_eq!(String::from(text.parse::<Domain>().unwrap()), domain);
+        }
+        for wrong in ["", ".", "*.lan", "a..b", "192.168.1", "my home"] {
+            assert!(wrong.parse::<Domain>().unwrap_err().contains("write it as"), "{wrong}");
         }
     }
 

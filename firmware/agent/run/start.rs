@@ -171,8 +171,8 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
         last_egress,
         flow_table: net::flow_table()?,
         upstreams: Upstreams {
-            privacy: String::from("https://dns.mullvad.net"),
-            residential: String::from("https://dns.quad9.net"),
+            privacy: config.dns.privacy.to_string(),
+            residential: config.dns.residential.to_string(),
         },
     })
 }
