@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Upstream, String> {
-        let own = ("dns.example.net".to_owned(), Vec::from(["192.0.2.53".parse().unwrap()]));
+        let own = ("dns.example.net".to_owned(), Vec::from([IpAddr::from([192, 0, 2, 53])]));
         Upstream::parse(text, &Bootstrap::from([own]))
     }
 
