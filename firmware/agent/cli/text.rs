@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use byway_core::{Egress, Phase};
 
-use crate::control::{Client, Finding, Seen, Status};
+use crate::control::{Client, Finding, Seen, Status, Upstream};
 
 /// Five lines.
 pub(super) fn status(status: &Status) -> String {
@@ -21,7 +21,7 @@ pub(super) fn status(status: &Status) -> String {
         status.since
     );
     line(&mut text, "why", &status.why);
-    line(&mut text, "seen as", &status.seen_as.as_ref().map_or_else(|| "unknown".to_owned(), seen_as));
+    line(&mut text, "seen as", &outside(status));
     line(&mut text, "tunnel", &tunnel(status));
     line(&mut text, "tailnet", &tailnet(status));
     text
@@ -55,6 +55,21 @@ pub(super) fn doctor(findings: &[Finding]) -> String {
 
 fn line(text: &mut String, name: &str, value: &str) {
     _ = writeln!(text, "  {name:<8} {value}");
+}
+
+/// What the internet learns: who sends, and who is asked for names.
+fn outside(status: &Status) -> String {
+    let seen_as = status.seen_as.as_ref().map_or_else(|| "unknown".to_owned(), seen_as);
+    match status.door.and_then(|door| names(status.upstream(door))) {
+        Some(names) => format!("{seen_as}; {names}"),
+        None => seen_as,
+    }
+}
+
+/// Nothing while nobody has asked; of trouble speaks `why`.
+fn names(dns: &Upstream) -> Option<String> {
+    let (answer, None) = (dns.p50_ms?, &dns.error) else { return None };
+    Some(format!("names by {} in {answer} ms", dns.upstream))
 }
 
 fn seen_as(seen: &Seen) -> String {
@@ -110,5 +125,20 @@ mod tests {
             [bytes(0), bytes(1023), bytes(1536), bytes(5 << 30)],
             ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
         );
+    }
+
+    #[test]
+    fn whom_names_are_asked_of_is_told_once_they_answer() {
+        let silent = Upstream {
+            upstream: "https://dns.quad9.net".to_owned(),
+            last_ok_s: None,
+            failures: 0,
+            p50_ms: None,
+            error: None,
+        };
+        assert_eq!(names(&silent), None);
+        let answers = Upstream { p50_ms: Some(23), ..silent.clone() };
+        assert_eq!(names(&answers).as_deref(), Some("names by https://dns.quad9.net in 23 ms"));
+        assert_eq!(names(&Upstream { error: Some("no answer".to_owned()), ..answers }), None);
     }
 }

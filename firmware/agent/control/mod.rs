@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
-pub use status::{Clock, Now, Seen, Status, Tailnet, Tunnel, Uplink};
+pub use status::{Clock, Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {
     run_dir.join("byway.sock")

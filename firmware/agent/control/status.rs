@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use byway_core::tailnet::{ExitNode, TailnetFacts};
-use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, Uptime, View, Wish};
+use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish};
 use serde::{Deserialize, Serialize};
 
 /// Unknown is null, never a guess.
@@ -22,6 +22,7 @@ pub struct Status {
     pub seen_as: Option<Seen>,
     pub uplink: Option<Uplink>,
     pub drift: Drift,
+    pub dns: Dns,
     pub clock: Option<Clock>,
     pub version: String,
 }
@@ -64,6 +65,27 @@ pub struct Uplink {
     pub gateway: Option<IpAddr>,
 }
 
+/// Whom each door asks for names, and how they answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dns {
+    pub privacy: Upstream,
+    pub residential: Upstream,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// As `byway.toml` has it, without what names a person's profile.
+    pub upstream: String,
+    /// Seconds since it last answered; null: not since the agent's start.
+    pub last_ok_s: Option<u64>,
+    /// Questions that it did not answer, since the agent's start.
+    pub failures: u64,
+    /// Half of its last answers came within as many milliseconds.
+    pub p50_ms: Option<u64>,
+    /// Why it did not answer the last question; null: it did, or was never asked.
+    pub error: Option<String>,
+}
+
 /// Where the time comes from, as far as the kernel knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,9 +101,10 @@ pub struct Now {
 }
 
 impl Now {
-    /// When that was, by the present wall clock.
+    /// When that was, by the present wall clock. One that was set back to 1970 knows of nothing before.
     pub fn wall_time_of(self, then: Uptime) -> SystemTime {
-        self.wall.checked_sub(self.uptime.since(then)).unwrap_or(SystemTime::UNIX_EPOCH)
+        let earliest = SystemTime::UNIX_EPOCH;
+        self.wall.checked_sub(self.uptime.since(then)).map_or(earliest, |then| then.max(earliest))
     }
 }
 
@@ -103,8 +126,20 @@ impl Status {
                 gateway: uplink.gateway,
             }),
             drift: view.drift.clone(),
+            dns: Dns {
+                privacy: upstream(&view.dns.privacy, now),
+                residential: upstream(&view.dns.residential, now),
+            },
             clock,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Whom that door asks for names.
+    pub const fn upstream(&self, door: Egress) -> &Upstream {
+        match door {
+            Egress::Privacy => &self.dns.privacy,
+            Egress::Residential => &self.dns.residential,
         }
     }
 
@@ -147,6 +182,17 @@ fn seen_as(seen: &SeenAs, now: Now) -> Seen {
     Seen { v4: seen.v4, v6: seen.v6, mullvad: seen.mullvad, checked_s_ago: age(now, seen.checked) }
 }
 
+fn upstream(view: &UpstreamView, now: Now) -> Upstream {
+    let report = &view.report;
+    Upstream {
+        upstream: view.upstream.clone(),
+        last_ok_s: report.last_ok.map(|answered| age(now, answered)),
+        failures: report.failures,
+        p50_ms: report.p50.map(|p50| u64::try_from(p50.as_millis()).unwrap_or(u64::MAX)),
+        error: report.error.clone(),
+    }
+}
+
 fn age(now: Now, then: Uptime) -> u64 {
     now.uptime.since(then).as_secs()
 }
@@ -156,4 +202,59 @@ fn rfc3339(now: Now, then: Uptime) -> String {
     // Rounded: the two clocks drift apart by microseconds, and a moment must read the same every time.
     let moment = moment.checked_add(Duration::from_millis(500)).unwrap_or(moment);
     humantime::format_rfc3339_seconds(moment).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use byway_core::names::NamesReport;
+    use byway_core::{Core, Expect, Settings, TunnelEnd, Upstreams};
+
+    use super::*;
+
+    #[test]
+    fn tells_how_names_are_answered_as_scripts_read_it() {
+        let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
+        let mut view = Core::start(at(1), settings(), Wish::Privacy, None).0.view();
+        view.dns.privacy.report = NamesReport {
+            last_ok: Some(at(30)),
+            failures: 2,
+            p50: Some(Duration::from_micros(23_900)),
+            error: None,
+        };
+        view.dns.residential.report.error = Some("no answer within 4 s".to_owned());
+        let now = Now { uptime: at(42), wall: SystemTime::UNIX_EPOCH };
+        assert_eq!(
+            serde_json::to_value(Status::new(&view, now, None)).unwrap()["dns"],
+            serde_json::json!({
+                "privacy": {"upstream": "https://dns.mullvad.net", "last_ok_s": 12, "failures": 2, "p50_ms": 23, "error": null},
+                "residential": {"upstream": "https://dns.quad9.net", "last_ok_s": null, "failures": 0, "p50_ms": null, "error": "no answer within 4 s"},
+            })
+        );
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_to_1970_tells_no_earlier_time() {
+        let now = Now { uptime: Uptime::since_boot(Duration::from_hours(1)), wall: SystemTime::UNIX_EPOCH };
+        assert_eq!(rfc3339(now, Uptime::default()), "1970-01-01T00:00:00Z");
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            name: "byway".to_owned(),
+            relay: "se-got-wg-001".to_owned(),
+            tunnel: TunnelEnd {
+                addresses: Vec::new(),
+                relay: "192.0.2.130:51820".parse().unwrap(),
+                mtu: 1380,
+            },
+            expect: Expect::Any,
+            control: None,
+            last_egress: Egress::Privacy,
+            flow_table: 65_536,
+            upstreams: Upstreams {
+                privacy: "https://dns.mullvad.net".to_owned(),
+                residential: "https://dns.quad9.net".to_owned(),
+            },
+        }
+    }
 }
