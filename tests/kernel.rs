@@ -22,6 +22,8 @@ mod facts;
 mod namespace;
 #[path = "kernel/postures.rs"]
 mod postures;
+#[path = "kernel/upstream.rs"]
+mod upstream;
 #[path = "kernel/world.rs"]
 mod world;
 

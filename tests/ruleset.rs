@@ -62,8 +62,8 @@ const SCENES: [Script; 24] = [
         ],
     ),
     ("sealed", &["history sealed", include_str!("ruleset/probes/sealed.txt"), TO_THE_BOX, FROM_THE_BOX]),
-    ("privacy to residential", &["history privacy residential", OLD_FLOWS]),
-    ("residential to privacy", &["history residential privacy", OLD_FLOWS]),
+    ("privacy to residential", &["history privacy residential", OLD_FLOWS, STUB_LOSES_ITS_DOOR]),
+    ("residential to privacy", &["history residential privacy", OLD_FLOWS, STUB_LOSES_ITS_DOOR]),
     ("privacy again", &["history privacy privacy", OLD_FLOWS]),
     (
         "residential again",
@@ -73,8 +73,8 @@ const SCENES: [Script; 24] = [
         "there and back",
         &["history privacy residential privacy", include_str!("ruleset/probes/there_and_back.txt")],
     ),
-    ("privacy to sealed", &["history privacy sealed", TO_SEALED]),
-    ("residential to sealed", &["history residential sealed", TO_SEALED]),
+    ("privacy to sealed", &["history privacy sealed", TO_SEALED, STUB_LOSES_ITS_DOOR]),
+    ("residential to sealed", &["history residential sealed", TO_SEALED, STUB_LOSES_ITS_DOOR]),
     ("rule set alone", &[include_str!("ruleset/probes/astray.txt")]),
     ("rule set alone, residential", &[include_str!("ruleset/probes/astray_residential.txt")]),
     ("routes alone", &[include_str!("ruleset/probes/no_rule_set.txt")]),
@@ -95,6 +95,7 @@ const OPEN_DOOR: &str = include_str!("ruleset/probes/open_door.txt");
 const TO_THE_BOX: &str = include_str!("ruleset/probes/to_the_box.txt");
 const FROM_THE_BOX: &str = include_str!("ruleset/probes/from_the_box.txt");
 const OLD_FLOWS: &str = include_str!("ruleset/probes/old_flows.txt");
+const STUB_LOSES_ITS_DOOR: &str = include_str!("ruleset/probes/stub_loses_its_door.txt");
 const STAYS: &str = include_str!("ruleset/probes/stays_in_the_house.txt");
 const TO_SEALED: &str = include_str!("ruleset/probes/to_sealed.txt");
 const NO_DOOR_ROUTE: &str = include_str!("ruleset/probes/no_door_route.txt");

@@ -39,6 +39,7 @@ pub(crate) fn house() -> (i32, mpsc::Sender<()>) {
         eventually("the link is moved", || run("ip -br link").contains("house"));
         run("ip addr add 192.168.77.1/24 dev house
             ip addr add fe80::1/64 dev house nodad
+            ip addr add 2001:db8:77::1/64 dev house nodad
             ip link set house up");
         _ = ended.recv();
     });

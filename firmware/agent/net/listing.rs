@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use byway_core::posture::ruleset::FLIPPED_CHAINS;
 use serde_json::{Map, Value};
 
 use super::usage;
@@ -53,12 +54,12 @@ impl Listing {
     }
 
     /// Whether no client packet can pass, as far as can be told without knowing the facts: the forward chain
-    /// drops what nobody accepts, the door is shut, and no flow is stamped or steered.
+    /// drops what nobody accepts, the door is shut, no flow is stamped or steered, and no name is asked for.
     pub(super) fn is_sealed(&self) -> bool {
         let forward = self.objects.get("chain forward");
         let is = |key, value| forward.and_then(|chain| chain.get(key)).is_some_and(|found| found == value);
         let shut = self.objects.get("set door").is_some_and(|door| door.get("elem").is_none());
-        let stands_still = ["steer", "epoch", "epoch_back", "own"].into_iter().all(|chain| {
+        let stands_still = FLIPPED_CHAINS.into_iter().all(|chain| {
             self.objects.contains_key(&format!("chain {chain}")) && rules_of(&self.rules, chain).is_empty()
         });
         let guarded = !rules_of(&self.rules, "forward").is_empty();

@@ -1,11 +1,11 @@
 //! Everything the kernel must look like, as one value; [`ruleset`], [`routing`] and [`sysctl`] render it.
 //!
-//! | posture | clients to the internet | the box itself | tailnet to the box |
-//! |---|---|---|---|
-//! | sealed, no facts (boot) | refused | tailscaled and the agent have no uplink yet | nothing arrives |
-//! | sealed | refused | tailscaled, agent and tunnel by the uplink | allowed |
-//! | privacy door | by `wg0`, this epoch's flows only | the same | allowed |
-//! | residential door | by the uplink, this epoch's flows only | the same | allowed |
+//! | posture | clients to the internet | the stub to its upstreams | the box itself | tailnet to the box |
+//! |---|---|---|---|---|
+//! | sealed, no facts (boot) | refused | refused | tailscaled and the agent have no uplink yet | nothing arrives |
+//! | sealed | refused | refused | tailscaled, agent and tunnel by the uplink | allowed |
+//! | privacy door | by `wg0`, this epoch's flows only | by `wg0` | the same | allowed |
+//! | residential door | by the uplink, this epoch's flows only | by the uplink | the same | allowed |
 
 pub mod routing;
 pub mod ruleset;
@@ -46,6 +46,8 @@ impl Mark {
     pub const TUNNEL_SOCKET: Self = Self(0x0400_0000);
     /// The agent's own sockets by the uplink: name look-ups, exit check.
     pub const AGENT: Self = Self(0x0800_0000);
+    /// The stub resolver's sockets to its upstreams, each bound to a door's device.
+    pub const STUB: Self = Self(0x1000_0000);
     /// An answer to a client, which may be forwarded inwards.
     pub const ANSWER: Self = Self(0x2000_0000);
 

@@ -17,7 +17,7 @@ pub const TAILNET4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 
 pub const TAILNET6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
 
 /// What a flip rewrites beside `door`, in the order of `ruleset.nft`.
-const FLIPPED_CHAINS: [&str; 4] = ["steer", "epoch", "epoch_back", "own"];
+pub const FLIPPED_CHAINS: [&str; 5] = ["steer", "epoch", "epoch_back", "own", "dns_out"];
 
 /// The whole rule set; one transaction for `nft -f -`, whatever was there before.
 pub fn whole(posture: &Posture) -> String {
@@ -77,7 +77,7 @@ const ANTI_SPOOF_OUT: &str = "ip daddr 100.64.0.0/10 counter name guard drop";
 const CARRIER_GRADE_IN: &str = "# the house itself is 100.64/10: its own neighbours may speak to us";
 const CARRIER_GRADE_OUT: &str = "oifname \"wg0\" ip daddr 100.64.0.0/10 counter name guard drop";
 
-fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 4] {
+fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 5] {
     let Some(Door { egress, epoch }) = door else {
         return FLIPPED_CHAINS.map(|chain| (chain, Vec::new()));
     };
@@ -85,15 +85,18 @@ fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 4] {
     // Not `ct state new`: an unanswered UDP flow stays new, and would be stamped over and over.
     let stamp = format!("ct mark 0 ct mark set {epoch}");
     let refuse = format!("ct mark != {epoch} goto refuse");
-    let own = match egress {
-        Egress::Privacy => Vec::new(),
-        Egress::Residential => Vec::from([format!("ct mark {epoch} accept")]),
+    let (own, upstreams) = match egress {
+        Egress::Privacy => (Vec::new(), format!("oifname \"{TUNNEL}\" accept")),
+        Egress::Residential => {
+            (Vec::from([format!("ct mark {epoch} accept")]), String::from("oifname @uplinks accept"))
+        }
     };
     [
         ("steer", Vec::from([steer])),
         ("epoch", Vec::from([stamp, refuse])),
         ("epoch_back", Vec::from([format!("ct mark != {epoch} drop")])),
         ("own", own),
+        ("dns_out", Vec::from([upstreams])),
     ]
 }
 
