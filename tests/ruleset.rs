@@ -49,7 +49,14 @@ type Script = (&'static str, &'static [&'static str]);
 const SCENES: [Script; 24] = [
     (
         "privacy",
-        &["history privacy", OPEN_DOOR, include_str!("ruleset/probes/privacy.txt"), TO_THE_BOX, FROM_THE_BOX],
+        &[
+            "history privacy",
+            OPEN_DOOR,
+            include_str!("ruleset/probes/privacy.txt"),
+            TO_THE_BOX,
+            FROM_THE_BOX,
+            NAMES,
+        ],
     ),
     (
         "residential",
@@ -59,9 +66,13 @@ const SCENES: [Script; 24] = [
             include_str!("ruleset/probes/residential.txt"),
             TO_THE_BOX,
             FROM_THE_BOX,
+            NAMES,
         ],
     ),
-    ("sealed", &["history sealed", include_str!("ruleset/probes/sealed.txt"), TO_THE_BOX, FROM_THE_BOX]),
+    (
+        "sealed",
+        &["history sealed", include_str!("ruleset/probes/sealed.txt"), TO_THE_BOX, FROM_THE_BOX, NAMES],
+    ),
     ("privacy to residential", &["history privacy residential", OLD_FLOWS, STUB_LOSES_ITS_DOOR]),
     ("residential to privacy", &["history residential privacy", OLD_FLOWS, STUB_LOSES_ITS_DOOR]),
     ("privacy again", &["history privacy privacy", OLD_FLOWS]),
@@ -94,6 +105,7 @@ const SCENES: [Script; 24] = [
 const OPEN_DOOR: &str = include_str!("ruleset/probes/open_door.txt");
 const TO_THE_BOX: &str = include_str!("ruleset/probes/to_the_box.txt");
 const FROM_THE_BOX: &str = include_str!("ruleset/probes/from_the_box.txt");
+const NAMES: &str = include_str!("ruleset/probes/names.txt");
 const OLD_FLOWS: &str = include_str!("ruleset/probes/old_flows.txt");
 const STUB_LOSES_ITS_DOOR: &str = include_str!("ruleset/probes/stub_loses_its_door.txt");
 const STAYS: &str = include_str!("ruleset/probes/stays_in_the_house.txt");

@@ -105,7 +105,8 @@ fn changes(chain: &str, rule: &str) -> Vec<Change> {
             changes.push(change(Some(instead), format!("{chain}: {} ⟶ {item}", rule.replace(list, "…"))));
         }
     }
-    let opens = rule.ends_with("accept") || rule.contains(" snat ");
+    let passes = ["accept", "notrack"].iter().any(|verdict| rule.ends_with(verdict));
+    let opens = passes || [" snat ", " redirect "].iter().any(|change| rule.contains(change));
     for condition in conditions(rule).into_iter().filter(|_| opens) {
         let instead = rule.replacen(&condition, "", 1);
         changes.push(change(Some(instead), format!("{chain}: {rule} ⟶ whatever {condition}")));
@@ -130,8 +131,9 @@ fn conditions(rule: &str) -> Vec<String> {
             ["iifname" | "oifname", "!=", ..] => 3,
             ["iifname" | "oifname", ..] => 2,
             ["meta", "mark", "&", _, "==", ..] | ["ip" | "ip6", _, ".", ..] => 6,
-            ["ip" | "ip6" | "udp" | "tcp" | "icmp" | "icmpv6" | "ct" | "limit", ..]
+            ["ip" | "ip6" | "th" | "udp" | "tcp" | "icmp" | "icmpv6" | "ct" | "limit", ..]
             | ["meta", "l4proto", ..] => 3,
+            ["fib", ..] => 4,
             _ => break,
         };
         let later = rest.split_off(length.min(rest.len()));

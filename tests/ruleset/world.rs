@@ -19,8 +19,8 @@ use crate::{read, write};
 
 pub(crate) const HOUSE_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const BOX_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
-/// A service of the box, tailscaled, the tunnel's socket, and the clients of both kinds of DHCP.
-const PORTS: [u16; 5] = [7777, 41641, 41642, 68, 546];
+/// A service of the box, tailscaled, the tunnel's socket, the stub, and the clients of both kinds of DHCP.
+const PORTS: [u16; 6] = [7777, 41641, 41642, 41653, 68, 546];
 /// Packets that wait for the test to read them; more are lost.
 const QUEUE: usize = 4000;
 #[derive(Debug)]

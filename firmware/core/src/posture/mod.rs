@@ -28,6 +28,9 @@ pub const TAILNET: &str = "tailscale0";
 pub const TAILSCALED_PORT: u16 = 41641;
 /// The UDP port of our end of the tunnel; likewise.
 pub const TUNNEL_PORT: u16 = 41642;
+/// Where clients' questions for names are redirected to, whomever they asked, by UDP and TCP. Not port 53, where the box's
+/// own answers to tailnet peers are not tracked and would keep the box's address.
+pub const STUB_PORT: u16 = 41653;
 
 /// A packet mark of ours; bits 24-31, because tailscaled owns 16-23 (tailscale `tsconst/linuxfw.go`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -171,7 +171,18 @@ fn set_elements(elements: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::posture::{STUB_PORT, TAILSCALED_PORT, TUNNEL_PORT};
     use crate::{Epoch, Uptime};
+
+    #[test]
+    fn names_the_ports_and_the_mark_that_the_agent_uses() {
+        let text = whole(&Posture::default());
+        let udp = format!("udp dport {{ {TAILSCALED_PORT}, {TUNNEL_PORT} }} notrack");
+        let stub = [format!("redirect to :{STUB_PORT}"), format!("== {} jump dns_out", Mark::STUB)];
+        for rule in stub.iter().chain([&udp]) {
+            assert!(text.contains(rule), "{rule}");
+        }
+    }
 
     #[test]
     fn ends_every_rule_of_a_one_line_chain_with_a_semicolon_else_nft_refuses_the_set() {
