@@ -184,8 +184,12 @@ impl Subject<'_> {
         };
         let checked = self.evidence.check_error(egress);
         let checked = checked.map(|error| format!("the exit check gets no answer: {error}"));
+        let upstream = match egress {
+            Egress::Privacy => &self.settings.upstreams.privacy,
+            Egress::Residential => &self.settings.upstreams.residential,
+        };
         let names = self.evidence.names(egress).error.as_ref();
-        let names = names.map(|error| format!("names get no answer: {error}"));
+        let names = names.map(|error| format!("names get no answer from {upstream}: {error}"));
         let sentences: Vec<String> = [Some(by), checked, names].into_iter().flatten().collect();
         sentences.join("; ")
     }

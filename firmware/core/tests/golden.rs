@@ -216,7 +216,7 @@ const SCENES: [Scene; 25] = [
     }),
     ("open by privacy, names get no answer", || {
         let mut drive = open(Egress::Privacy);
-        let error = Some(String::from("https://dns.mullvad.net: timed out"));
+        let error = Some(String::from("it does not answer"));
         drive.feed(Input::Names(
             Egress::Privacy,
             NamesReport { failures: 1, error, ..NamesReport::default() },
