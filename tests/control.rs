@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use byway::config::Url;
 use byway::control::server::{Desk, Order, listen, serve};
-use byway::control::socket_path;
+use byway::control::{Question, Told, socket_path};
 use byway::inspect::Inspector;
 use byway::net::Net;
 use byway::proof::{ExitCheck, Names, Prober};
@@ -119,6 +119,35 @@ fn those_who_wait_for_a_verdict_are_not_sent_away() {
     server.assert_cheap();
     waiting.truncate(MOST / 2);
     eventually("a place", || server.ask("GET /v1/status").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn names_are_asked_of_the_stub_and_nonsense_of_nobody() {
+    let server = Server::start();
+    for (call, code, words) in [
+        ("/v1/dns?name=Example.org", "200", "\"name\":\"example.org\",\"type\":\"A\",\"rcode\":\"NOERROR\""),
+        (
+            "/v1/dns?type=aaaa&name=b%C3%BCcher.example.",
+            "200",
+            "\"name\":\"xn--bcher-kva.example\",\"type\":\"AAAA\"",
+        ),
+        ("/v1/dns", "400", "no name: write /v1/dns?name=example.org"),
+        ("/v1/dns?name=a..b", "400", "is no name: write one as example.org"),
+        ("/v1/dns?name=a%20b", "400", "is no name: write one as example.org"),
+        ("/v1/dns?name=a&type=B", "400", "is no type to ask for: write A"),
+        ("/v1/dns?name=a&class=CH", "400", "there are name and type"),
+        ("/v1/dns?name=nobody.example", "503", "{\"error\":\"names are not served\"}"),
+        ("/v1/dns?name=refused.example", "503", "{\"error\":\"the stub is busy\"}"),
+        ("/v1/dns/log", "404", "write log = true below [dns]"),
+    ] {
+        let answer = server.ask(&format!("GET {call}"));
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {code}")) && answer.contains(words),
+            "{call}: {answer}"
+        );
+    }
+    let answer = server.ask("POST /v1/dns?name=example.org");
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }
 
 /// They cost no more than their sockets, and are told the last change when they read at last.
@@ -228,8 +257,38 @@ async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsi
             _ = order.heard.send(view.borrow().clone());
         }
     });
-    let desk = Desk { views, orders: ask, inspector: Arc::new(inspector) };
+    let (questions, asked) = mpsc::channel(16);
+    tokio::spawn(answer_names(asked));
+    let desk = Desk { views, orders: ask, questions, inspector: Arc::new(inspector) };
     serve(listen(run_dir).unwrap(), desk).await;
+}
+
+/// A stub that asks nobody and keeps no log.
+async fn answer_names(mut asked: mpsc::Receiver<Question>) {
+    while let Some(question) = asked.recv().await {
+        match question {
+            Question::Ask { asked, answer } if asked.name == "refused.example" => {
+                _ = answer.send(Err("the stub is busy".to_owned()));
+            }
+            Question::Ask { asked, answer } if asked.name != "nobody.example" => {
+                let told = Told {
+                    answers: Vec::from([format!("{}. 300 {} 192.0.2.1", asked.name, asked.kind)]),
+                    name: asked.name,
+                    kind: asked.kind,
+                    rcode: "NOERROR".to_owned(),
+                    by: "box".to_owned(),
+                    upstream: None,
+                    cached: false,
+                    took_ms: 0,
+                    note: None,
+                };
+                _ = answer.send(Ok(told));
+            }
+            // Falls silent.
+            Question::Ask { .. } => {}
+            Question::Log { answer } => _ = answer.send(None),
+        }
+    }
 }
 
 fn core() -> Core {

@@ -9,7 +9,7 @@ use hyper::Method;
 
 use super::{Ending, text};
 use crate::control::client::Client;
-use crate::control::{self, EgressRequest, Finding, Status, ToggleRequest};
+use crate::control::{self, EgressRequest, Finding, Logged, Status, ToggleRequest, Told};
 
 pub(super) fn status(run_dir: &Path, json: bool, watch: bool) -> anyhow::Result<Ending> {
     let show = |status: &Status| -> anyhow::Result<()> {
@@ -86,6 +86,37 @@ pub(super) fn doctor(run_dir: &Path, json: bool) -> anyhow::Result<Ending> {
     }
     let kept = findings.iter().all(|finding| finding.kept);
     Ok(if kept { Ending::Done } else { Ending::NotAsWished })
+}
+
+pub(super) fn name(run_dir: &Path, name: &str, kind: &str, json: bool) -> anyhow::Result<Ending> {
+    // Without a dot the root would be no name at all.
+    let name = if name.is_empty() { "." } else { name };
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("name", name), ("type", kind)])
+        .finish();
+    let told: Told = wait_for(async { Client::new(run_dir).get(&format!("/v1/dns?{query}")).await })?;
+    if json {
+        println!("{}", serde_json::to_string(&told)?);
+    } else {
+        print!("{}", text::records(&told));
+    }
+    if !told.has_data() {
+        bail!("{}", text::no_data(&told));
+    }
+    if !json {
+        println!("{}", text::source(&told));
+    }
+    Ok(Ending::Done)
+}
+
+pub(super) fn log(run_dir: &Path, json: bool) -> anyhow::Result<Ending> {
+    let log: Vec<Logged> = wait_for(async { Client::new(run_dir).get("/v1/dns/log").await })?;
+    if json {
+        println!("{}", serde_json::to_string(&log)?);
+    } else {
+        print!("{}", text::log(&log));
+    }
+    Ok(Ending::Done)
 }
 
 fn verdict(wish: Wish, status: &Status) -> anyhow::Result<Ending> {

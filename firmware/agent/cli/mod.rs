@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use byway_core::Wish;
 use clap::{Parser, Subcommand};
 
+use crate::control::dns;
 use crate::net;
 use crate::run;
 
@@ -84,6 +85,17 @@ enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
+    /// Ask for a name as a client would, and tell by which door and whom the answer came. Fails (1) when there is
+    /// none: no such name, no such record, no answer.
+    Dns {
+        #[command(flatten)]
+        names: Names,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
     /// Check every promise now, one line each.
     Doctor {
         /// For scripts.
@@ -92,6 +104,20 @@ enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
+}
+
+/// What `byway dns` asks for.
+#[derive(Debug, clap::Args)]
+struct Names {
+    /// As example.org.
+    #[arg(value_parser = dns::parse_name, required_unless_present = "log")]
+    name: Option<String>,
+    /// As AAAA, MX or TXT.
+    #[arg(long = "type", value_name = "TYPE", default_value = "A", value_parser = dns::parse_kind)]
+    kind: String,
+    /// Instead: the last questions of clients, kept in memory with `log = true` below [dns].
+    #[arg(long, conflicts_with_all = ["name", "kind"])]
+    log: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -152,6 +178,10 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Toggle { wait, run_dir } => ask::toggle(&run_dir.run_dir, wait.seconds()),
         Command::Check { file } => Ok(check::check(&file)),
         Command::Clients { json, run_dir } => ask::clients(&run_dir.run_dir, json),
+        Command::Dns { names: Names { name: Some(name), kind, log: _ }, json, run_dir } => {
+            ask::name(&run_dir.run_dir, &name, &kind, json)
+        }
+        Command::Dns { names: Names { name: None, .. }, json, run_dir } => ask::log(&run_dir.run_dir, json),
         Command::Doctor { json, run_dir } => ask::doctor(&run_dir.run_dir, json),
     }
 }
@@ -163,4 +193,33 @@ fn seal(run_dir: &Path) -> anyhow::Result<Ending> {
     }
     net::seal_now().context("the box is not sealed")?;
     Ok(Ending::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn dns_takes_a_name_or_asks_for_the_log() {
+        for right in
+            ["dns Example.org", "dns example.org --type aaaa --json", "dns --log", "dns --log --json"]
+        {
+            assert!(parse(&format!("byway {right}")).is_ok(), "{right}");
+        }
+        for (wrong, hint) in [
+            ("dns", "<NAME>"),
+            ("dns example.org --log", "--log"),
+            ("dns --type MX --log", "--log"),
+            ("dns a..b", "is no name: write one as example.org"),
+            ("dns example.org --type B", "is no type to ask for: write A"),
+        ] {
+            let error = parse(&format!("byway {wrong}")).unwrap_err();
+            assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
+            assert!(error.to_string().contains(hint), "{wrong}: {error}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use byway_core::{Egress, Phase};
 
-use crate::control::{Client, Finding, Seen, Status, Upstream};
+use crate::control::{Client, Finding, Logged, Seen, Status, Told, Upstream};
 
 /// Five lines.
 pub(super) fn status(status: &Status) -> String {
@@ -51,6 +51,55 @@ pub(super) fn doctor(findings: &[Finding]) -> String {
         _ = writeln!(text, "{mark} {promise:<12} {detail}");
     }
     text
+}
+
+/// One a line.
+pub(super) fn records(told: &Told) -> String {
+    told.answers.iter().map(|record| printable(record) + "\n").collect()
+}
+
+/// Who has answered, and how fast.
+pub(super) fn source(told: &Told) -> String {
+    let upstream = told.upstream.as_ref().map_or_else(String::new, |upstream| format!(" ({upstream})"));
+    let cached = if told.cached { ", remembered" } else { "" };
+    format!("by {}{upstream} in {} ms{cached}", told.by, told.took_ms)
+}
+
+/// Why there is nothing of what was asked for.
+pub(super) fn no_data(told: &Told) -> String {
+    let name = if told.name.is_empty() { "." } else { &told.name };
+    let lack = match told.rcode.as_str() {
+        "NOERROR" => format!("{name} has no record of type {}", told.kind),
+        "NXDOMAIN" => format!("there is no name {name} (NXDOMAIN)"),
+        rcode => format!("no answer for {name} {} ({rcode})", told.kind),
+    };
+    let note = told.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+    printable(&format!("{lack}, {}{note}", source(told)))
+}
+
+pub(super) fn log(log: &[Logged]) -> String {
+    if log.is_empty() {
+        return "nobody has asked yet\n".to_owned();
+    }
+    let mut text = String::new();
+    for Logged { at, client, name, kind, rcode, by, took_ms } in log {
+        let line = format!("{at} {client} {name} {kind}: {rcode} by {by} in {took_ms} ms");
+        _ = writeln!(text, "{}", printable(&line));
+    }
+    text
+}
+
+/// Names and texts come from anywhere: none of them moves the cursor.
+fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for letter in text.chars() {
+        if letter.is_control() {
+            printable.extend(letter.escape_default());
+        } else {
+            printable.push(letter);
+        }
+    }
+    printable
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -124,6 +173,42 @@ mod tests {
         assert_eq!(
             [bytes(0), bytes(1023), bytes(1536), bytes(5 << 30)],
             ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
+        );
+    }
+
+    #[test]
+    fn an_answer_is_told_with_whose_it_is() {
+        let told = Told {
+            name: "example.org".to_owned(),
+            kind: "TXT".to_owned(),
+            rcode: "NOERROR".to_owned(),
+            answers: Vec::from(["example.org. 300 TXT \u{1b}[2J".to_owned()]),
+            by: "privacy".to_owned(),
+            upstream: Some("https://dns.mullvad.net".to_owned()),
+            cached: true,
+            took_ms: 1,
+            note: None,
+        };
+        assert_eq!(records(&told), "example.org. 300 TXT \\u{1b}[2J\n");
+        assert_eq!(source(&told), "by privacy (https://dns.mullvad.net) in 1 ms, remembered");
+        let by_box = |rcode: &str, note: Option<&str>| Told {
+            rcode: rcode.to_owned(),
+            by: "box".to_owned(),
+            upstream: None,
+            cached: false,
+            note: note.map(str::to_owned),
+            ..told.clone()
+        };
+        assert_eq!(
+            ["NOERROR", "NXDOMAIN"].map(|rcode| no_data(&by_box(rcode, None))),
+            [
+                "example.org has no record of type TXT, by box in 1 ms",
+                "there is no name example.org (NXDOMAIN), by box in 1 ms"
+            ]
+        );
+        assert_eq!(
+            no_data(&by_box("SERVFAIL", Some("no door is open"))),
+            "no answer for example.org TXT (SERVFAIL), by box in 1 ms: no door is open"
         );
     }
 

@@ -9,11 +9,14 @@
 //! | `POST /v1/toggle {"wait_s":10}` | the same |
 //! | `GET /v1/clients` | list of [`Client`] |
 //! | `GET /v1/doctor` | list of [`Finding`] |
+//! | `GET /v1/dns?name=example.org&type=AAAA` | [`Told`]; the type is `A` if left out |
+//! | `GET /v1/dns/log` | list of [`Logged`], the oldest first; 404 unless `[dns] log = true` |
 //!
 //! Errors: `{"error":".."}` with 4xx or 5xx; 503 when too many talk or follow at once.
 
 mod callers;
 pub mod client;
+pub(crate) mod dns;
 pub mod server;
 mod status;
 
@@ -23,6 +26,7 @@ use std::path::{Path, PathBuf};
 use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
+pub use dns::{Asked, Logged, Question, Told};
 pub use status::{Clock, Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {

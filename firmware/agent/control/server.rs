@@ -28,7 +28,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
-use super::{EgressRequest, Failure, Status, ToggleRequest};
+use super::{Asked, EgressRequest, Failure, Question, Status, ToggleRequest};
 use crate::clock;
 use crate::inspect::Inspector;
 
@@ -62,6 +62,8 @@ pub struct Order {
 pub struct Desk {
     pub views: watch::Receiver<View>,
     pub orders: mpsc::Sender<Order>,
+    /// To the stub.
+    pub questions: mpsc::Sender<Question>,
     pub inspector: Arc<Inspector>,
 }
 
@@ -172,7 +174,20 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
             let view = desk.views.borrow().clone();
             Ok(ok(&desk.inspector.doctor(&view).await))
         }
-        (_, "/v1/status" | "/v1/events" | "/v1/egress" | "/v1/toggle" | "/v1/clients" | "/v1/doctor") => {
+        (&Method::GET, "/v1/dns") => {
+            let asked = asked(request.uri().query().unwrap_or_default())?;
+            let _asking = asks.begin();
+            ask_name(desk, asked).await
+        }
+        (&Method::GET, "/v1/dns/log") => {
+            let _asking = asks.begin();
+            log_of_names(desk).await
+        }
+        (
+            _,
+            "/v1/status" | "/v1/events" | "/v1/egress" | "/v1/toggle" | "/v1/clients" | "/v1/doctor"
+            | "/v1/dns" | "/v1/dns/log",
+        ) => {
             Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {}", request.method())))
         }
         _ => Err(Refusal(StatusCode::NOT_FOUND, format!("no such path: {path}"))),
@@ -200,6 +215,44 @@ async fn order(desk: &Desk, wanted: Wanted, wait_s: u64) -> Result<Response<Body
         }
     }
     Ok(ok(&status(&view)))
+}
+
+fn asked(query: &str) -> Result<Asked, Refusal> {
+    let bad = |error: String| Refusal(StatusCode::BAD_REQUEST, error);
+    let (mut name, mut kind) = (None, None);
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        match key.as_ref() {
+            "name" => name = Some(value),
+            "type" => kind = Some(value),
+            other => return Err(bad(format!("{other:?} is not known: there are name and type"))),
+        }
+    }
+    let name = name.ok_or_else(|| bad("no name: write /v1/dns?name=example.org".to_owned()))?;
+    Asked::new(&name, kind.as_deref().unwrap_or("A")).map_err(bad)
+}
+
+async fn ask_name(desk: &Desk, asked: Asked) -> Result<Response<Body>, Refusal> {
+    let told = ask_stub(desk, |answer| Question::Ask { asked, answer }).await?;
+    told.map(|told| ok(&told)).map_err(|error| Refusal(StatusCode::SERVICE_UNAVAILABLE, error))
+}
+
+async fn log_of_names(desk: &Desk) -> Result<Response<Body>, Refusal> {
+    let off = "questions are not kept: write log = true below [dns] and start the agent anew";
+    let log = ask_stub(desk, |answer| Question::Log { answer }).await?;
+    log.map(|log| ok(&log)).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, off.to_owned()))
+}
+
+async fn ask_stub<T>(
+    desk: &Desk,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Result<T, Refusal> {
+    let unserved = || Refusal(StatusCode::SERVICE_UNAVAILABLE, "names are not served".to_owned());
+    let (answer, told) = oneshot::channel();
+    desk.questions.send(question(answer)).await.map_err(|_| unserved())?;
+    match timeout(PATIENCE, told).await {
+        Ok(Ok(told)) => Ok(told),
+        Ok(Err(_)) | Err(_) => Err(unserved()),
+    }
 }
 
 /// A follower that does not read is told the last change when it reads again; in between nothing is kept for it.

@@ -40,6 +40,8 @@ const INPUTS: usize = 64;
 const KERNEL_ORDERS: usize = 8;
 /// People and scripts; more than these wait in their sockets.
 const ORDERS: usize = 16;
+/// The same, of those who ask for names.
+const QUESTIONS: usize = 16;
 
 /// Everything of ours from INFO on; boringtun calls an ordinary retry an error, which the engine tells better.
 pub fn log_to_stderr() {
@@ -111,7 +113,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
-    let desk = Desk { views: told.clone(), orders: ask, inspector: Arc::new(inspector) };
+    let (questions, _) = mpsc::channel(QUESTIONS);
+    let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
