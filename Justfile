@@ -79,7 +79,7 @@ soak: peers
     cargo test --test promises -- --ignored
 
 # Search for input that breaks what parses a packet or a file, each fuzzer in turn; finds stay under target/fuzz.
-fuzz targets="segment coalesce datagram ping conf uapi" seconds="60": nightly
+fuzz targets="segment coalesce datagram ping conf uapi dns" seconds="60": nightly
     for target in {{ targets }}; do \
         mkdir -p target/fuzz/corpus/$target && \
         cargo +{{ nightly }} fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target \
@@ -88,7 +88,7 @@ fuzz targets="segment coalesce datagram ping conf uapi" seconds="60": nightly
     done
 
 # Put the shortest inputs that reach all that was ever reached into the committed corpus.
-fuzz-keep targets="segment coalesce datagram ping conf uapi": nightly
+fuzz-keep targets="segment coalesce datagram ping conf uapi dns": nightly
     for target in {{ targets }}; do \
         rm -rf target/fuzz/kept && mkdir target/fuzz/kept && \
         cargo +{{ nightly }} fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target \

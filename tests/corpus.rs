@@ -33,6 +33,11 @@ fn reading_mullvad_s_file_holds() {
 }
 
 #[test]
+fn answering_a_name_holds() {
+    replay("dns", bodies::dns);
+}
+
+#[test]
 fn answering_wireguard_tools_holds() {
     replay("uapi", bodies::uapi);
 }
@@ -45,7 +50,7 @@ fn every_fuzzer_s_corpus_is_replayed() {
     names.sort();
     assert_eq!(
         names,
-        ["coalesce", "conf", "datagram", "ping", "segment", "uapi"].map(|name| Some(name.into()))
+        ["coalesce", "conf", "datagram", "dns", "ping", "segment", "uapi"].map(|name| Some(name.into()))
     );
 }
 

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dns;
 pub mod inspect;
 pub mod mistake;
 pub mod net;

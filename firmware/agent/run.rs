@@ -10,6 +10,7 @@ mod wish;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::{Core, Effect, Egress, Input, View, Wish};
@@ -19,6 +20,7 @@ use tokio::time::{Interval, sleep};
 use crate::clock;
 use crate::config::ConfigError;
 use crate::control::server::{Order, Wanted};
+use crate::dns::Health;
 use crate::net::keeper;
 use crate::proof::Prober;
 use crate::store::LastWish;
@@ -54,6 +56,8 @@ struct Agent {
     kernel: mpsc::Sender<keeper::Order>,
     /// By which door names of the internet are asked for.
     names: watch::Sender<Option<Egress>>,
+    /// How they are answered.
+    asked: Arc<Health>,
     prober: Prober,
     wishes: wish::WishKeeper,
     views: watch::Sender<View>,
@@ -114,6 +118,9 @@ impl Agent {
         let stats = self.engine.stats();
         self.snapshots.send_modify(|snapshot| engine::tell_wg(snapshot, &stats));
         effects.extend(self.step(Input::Tunnel(engine::report(&stats, self.engine.offloads()))));
+        for egress in [Egress::Privacy, Egress::Residential] {
+            effects.extend(self.step(Input::Names(egress, self.asked.report(egress))));
+        }
         effects
     }
 

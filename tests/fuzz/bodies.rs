@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use boringtun::noise::{Tunn, TunnResult};
+use byway::dns::rehearse;
 use byway::proof::ping;
 use byway::tunnel::packet::coalesce::{Coalescer, Datagrams};
 use byway::tunnel::packet::segment::Segments;
@@ -216,6 +217,18 @@ pub fn uapi(input: &[u8]) {
 }
 
 /// A file from Mullvad, or from anybody: every mistake has a place and says no secret.
+/// A client's question and an upstream's answer, the one behind its length: what goes back fits, can be read, and is an
+/// answer to that client.
+pub fn dns(input: &[u8]) {
+    let Some((length, rest)) = input.split_first() else { return };
+    let (question, answer) = rest.split_at(usize::from(*length).min(rest.len()));
+    let Some((reply, room)) = rehearse(question, answer) else { return };
+    assert!(reply.len() <= room, "{} bytes where {room} have room", reply.len());
+    assert_eq!(reply[..2], question[..2], "somebody else's number");
+    assert!(reply[2] & 0x80 != 0, "not an answer");
+    assert!(rehearse(&reply, &[]).is_none(), "an answer that would be answered");
+}
+
 pub fn conf(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Err(mistakes) = conf::parse(&text) {

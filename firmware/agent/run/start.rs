@@ -21,6 +21,7 @@ use super::{Agent, Ears, Ended, Paths, lock, names};
 use crate::clock;
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
+use crate::dns;
 use crate::inspect::Inspector;
 use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
@@ -43,9 +44,15 @@ const ORDERS: usize = 16;
 /// The same, of those who ask for names.
 const QUESTIONS: usize = 16;
 
-/// Everything of ours from INFO on; boringtun calls an ordinary retry an error, which the engine tells better.
+/// Everything of ours from INFO on. boringtun calls an ordinary retry an error, which the engine tells better; hickory
+/// tells what clients ask for.
 pub fn log_to_stderr() {
-    let ours = Targets::new().with_default(LevelFilter::INFO).with_target("boringtun", LevelFilter::OFF);
+    let ours = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("boringtun", LevelFilter::OFF)
+        .with_target("hickory_net", LevelFilter::OFF)
+        .with_target("hickory_proto", LevelFilter::OFF)
+        .with_target("hickory_resolver", LevelFilter::OFF);
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
@@ -113,11 +120,15 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
-    let (questions, _) = mpsc::channel(QUESTIONS);
+    let (questions, inquiries) = mpsc::channel(QUESTIONS);
     let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
+
+    let names = watch::Sender::new(None);
+    let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
+    let asked = dns::start(dns_settings(config, paths, trust), ears)?;
 
     let mut looks = interval(TUNNEL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -127,7 +138,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         peer: Some(config.mullvad.relay.conf.peer.clone()),
         snapshots,
         kernel,
-        names: watch::Sender::new(None),
+        names,
+        asked,
         prober,
         wishes: WishKeeper::new(store),
         views,
@@ -143,6 +155,15 @@ fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
         tracing::warn!("{note}");
     }
     Ok(Stamps::kept(file, mark)?)
+}
+
+fn dns_settings(config: &Config, paths: &Paths, trust: Trust) -> dns::Settings {
+    dns::Settings {
+        dns: config.dns.clone(),
+        uplink: config.uplink.clone(),
+        trust,
+        tailscaled: LocalApi::new(tailnet::socket(&paths.run_dir)),
+    }
 }
 
 /// A box that `wg show` finds nothing on does everything else.

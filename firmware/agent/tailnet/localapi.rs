@@ -27,7 +27,7 @@ use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 use super::{
     AuthKey,
     bus::Bus,
-    wire::{Caller, DerpMapReply, Peer, StatusReply, TailscaledPrefs, WhoIsReply, masked},
+    wire::{Caller, DerpMapReply, DnsReply, Peer, StatusReply, TailscaledPrefs, WhoIsReply, masked},
 };
 
 /// The only Host besides none that tailscaled accepts.
@@ -124,6 +124,12 @@ impl LocalApi {
     pub async fn derp_hosts(&self) -> Result<BTreeSet<String>, Error> {
         let reply: DerpMapReply = self.get("derpmap").await?;
         Ok(reply.hosts())
+    }
+
+    /// What its resolver says of a name and type, as a DNS message. Only plain names: they stand in a URL as they are.
+    pub async fn dns_query(&self, name: &str, kind: &str) -> Result<Vec<u8>, Error> {
+        let reply: DnsReply = self.get(&format!("dns-query?name={name}&type={kind}")).await?;
+        reply.message().map_err(|e| Error::Garbled { call: "GET dns-query".into(), reason: e.to_string() })
     }
 
     /// Who of the tailnet speaks from this address; `None`: nobody.

@@ -7,6 +7,8 @@ use std::{
     net::IpAddr,
 };
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use byway_core::tailnet::{Node, Preference, Prefs, Status, UnknownState};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -50,6 +52,19 @@ pub(super) struct StatusReply {
     me: Option<PeerReply>,
     peer: Option<BTreeMap<String, PeerReply>>,
     current_tailnet: Option<TailnetReply>,
+}
+
+/// `apitype.DNSQueryResponse`, without the resolvers that tailscaled would ask.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DnsReply {
+    bytes: String,
+}
+
+impl DnsReply {
+    pub(super) fn message(&self) -> Result<Vec<u8>, base64::DecodeError> {
+        BASE64_STANDARD.decode(&self.bytes)
+    }
 }
 
 /// `ipnstate.TailnetStatus`.

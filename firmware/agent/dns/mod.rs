@@ -1,0 +1,213 @@
+//! The stub: answers names for the tailnet's clients and for tailscaled. Whose a name is and when names of the internet
+//! may be asked for is decided in `byway-core`; here they are asked for, by the open door or not at all.
+//!
+//! It has a thread of its own: whatever its clients ask, the core hears of the world in time.
+
+mod cache;
+mod guests;
+mod health;
+mod inquiry;
+mod listen;
+mod log;
+mod opening;
+mod private;
+mod question;
+mod rehearsal;
+mod reply;
+mod tailnet;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use byway_core::names::{Territory, Whose};
+use byway_core::posture::{Mark, TUNNEL};
+use byway_core::{Egress, View};
+use tokio::sync::{mpsc, watch};
+
+pub use health::Health;
+pub use rehearsal::rehearse;
+
+use crate::clock;
+use crate::config::{Dns, Uplink};
+use crate::control::Question;
+use crate::tailnet::LocalApi;
+use crate::tls::Trust;
+use crate::way::Way;
+use listen::Entrance;
+use log::Log;
+use opening::{Door, Opening};
+use question::Question as Asked;
+use reply::{By, Reply};
+use upstream::Upstream;
+
+/// What the stub is told once.
+#[derive(Debug)]
+pub struct Settings {
+    pub dns: Dns,
+    pub uplink: Uplink,
+    pub trust: Trust,
+    pub tailscaled: LocalApi,
+}
+
+/// Answers questions, wherever they come from.
+#[derive(Debug)]
+struct Stub {
+    settings: Settings,
+    views: watch::Receiver<View>,
+    house: Option<Upstream>,
+    log: Log,
+    health: Arc<Health>,
+    doorway: Mutex<Doorway>,
+}
+
+/// The door as it was seen last, and what was opened then.
+#[derive(Debug)]
+struct Doorway {
+    door: Door,
+    opening: Option<Arc<Opening>>,
+}
+
+/// What the stub hears of the rest of the agent.
+#[derive(Debug)]
+pub struct Ears {
+    /// By which door names of the internet may be asked for at this moment.
+    pub door: watch::Receiver<Option<Egress>>,
+    pub views: watch::Receiver<View>,
+    pub inquiries: mpsc::Receiver<Question>,
+}
+
+/// Starts answering.
+pub fn start(settings: Settings, ears: Ears) -> anyhow::Result<Arc<Health>> {
+    let health = Arc::new(Health::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = Arc::clone(&health);
+    let serve = move || runtime.block_on(serve(settings, ears, told));
+    thread::Builder::new().name("dns".to_owned()).spawn(serve).context("no thread for names")?;
+    Ok(health)
+}
+
+async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health: Arc<Health>) {
+    let stub = Arc::new(Stub::new(settings, door.clone(), views, health));
+    tokio::spawn(inquiry::serve(Arc::clone(&stub), inquiries));
+    for entrance in [Entrance::loopback(), Entrance::tailnet()] {
+        tokio::spawn(listen::keep(entrance, Arc::clone(&stub)));
+    }
+    stub.follow(door).await;
+}
+
+impl Stub {
+    fn new(settings: Settings, mut door: Door, views: watch::Receiver<View>, health: Arc<Health>) -> Self {
+        let house = settings.dns.house_domain.as_ref().and_then(|_| settings.uplink.dns.first());
+        let house = house.map(|address| Upstream::plain(*address, Way::by_isp()));
+        // Whatever it says is news to the first question.
+        door.mark_changed();
+        let log = Log::kept(settings.dns.log);
+        Self { settings, views, house, log, health, doorway: Mutex::new(Doorway { door, opening: None }) }
+    }
+
+    /// Hangs up as soon as the door is shut, and connects as soon as it is open, also when nobody asks.
+    async fn follow(&self, mut door: Door) {
+        loop {
+            if let Some(opening) = self.opening() {
+                opening.warm(&self.health).await;
+            }
+            if door.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A client's question.
+    async fn answer(&self, question: &Asked, from: IpAddr) -> Reply {
+        let began = clock::uptime();
+        let reply = self.reply(question).await;
+        self.log.note(from, question, &reply, clock::uptime().since(began));
+        reply
+    }
+
+    /// What needs no waiting.
+    fn answer_at_once(&self, question: &Asked, from: IpAddr) -> Option<Reply> {
+        let reply = self.at_once(question)?;
+        self.log.note(from, question, &reply, Duration::ZERO);
+        Some(reply)
+    }
+
+    async fn reply(&self, question: &Asked) -> Reply {
+        match self.at_once(question) {
+            Some(reply) => reply,
+            None => self.ask(question).await,
+        }
+    }
+
+    fn at_once(&self, question: &Asked) -> Option<Reply> {
+        match self.whose(question) {
+            Whose::Nobody(zone) => Some(Reply::nobodys(question, zone)),
+            Whose::Tailnet | Whose::House => None,
+            Whose::Internet => match self.opening() {
+                Some(opening) => opening.remembered(question),
+                None => Some(Reply::sealed()),
+            },
+        }
+    }
+
+    async fn ask(&self, question: &Asked) -> Reply {
+        match self.whose(question) {
+            Whose::Nobody(zone) => Reply::nobodys(question, zone),
+            Whose::Tailnet => {
+                let zone = self.domain().unwrap_or_default();
+                tailnet::ask(&self.settings.tailscaled, question, &zone).await
+            }
+            Whose::House => self.ask_house(question).await,
+            Whose::Internet => match self.opening() {
+                Some(opening) => opening.ask(question, &self.settings.dns.allow_private, &self.health).await,
+                None => Reply::sealed(),
+            },
+        }
+    }
+
+    async fn ask_house(&self, question: &Asked) -> Reply {
+        let Some(house) = &self.house else {
+            return Reply::no_answer(By::House, "the house has no resolver: see [uplink] dns");
+        };
+        match house.ask(&question.to_upstream()).await {
+            Ok(message) => Reply::of(By::House, message),
+            Err(failure) => Reply::no_answer(By::House, &format!("the house's resolver: {failure}")),
+        }
+    }
+
+    fn whose(&self, question: &Asked) -> Whose {
+        let house = self.settings.dns.house_domain.clone();
+        Territory { tailnet: self.domain(), house }.whose(&question.name())
+    }
+
+    fn domain(&self) -> Option<String> {
+        self.views.borrow().tailnet.domain.clone()
+    }
+
+    /// Of the door that is open now. What was opened before goes with its connections and answers.
+    fn opening(&self) -> Option<Arc<Opening>> {
+        let mut doorway = self.doorway.lock().unwrap_or_else(PoisonError::into_inner);
+        let Doorway { door, opening } = &mut *doorway;
+        if door.has_changed().unwrap_or(false) {
+            let egress = *door.borrow_and_update();
+            *opening = egress.map(|egress| Arc::new(self.open(egress, door.clone())));
+        }
+        opening.clone()
+    }
+
+    fn open(&self, egress: Egress, door: Door) -> Opening {
+        let Settings { dns, uplink, trust, .. } = &self.settings;
+        let (configured, device) = match egress {
+            Egress::Privacy => (&dns.privacy, TUNNEL),
+            Egress::Residential => (&dns.residential, uplink.interface.as_str()),
+        };
+        let way = Way::Door { device: device.to_owned(), mark: Mark::STUB.0 };
+        Opening::new(egress, Upstream::new(configured, way, trust), door)
+    }
+}

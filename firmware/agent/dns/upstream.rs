@@ -1,0 +1,245 @@
+//! Asks one upstream, by one way: its servers in turn, the quickest first, over connections that are kept.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "DNS's registries are open, and only a few of their values are ours"
+)]
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::h2::HttpsClientStream;
+use hickory_resolver::net::runtime::{RuntimeProvider as _, Spawn as _};
+use hickory_resolver::net::tcp::TcpClientStream;
+use hickory_resolver::net::tls::tls_client_connect;
+use hickory_resolver::net::udp::UdpClientStream;
+use hickory_resolver::net::xfer::{DnsExchange, DnsHandle as _, DnsMultiplexer, FirstAnswer as _};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, ResponseCode};
+use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use crate::config::{Host, Transport, Upstream as Configured};
+use crate::tls::Trust;
+use crate::way::{ByWay, Way};
+
+/// For one try at one server, its connection included.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For everything: tailscaled gives its clients' questions five seconds.
+const LIMIT: Duration = Duration::from_secs(4);
+/// A server that is silent for so long gets a rival.
+const STAGGER: Duration = Duration::from_millis(400);
+/// Questions under way over one connection.
+const MOST_AT_ONCE: usize = 256;
+const LONGEST_REASON: usize = 120;
+
+/// Why there was no answer. Never tells what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("its certificate or its TLS is not accepted: {0}")]
+    Tls(String),
+    #[error("no connection: {0}")]
+    Connection(String),
+    #[error("it does not answer")]
+    Silent,
+    #[error("it answers another question than it was asked")]
+    OtherQuestion,
+    #[error("it refuses to answer: is the profile in its URL right?")]
+    Refuses,
+    #[error("its answer is none: {0}")]
+    Garbled(String),
+}
+
+pub(super) struct Upstream {
+    transport: Transport,
+    /// Of the certificate, and for whom the question is.
+    host: Arc<str>,
+    servers: Vec<Server>,
+    /// The one that answered last.
+    best: AtomicUsize,
+    way: ByWay,
+    trust: Trust,
+}
+
+struct Server {
+    address: SocketAddr,
+    exchange: Mutex<Option<DnsExchange<ByWay>>>,
+}
+
+impl Upstream {
+    pub(super) fn new(configured: &Configured, way: Way, trust: &Trust) -> Self {
+        let Configured { transport, host, port, addresses } = configured;
+        let server =
+            |address| Server { address: SocketAddr::new(address, *port), exchange: Mutex::default() };
+        Self {
+            transport: transport.clone(),
+            host: host.to_string().into(),
+            servers: addresses.iter().copied().map(server).collect(),
+            best: AtomicUsize::new(0),
+            way: ByWay::new(way),
+            trust: trust.clone(),
+        }
+    }
+
+    /// The house's own resolver.
+    pub(super) fn plain(address: IpAddr, way: Way) -> Self {
+        let (transport, host, port) = (Transport::Plain, Host::Address(address), 53);
+        let addresses = Vec::from([address]);
+        Self::new(&Configured { transport, host, port, addresses }, way, &Err("it speaks no TLS".to_owned()))
+    }
+
+    /// Whatever it answers to this very question, "no such name" among it.
+    pub(super) async fn ask(&self, question: &Message) -> Result<Message, Failure> {
+        let answer = timeout(LIMIT, self.race(question)).await.unwrap_or(Err(Failure::Silent))?;
+        if answer.response_code == ResponseCode::Refused { Err(Failure::Refuses) } else { Ok(answer) }
+    }
+
+    /// Makes a connection before anybody needs it.
+    pub(super) async fn connect(&self) -> Result<(), Failure> {
+        match self.servers.first() {
+            Some(server) => self.exchange(server).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn race(&self, question: &Message) -> Result<Message, Failure> {
+        let first = self.best.load(Ordering::Relaxed);
+        let count = self.servers.len();
+        let mut next = (0..count).map(|turn| (first + turn) % count);
+        let (mut asked, mut failure) = (FuturesUnordered::new(), Failure::Silent);
+        loop {
+            let rival = next.next();
+            asked.extend(rival.map(|index| async move { (index, self.ask_server(index, question).await) }));
+            if asked.is_empty() {
+                return Err(failure);
+            }
+            tokio::select! {
+                Some((index, outcome)) = asked.next() => match outcome {
+                    Ok(answer) => {
+                        self.best.store(index, Ordering::Relaxed);
+                        return Ok(answer);
+                    }
+                    // That one is silent says less than what another has said.
+                    Err(Failure::Silent) => {}
+                    Err(error) => failure = error,
+                },
+                () = sleep(STAGGER), if rival.is_some() => {}
+            }
+        }
+    }
+
+    /// Once more over a new connection, where the kept one has gone meanwhile.
+    async fn ask_server(&self, index: usize, question: &Message) -> Result<Message, Failure> {
+        let server = &self.servers[index];
+        loop {
+            let (exchange, is_new) = self.exchange(server).await?;
+            let request = DnsRequest::new(question.clone(), DnsRequestOptions::default());
+            let sent = timeout(PATIENCE, exchange.send(request).first_answer()).await;
+            match sent {
+                Ok(Ok(answer)) if answer.truncation && self.transport == Transport::Plain => {
+                    return self.ask_by_tcp(server.address, question).await;
+                }
+                Ok(Ok(answer)) => return answer_to(question, answer.into_message()),
+                Ok(Err(error)) => {
+                    *server.exchange.lock().await = None;
+                    if is_new {
+                        return Err(Failure::from(error));
+                    }
+                }
+                Err(_) => {
+                    *server.exchange.lock().await = None;
+                    return Err(Failure::Silent);
+                }
+            }
+        }
+    }
+
+    /// RFC 7766 5: what does not fit into a datagram.
+    async fn ask_by_tcp(&self, address: SocketAddr, question: &Message) -> Result<Message, Failure> {
+        let exchange = TcpClientStream::exchange(address, None, PATIENCE, None, self.way.clone()).await?;
+        let request = DnsRequest::new(question.clone(), DnsRequestOptions::default());
+        answer_to(question, exchange.send(request).first_answer().await?.into_message())
+    }
+
+    /// The kept connection, or a new one: one at a time is made, whoever else asks waits for it.
+    async fn exchange(&self, server: &Server) -> Result<(DnsExchange<ByWay>, bool), Failure> {
+        let mut kept = server.exchange.lock().await;
+        if let Some(exchange) = kept.as_ref() {
+            return Ok((exchange.clone(), false));
+        }
+        let exchange = timeout(PATIENCE, self.open(server.address)).await.unwrap_or(Err(Failure::Silent))?;
+        *kept = Some(exchange.clone());
+        Ok((exchange, true))
+    }
+
+    async fn open(&self, address: SocketAddr) -> Result<DnsExchange<ByWay>, Failure> {
+        match &self.transport {
+            Transport::Plain => {
+                let stream = UdpClientStream::builder(address, self.way.clone());
+                Ok(stream.with_timeout(Some(PATIENCE)).exchange())
+            }
+            Transport::Tls => self.open_tls(address).await,
+            Transport::Https { path } => {
+                let trust = self.trust.clone().map_err(Failure::Tls)?;
+                let mut stream = HttpsClientStream::builder(trust, self.way.clone());
+                stream.request_timeout(PATIENCE);
+                Ok(stream.exchange(address, Arc::clone(&self.host), path.as_str().into()).await?)
+            }
+        }
+    }
+
+    /// With the server's name in the hello, where some providers read the profile.
+    async fn open_tls(&self, address: SocketAddr) -> Result<DnsExchange<ByWay>, Failure> {
+        let trust = self.trust.clone().map_err(Failure::Tls)?;
+        let name =
+            ServerName::try_from(self.host.to_string()).map_err(|error| Failure::Tls(error.to_string()))?;
+        let (stream, sender) = tls_client_connect(address, name, trust, self.way.clone());
+        let multiplexer = DnsMultiplexer::new(stream.await?, sender);
+        let multiplexer = multiplexer.with_timeout(PATIENCE).with_max_active_requests(MOST_AT_ONCE);
+        let (exchange, background) = DnsExchange::from_stream(multiplexer);
+        self.way.create_handle().spawn_bg(background);
+        Ok(exchange)
+    }
+}
+
+/// RFC 5452 9.1: an answer names what it answers. Some servers leave it out of an error.
+pub(super) fn answer_to(question: &Message, answer: Message) -> Result<Message, Failure> {
+    let is_error = !matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
+    if answer.queries == question.queries || (is_error && answer.queries.is_empty()) {
+        Ok(answer)
+    } else {
+        Err(Failure::OtherQuestion)
+    }
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Timeout | NetError::Busy | NetError::NoConnections => Self::Silent,
+            NetError::RustlsError(error) => Self::Tls(brief(&error.to_string())),
+            NetError::Io(error) => match error.kind() {
+                io::ErrorKind::TimedOut => Self::Silent,
+                // What rustls says of the other side comes wrapped in one.
+                io::ErrorKind::InvalidData => Self::Tls(brief(&error.to_string())),
+                _ => Self::Connection(brief(&error.to_string())),
+            },
+            error => Self::Garbled(brief(&error.to_string())),
+        }
+    }
+}
+
+/// One line of what somebody else wrote.
+fn brief(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect()
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("host", &self.host).finish_non_exhaustive()
+    }
+}
