@@ -1,10 +1,16 @@
-//! The test's own certificate authority. Its key exists only here, for the length of the call.
+//! The test's own certificate authority, and one that nobody trusts. Their keys exist only here, for the length of the
+//! call.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::topology::CONTROL_V4;
 
@@ -15,6 +21,16 @@ pub(crate) struct Certs {
     pub(crate) authority: PathBuf,
     pub(crate) control: Identity,
     pub(crate) check: Identity,
+    pub(crate) privacy_dns: TwoFaces,
+    pub(crate) residential_dns: TwoFaces,
+}
+
+/// One name, and two who vouch for it.
+#[derive(Debug, Clone)]
+pub(crate) struct TwoFaces {
+    pub(crate) own: Identity,
+    /// Signed by the authority that nobody trusts.
+    pub(crate) strangers: Identity,
 }
 
 /// A server's certificate and key.
@@ -24,22 +40,49 @@ pub(crate) struct Identity {
     pub(crate) key: PathBuf,
 }
 
+impl Identity {
+    /// What takes connections under this name.
+    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
+        let certificates =
+            CertificateDer::pem_file_iter(&self.certificate)?.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)?;
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
 impl Certs {
-    /// Makes an authority and both identities in `folder`.
+    /// Makes both authorities and every identity in `folder`.
     pub(crate) fn make(folder: &Path) -> Result<Self> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params.distinguished_name.push(DnType::CommonName, "byway lab authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key)?;
-        let issuer = Issuer::new(params, key);
+        let (issuer, certificate) = authority("byway lab authority")?;
+        let (stranger, _) = authority("a stranger")?;
+        let strange = folder.join("stranger");
+        fs::create_dir(&strange).with_context(|| format!("cannot make {}", strange.display()))?;
+        let two_faces = |host| -> Result<TwoFaces> {
+            Ok(TwoFaces {
+                own: sign(&issuer, folder, host, &[])?,
+                strangers: sign(&stranger, &strange, host, &[])?,
+            })
+        };
         Ok(Self {
-            authority: write(folder, "authority.pem", &certificate.pem())?,
+            authority: write(folder, "authority.pem", &certificate)?,
             control: sign(&issuer, folder, "hs.example.net", &[&CONTROL_V4.to_string()])?,
             check: sign(&issuer, folder, "check.example.net", &[])?,
+            privacy_dns: two_faces("dns-privacy.example.net")?,
+            residential_dns: two_faces("dns-residential.example.net")?,
         })
     }
+}
+
+/// An authority that can sign, and its own certificate.
+fn authority(name: &str) -> Result<(Issuer<'static, KeyPair>, String)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(Vec::<String>::new())?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let certificate = params.self_signed(&key)?.pem();
+    Ok((Issuer::new(params, key), certificate))
 }
 
 fn sign(issuer: &Issuer<'_, KeyPair>, folder: &Path, host: &str, more: &[&str]) -> Result<Identity> {

@@ -260,7 +260,7 @@ derp:
   paths: []
   auto_update_enabled: false
 disable_check_updates: true
-dns: {{magic_dns: false, base_domain: tail.example.net, override_local_dns: false, nameservers: {{global: []}}}}
+dns: {{magic_dns: true, base_domain: tail.example.net, override_local_dns: false, nameservers: {{global: []}}}}
 policy: {{mode: database}}
 unix_socket: {folder}/hs.sock
 log: {{level: info}}

@@ -1,24 +1,20 @@
 //! The internet's servers, in `srv`: a page that says who the caller is, the exit check over TLS, and echo,
 //! discard and chargen for traffic. They answer what they see; only the check can be told to answer wrongly or not at all.
 
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::certs::Identity;
 use crate::namespace::Namespace;
-use crate::topology::SeenAs;
+use crate::serving::Serving;
+use crate::topology::{SERVER_V4, SERVER_V6, SeenAs};
 
 /// A request longer than this is none that the lab sends.
 const LONGEST_REQUEST: usize = 8192;
@@ -56,60 +52,34 @@ impl Check {
 /// The running servers. Dropping it closes every socket of theirs.
 #[derive(Debug)]
 pub(crate) struct Internet {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _servers: Serving,
     pub(crate) check: Check,
 }
 
 impl Internet {
     /// Opens the servers on IPv4 and IPv6; they listen when this returns.
     pub(crate) fn open(namespace: &Namespace, identity: &Identity) -> Result<Self> {
-        let tls = TlsAcceptor::from(Arc::new(tls_config(identity)?));
+        let tls = identity.acceptor()?;
         let check = Check(watch::Sender::new(CheckAnswer::Truth));
-        let (stop, stopped) = oneshot::channel();
-        let (tell_ready, ready) = mpsc::sync_channel(1);
-        let (inside, answer) = (namespace.clone(), check.0.subscribe());
-        let thread = std::thread::Builder::new().name("internet".to_owned()).spawn(move || {
-            let opened = inside.join().and_then(|()| runtime());
-            let runtime = match opened {
-                Ok(runtime) => runtime,
-                Err(error) => return tell_ready.send(Err(error)).unwrap_or_default(),
-            };
-            runtime.block_on(async {
-                // A send fails only when nobody is left who could be told.
-                let _ = tell_ready.send(start(tls, answer).await);
-                let _ = stopped.await;
-            });
-        })?;
-        ready.recv().map_err(|_| anyhow!("the thread of the internet's servers panicked"))??;
-        Ok(Self { stop: Some(stop), thread: Some(thread), check })
+        let answer = check.0.subscribe();
+        let servers = Serving::start(namespace, "internet", move || start(tls, answer))?;
+        Ok(Self { _servers: servers, check })
     }
-}
-
-impl Drop for Internet {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in there has failed the test that noticed silence.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    // One thread: a second one would open its sockets in the machine's own namespace.
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
 }
 
 async fn start(tls: TlsAcceptor, answer: watch::Receiver<CheckAnswer>) -> Result<()> {
-    let (page, check, echo) = (listen(80).await?, listen(443).await?, listen(7).await?);
+    let (page, echo) = (listen(80).await?, listen(7).await?);
     let (discard, chargen) = (listen(9).await?, listen(19).await?);
     let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 7)).await.context("cannot bind UDP port 7")?;
     tokio::spawn(accept(page, |stream, ip| async move { answer_page(stream, truth(ip)).await }));
-    tokio::spawn(accept(check, move |stream, ip| {
-        let (tls, answer) = (tls.clone(), *answer.borrow());
-        async move { answer_check(tls.accept(stream).await?, ip, answer).await }
-    }));
+    // Port 443 of other addresses here is for name servers.
+    for address in [IpAddr::V4(SERVER_V4), IpAddr::V6(SERVER_V6)] {
+        let (tls, answer) = (tls.clone(), answer.clone());
+        tokio::spawn(accept(listen_at((address, 443).into()).await?, move |stream, ip| {
+            let (tls, answer) = (tls.clone(), *answer.borrow());
+            async move { answer_check(tls.accept(stream).await?, ip, answer).await }
+        }));
+    }
     tokio::spawn(accept(echo, |stream, _| echo_stream(stream)));
     tokio::spawn(accept(discard, |stream, _| swallow(stream)));
     tokio::spawn(accept(chargen, |stream, _| pour(stream)));
@@ -119,12 +89,15 @@ async fn start(tls: TlsAcceptor, answer: watch::Receiver<CheckAnswer>) -> Result
 
 async fn listen(port: u16) -> Result<TcpListener> {
     // Linux's default is a socket for both families.
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await;
-    listener.with_context(|| format!("cannot listen at TCP port {port}"))
+    listen_at((Ipv6Addr::UNSPECIFIED, port).into()).await
+}
+
+pub(crate) async fn listen_at(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen at TCP {address}"))
 }
 
 /// Serves each connection in a task of its own, for ever; a failed one concerns only its caller.
-async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream, IpAddr) -> F)
+pub(crate) async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream, IpAddr) -> F)
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
@@ -203,12 +176,4 @@ async fn echo_datagrams(socket: UdpSocket) {
             let _ = socket.send_to(&buffer[..length], peer).await;
         }
     }
-}
-
-fn tls_config(identity: &Identity) -> Result<ServerConfig> {
-    let certificates =
-        CertificateDer::pem_file_iter(&identity.certificate)?.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&identity.key)?;
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?;
-    Ok(config)
 }

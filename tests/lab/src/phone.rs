@@ -1,5 +1,6 @@
 //! The owner's phone on another network: the whole tailscaled, and what its owner sees of the internet.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,9 +9,13 @@ use anyhow::{Context, Result};
 use crate::internet::WhoAmI;
 use crate::namespace::Namespace;
 use crate::peers::Peers;
+use crate::question::{RecordType, Reply, Transport, ask};
 use crate::tailscale::Tailscale;
 use crate::topology::{SERVER_V4, SERVER_V6};
 use crate::wait_for;
+
+/// Where tailscaled answers on every node.
+pub const TAILSCALED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(100, 100, 100, 100)), 53);
 
 /// An IP family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +82,27 @@ impl Phone {
     pub fn get(&self, url: &str, timeout: Duration) -> Result<String> {
         let limit = timeout.as_secs_f64().to_string();
         self.namespace.run(&["curl", "-sSf", "--noproxy", "*", "-m", &limit, url])
+    }
+
+    /// Whether its tailscaled answers for names as it does on phones: at [`TAILSCALED`], by the exit node that is in use.
+    pub fn accept_dns(&self, accepts: bool) -> Result<()> {
+        self.tailscale.run(&["set", &format!("--accept-dns={accepts}")]).map(drop)
+    }
+
+    /// Asks its own tailscaled, which asks the exit node's in the tailnet (`PeerAPI`).
+    pub fn resolve(&self, question: (&str, RecordType), timeout: Duration) -> Result<Reply> {
+        self.dig(TAILSCALED, Transport::Udp, question, timeout)
+    }
+
+    /// Asks a name server of its own choice, as programs do that know better.
+    pub fn dig(
+        &self,
+        server: SocketAddr,
+        transport: Transport,
+        question: (&str, RecordType),
+        timeout: Duration,
+    ) -> Result<Reply> {
+        ask(&self.namespace, server, transport, question, timeout)
     }
 
     /// The end of its tailscaled's log, for a failure's report.

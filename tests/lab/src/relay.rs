@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::dns::{self, Names};
+use crate::dns::{Heard, Names, Resolver};
 use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::process::{Process, command, succeed};
@@ -32,7 +32,7 @@ const SILENCE: &str = "table inet silence {
 /// The running relay.
 #[derive(Debug)]
 pub struct Relay {
-    _resolver: Process,
+    resolver: Resolver,
     /// None while it is dead.
     daemon: Option<Process>,
     namespace: Namespace,
@@ -61,9 +61,9 @@ impl Relay {
              iifname {device} oifname eth0 masquerade; }}\n\
              chain through {{ type filter hook forward priority filter; ct state invalid drop; }}\n}}"
         ))?;
-        let resolver = dns::resolve(&namespace, IpAddr::V4(INSIDE_V4), Names::Web)?;
+        let resolver = Resolver::start(&namespace, IpAddr::V4(INSIDE_V4), Names::Web)?;
         let wireguard_go = peers.wireguard_go();
-        let mut relay = Self { _resolver: resolver, daemon: None, namespace, wireguard_go, device, folder };
+        let mut relay = Self { resolver, daemon: None, namespace, wireguard_go, device, folder };
         relay.come_back()?;
         Ok(relay)
     }
@@ -140,6 +140,11 @@ impl Relay {
         let Some(seconds) = listing.split_whitespace().nth(1) else { return Ok(None) };
         let seconds: u64 = seconds.parse().with_context(|| format!("no time in {listing:?}"))?;
         Ok((seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    }
+
+    /// What its own resolver, `10.64.0.1`, was asked.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.resolver.heard()
     }
 
     /// Falls silent at once, without an ICMP error or any other word.

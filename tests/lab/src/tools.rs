@@ -5,13 +5,13 @@ use std::env;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 8] = [
+const WORLD: [(&str, &str); 9] = [
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
@@ -19,6 +19,7 @@ const WORLD: [(&str, &str); 8] = [
     ("nft", "nftables"),
     ("tc", "iproute2"),
     ("timeout", "coreutils"),
+    ("unbound", "unbound"),
     ("wg", "wireguard-tools"),
 ];
 
@@ -52,12 +53,17 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn require(program: &str, package: &str) -> Result<()> {
+/// Where PATH has it.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    if env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-        return Ok(());
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn require(program: &str, package: &str) -> Result<()> {
+    match find(program) {
+        Some(_) => Ok(()),
+        None => bail!("`{program}` is not in PATH: install the Debian package {package}"),
     }
-    bail!("`{program}` is not in PATH: install the Debian package {package}")
 }
 
 #[cfg(test)]

@@ -14,6 +14,12 @@ pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0
 /// More of the server: protocols without ports need an address for each flow.
 pub const MORE_SERVERS: [[&str; 2]; 3] =
     [["192.0.2.81", "2001:db8:40::81"], ["192.0.2.82", "2001:db8:40::82"], ["192.0.2.83", "2001:db8:40::83"]];
+/// Who answers for names by the privacy door, and hears nobody but the relay.
+pub const PRIVACY_DNS: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 0, 2, 53), Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x53));
+/// Who answers for names by the residential door, and hears nobody but the house.
+pub const RESIDENTIAL_DNS: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 0, 2, 54), Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x54));
 pub const RELAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
 pub const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130);
 pub const CONTROL_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 130);
@@ -187,7 +193,8 @@ impl Topology {
             topology.connect(cable)?;
         }
         topology.namespace(Place::Core).ip("route add 2001:db8:77::/64 via 2001:db8:10::10")?;
-        for [v4, v6] in MORE_SERVERS {
+        let upstreams = [PRIVACY_DNS, RESIDENTIAL_DNS].map(|(v4, v6)| [v4.to_string(), v6.to_string()]);
+        for [v4, v6] in MORE_SERVERS.map(|pair| pair.map(str::to_owned)).into_iter().chain(upstreams) {
             // None of them is chosen for what the server says by itself.
             let more = format!("addr add {v4}/25 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
             topology.namespace(Place::Srv).ip(&more)?;

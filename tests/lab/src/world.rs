@@ -8,15 +8,15 @@ use anyhow::{Context, Result};
 
 use crate::certs::Certs;
 use crate::control::Control;
-use crate::dns::{self, Names};
+use crate::dns::{Names, Resolver};
 use crate::internet::{Check, Internet};
 use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::phone::Phone;
-use crate::process::Process;
 use crate::relay::Relay;
 use crate::tools;
 use crate::topology::{HOUSE_LAN_V4, Place, SERVER_V4, Topology};
+use crate::upstream::Upstreams;
 
 /// A small internet with a house in it; no box runs yet. One at a time on a machine: raising a second one waits.
 /// Dropping it ends every process and removes every name.
@@ -27,8 +27,12 @@ pub struct World {
     pub relay: Relay,
     /// The switch of `https://check.example.net/json`.
     pub check: Check,
+    /// Who is asked for names by each door.
+    pub upstreams: Upstreams,
+    /// The ISP's resolver in the house, `192.168.77.1`.
+    pub isp: Resolver,
     pub peers: Peers,
-    _resolvers: [Process; 2],
+    _internets_resolver: Resolver,
     _internet: Internet,
     certs: Certs,
     /// Last, and shared with a box: the ground goes when nobody stands on it any more.
@@ -45,10 +49,9 @@ impl World {
         let certs = Certs::make(&folder)?;
         let namespace = |place| topology.namespace(place);
         let internet = Internet::open(&namespace(Place::Srv), &certs.check)?;
-        let resolvers = [
-            dns::resolve(&namespace(Place::Srv), IpAddr::V4(SERVER_V4), Names::All)?,
-            dns::resolve(&namespace(Place::House), IpAddr::V4(HOUSE_LAN_V4), Names::All)?,
-        ];
+        let internets_resolver = Resolver::start(&namespace(Place::Srv), IpAddr::V4(SERVER_V4), Names::All)?;
+        let isp = Resolver::start(&namespace(Place::House), IpAddr::V4(HOUSE_LAN_V4), Names::All)?;
+        let upstreams = Upstreams::start(&namespace(Place::Srv), &folder, &certs)?;
         let relay = Relay::start(topology.run(), namespace(Place::Relay), &peers)?;
         let control =
             Control::start(namespace(Place::Ctl), &peers, &folder.join("headscale"), &certs.control)?;
@@ -59,8 +62,10 @@ impl World {
             control,
             relay,
             check: internet.check.clone(),
+            upstreams,
+            isp,
             peers,
-            _resolvers: resolvers,
+            _internets_resolver: internets_resolver,
             _internet: internet,
             certs,
             topology,
