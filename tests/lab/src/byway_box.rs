@@ -18,7 +18,7 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tailscale::environment;
 use crate::tools::{path_text, write_secret};
-use crate::topology::{Place, Topology};
+use crate::topology::{PRIVACY_DNS, Place, RESIDENTIAL_DNS, Topology};
 use crate::{World, wait_for};
 
 /// DESIGN 7: how long SIGTERM may take.
@@ -27,6 +27,8 @@ const SIGTERM_LIMIT: Duration = Duration::from_secs(5);
 /// Before its agent and its `wg`: a machine has one such folder, and stands for many boxes.
 const WITH_ITS_OWN_WIREGUARD: &str =
     "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && exec \"$@\"";
+
+const DNS_HEAD: &str = "[dns]";
 
 /// What is on the card. Prints only what is no secret.
 #[derive(Clone)]
@@ -252,6 +254,14 @@ impl BywayBox {
         write_secret(&path, &lines.join("\n").replace("[tailnet]", &with_key))
     }
 
+    /// Replaces `[dns]`, the last section of the card, until the next box; an agent reads it when it starts.
+    pub fn write_dns(&self, lines: &str) -> Result<()> {
+        let path = self.config_path();
+        let text = fs::read_to_string(&path).context("cannot read the card")?;
+        let (before, _) = text.split_once(DNS_HEAD).context("the card has no [dns]")?;
+        write_secret(&path, &format!("{before}{DNS_HEAD}\n{lines}"))
+    }
+
     /// What the agent tells from now on, each change of it.
     pub fn events(&self) -> Result<Events> {
         Events::follow(&self.run_dir().join("byway.sock"))
@@ -337,6 +347,29 @@ tailscaled = "{tailscaled}"
 [mullvad]
 config = ["se-got-wg-001.conf"]
 check_url = "https://check.example.net/json"
-"#
+
+{DNS_HEAD}
+{}"#,
+        own_name_servers()
+    )
+}
+
+/// The world's two, one for each door.
+fn own_name_servers() -> String {
+    format!(
+        r#"privacy = "https://dns-privacy.example.net/dns-query"
+residential = "tls://dns-residential.example.net"
+{}
+"#,
+        bootstrap()
+    )
+}
+
+/// Where they are: a line of the card.
+pub fn bootstrap() -> String {
+    let [privacy, residential] =
+        [PRIVACY_DNS, RESIDENTIAL_DNS].map(|(v4, v6)| format!(r#"["{v4}", "{v6}"]"#));
+    format!(
+        r#"bootstrap = {{ "dns-privacy.example.net" = {privacy}, "dns-residential.example.net" = {residential} }}"#
     )
 }

@@ -166,15 +166,20 @@ impl Hearing<'_> {
             Some(Bearing::Never(reason)) => {
                 return verdict.wrong_door.add(|| self.describe(seen, reason));
             }
+            Some(Bearing::Names(door)) => return self.require_allowed(door, seen, verdict),
             Some(Bearing::Client(door)) => door,
         };
         *verdict.heard.entry(door).or_default().entry(link.clone()).or_default() += 1;
-        if !self.allows(door, seen.at) {
-            verdict.wrong_door.add(|| self.describe(seen, &format!("{door} was not allowed")));
-        }
+        self.require_allowed(door, seen, verdict);
         let era = self.judge.timeline.forgettings_until(seen.at);
         if let Some(tie) = links.note(*vantage, link, (door, era), &seen.packet) {
             verdict.linked.add(|| self.describe(seen, tie));
+        }
+    }
+
+    fn require_allowed(&self, door: Door, seen: &Seen, verdict: &mut Verdict) {
+        if !self.allows(door, seen.at) {
+            verdict.wrong_door.add(|| self.describe(seen, &format!("{door} was not allowed")));
         }
     }
 

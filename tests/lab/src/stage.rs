@@ -11,7 +11,7 @@ use crate::byway_box::Card;
 use crate::capture::{Capture, Heading};
 use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
 use crate::phone::Family;
-use crate::topology::{MORE_SERVERS, Place, SERVER_V4, SERVER_V6, SeenAs};
+use crate::topology::{MORE_SERVERS, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs};
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
 
@@ -233,6 +233,9 @@ fn places() -> Places {
     let parse = |text: &str| text.parse().expect("an address of the lab");
     let net = |text: &str| text.parse().expect("a prefix of the lab");
     let more_servers = MORE_SERVERS.as_flattened().iter().map(|address| parse(address));
+    let upstreams = [(Door::Privacy, PRIVACY_DNS), (Door::Residential, RESIDENTIAL_DNS)]
+        .into_iter()
+        .flat_map(|(door, (v4, v6))| [(door, v4.into()), (door, v6.into())]);
     Places {
         servers: [SERVER_V4.into(), SERVER_V6.into()].into_iter().chain(more_servers).collect(),
         tailnet: Vec::from([net("100.64.0.0/10"), net("fd7a:115c:a1e0::/48")]),
@@ -241,5 +244,6 @@ fn places() -> Places {
         house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
         resolvers: Vec::from([parse("192.168.77.1"), parse("10.64.0.1")]),
+        upstreams: upstreams.collect(),
     }
 }

@@ -23,6 +23,8 @@ pub struct Places {
     pub checks: Vec<SocketAddr>,
     /// Name servers that the box asks on port 53; clients must not.
     pub resolvers: Vec<IpAddr>,
+    /// Name servers that the box asks what its clients have asked, each by one door.
+    pub upstreams: Vec<(Door, IpAddr)>,
 }
 
 /// What a packet that leaves the box is.
@@ -30,6 +32,8 @@ pub struct Places {
 pub(super) enum Bearing {
     /// Because of a client, by this door.
     Client(Door),
+    /// Between the box and whom it asks for its clients' names by this door.
+    Names(Door),
     /// Never right, whatever was decided; with the reason.
     Never(&'static str),
 }
@@ -41,16 +45,33 @@ impl Places {
             Vantage::House if self.is_inner(packet) => {
                 Some(Bearing::Never("an address of the tunnel or the tailnet in the clear"))
             }
-            Vantage::House => self.is_client(packet).then_some(Bearing::Client(Door::Residential)),
+            Vantage::House => self.by_its_link(Door::Residential, packet),
             Vantage::Relay if packet.mentions(|address| self.is_tailnet(address)) => {
                 Some(Bearing::Never("an address of the tailnet inside the tunnel"))
             }
-            Vantage::Relay => self.is_client(packet).then_some(Bearing::Client(Door::Privacy)),
+            Vantage::Relay => self.by_its_link(Door::Privacy, packet),
             Vantage::Server if self.is_inner(packet) => {
                 Some(Bearing::Never("an address of the tunnel or the tailnet on the internet"))
             }
             Vantage::Server => self.is_client(packet).then(|| self.by_source(packet)).flatten(),
         }
+    }
+
+    fn by_its_link(&self, door: Door, packet: &Packet) -> Option<Bearing> {
+        let upstream = self.upstreams.iter().find(|(_, address)| packet.mentions(|other| other == *address));
+        match upstream {
+            Some((own, _)) if *own == door => Some(Bearing::Names(door)),
+            Some(_) => Some(Bearing::Never("the other door's name server")),
+            None if packet.datagram().is_some_and(|datagram| self.asks_a_stranger(datagram)) => {
+                Some(Bearing::Never("a question to a name server that the box was not told of"))
+            }
+            None => self.is_client(packet).then_some(Bearing::Client(door)),
+        }
+    }
+
+    fn asks_a_stranger(&self, datagram: &Datagram) -> bool {
+        let Some((_, to)) = datagram.ends() else { return false };
+        to.port() == 53 && !self.resolvers.contains(&to.ip())
     }
 
     /// Talks to a server, quotes a talk with one, or carries the load's tag, and is not the box's own business.

@@ -110,6 +110,25 @@ fn the_box_asks_who_it_is_and_for_names_by_any_door() {
 }
 
 #[test]
+fn the_box_asks_each_doors_name_server_by_that_door_and_while_it_is_open() {
+    let own = tcp("[2001:db8:77::2]:1", "[2001:db8:40::54]:853", TcpFlags::SYN, 1);
+    assert_eq!(wrong(&judged_house(2100, own.clone())), 0);
+    assert_eq!(wrong(&judged_house(3050, own.clone())), 1, "privacy is open");
+    assert_eq!(wrong(&judged_relay(2100, own)), 1, "the other door's");
+    let own = tcp("192.168.77.2:1", "192.0.2.53:443", TcpFlags::SYN, 1);
+    let verdict = judged_relay(1100, own.clone());
+    assert_eq!((wrong(&verdict), verdict.packets_by(Door::Privacy)), (0, 0), "not a client's packet");
+    assert_eq!(wrong(&judged_house(1100, own)), 1, "in the clear");
+}
+
+#[test]
+fn nobody_else_is_asked_for_names() {
+    let stranger = udp("192.168.77.2:1", "198.51.100.53:53", None);
+    assert_eq!(wrong(&judged_house(2100, stranger.clone())), 1);
+    assert_eq!(wrong(&judged_relay(1100, stranger)), 1);
+}
+
+#[test]
 fn what_the_internet_sends_to_the_box_is_not_its_doing() {
     let late_answer = Seen { heading: Heading::Out, ..sent(1500, udp(SERVER, PHONE_BY_HOUSE, Some(1))) };
     let verdict = judged(&[late_answer], &[], &[]);
@@ -283,6 +302,10 @@ fn places() -> Places {
         house: vec!["198.51.100.10/32".parse().unwrap(), "2001:db8:77::/64".parse().unwrap()],
         checks: vec![CHECK.parse().unwrap()],
         resolvers: vec![address("192.0.2.80")],
+        upstreams: vec![
+            (Door::Privacy, address("192.0.2.53")),
+            (Door::Residential, address("2001:db8:40::54")),
+        ],
     }
 }
 
