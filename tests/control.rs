@@ -305,6 +305,7 @@ fn settings() -> Settings {
         last_egress: Egress::Privacy,
         flow_table: 65_536,
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
+        refuse_dot: false,
     }
 }
 

@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 24] = [
+const SCENES: [Script; 25] = [
     (
         "privacy",
         &[
@@ -98,6 +98,7 @@ const SCENES: [Script; 24] = [
     ("carrier grade house", &[include_str!("ruleset/probes/carrier_grade.txt")]),
     ("public house", &[include_str!("ruleset/probes/public_house.txt")]),
     ("narrow tunnel", &[include_str!("ruleset/probes/narrow_tunnel.txt")]),
+    ("strict house", &[include_str!("ruleset/probes/strict.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
     ("no address yet", &[include_str!("ruleset/probes/no_address.txt")]),
 ];
@@ -212,6 +213,11 @@ fn public_house() -> Result<()> {
 #[test]
 fn narrow_tunnel() -> Result<()> {
     holds("narrow tunnel")
+}
+
+#[test]
+fn strict_house() -> Result<()> {
+    holds("strict house")
 }
 
 #[test]

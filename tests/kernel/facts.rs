@@ -30,15 +30,16 @@ pub(crate) fn dual_stack() -> Facts {
             mtu: 1380,
         }),
         flow_table: 65_536,
+        refuse_dot: false,
     }
 }
 
 pub(crate) fn carrier_grade() -> Facts {
-    let Facts { uplink, tunnel, flow_table } = dual_stack();
+    let Facts { uplink, .. } = dual_stack();
     let uplink = uplink.map(|uplink| Uplink {
         addresses: ["100.72.0.2/24", "2001:db8:77::2/64"].map(|net| net.parse().unwrap()).to_vec(),
         gateway4: Some(Ipv4Addr::new(100, 72, 0, 1)),
         ..uplink
     });
-    Facts { uplink, tunnel, flow_table }
+    Facts { uplink, ..dual_stack() }
 }

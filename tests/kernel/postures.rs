@@ -19,6 +19,7 @@ pub(crate) fn every_posture() -> Vec<Posture> {
         }
         postures.push(Posture::sealed(facts));
     }
+    postures.push(Posture::sealed(Facts { refuse_dot: true, ..dual_stack() }));
     postures.push(Posture::default());
     postures
 }
@@ -32,11 +33,11 @@ pub(crate) fn flips(facts: &Facts) -> Vec<(Posture, Posture)> {
 }
 
 pub(crate) fn v4_only() -> Facts {
-    let Facts { uplink, tunnel, flow_table } = dual_stack();
+    let Facts { uplink, tunnel, .. } = dual_stack();
     let uplink =
         uplink.map(|uplink| Uplink { addresses: uplink.addresses[..1].to_vec(), gateway6: None, ..uplink });
     let tunnel = tunnel.map(|end| TunnelEnd { addresses: end.addresses[..1].to_vec(), ..end });
-    Facts { uplink, tunnel, flow_table }
+    Facts { uplink, tunnel, ..dual_stack() }
 }
 
 pub(crate) fn uplink_with_only(gateway: IpAddr) -> Uplink {

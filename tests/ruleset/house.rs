@@ -14,6 +14,7 @@ pub(crate) fn facts(house: &str) -> Result<Facts> {
         "carrier-grade" => carrier_grade(),
         "public" => public(),
         "narrow" => narrow(),
+        "strict" => Facts { refuse_dot: true, ..dual_stack() },
         "unconfigured" => unconfigured(),
         other => bail!("no such house: {other}"),
     })
@@ -27,13 +28,18 @@ fn public() -> Facts {
         ..uplink
     });
     let relay = SocketAddr::from(([0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130], 51820));
-    Facts { uplink, tunnel: tunnel.map(|tunnel| TunnelEnd { relay, ..tunnel }), flow_table: 0 }
+    Facts {
+        uplink,
+        tunnel: tunnel.map(|tunnel| TunnelEnd { relay, ..tunnel }),
+        flow_table: 0,
+        ..dual_stack()
+    }
 }
 
 /// `[mullvad] mtu = 1300`
 fn narrow() -> Facts {
-    let Facts { uplink, tunnel, flow_table } = dual_stack();
-    Facts { uplink, tunnel: tunnel.map(|tunnel| TunnelEnd { mtu: 1300, ..tunnel }), flow_table }
+    let tunnel = dual_stack().tunnel.map(|tunnel| TunnelEnd { mtu: 1300, ..tunnel });
+    Facts { tunnel, ..dual_stack() }
 }
 
 fn unconfigured() -> Facts {

@@ -198,6 +198,7 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
             privacy: config.dns.privacy.to_string(),
             residential: config.dns.residential.to_string(),
         },
+        refuse_dot: false,
     })
 }
 

@@ -36,4 +36,6 @@ pub struct Settings {
     /// How many flows the kernel can track at once.
     pub flow_table: u32,
     pub upstreams: Upstreams,
+    /// Whether clients may not ask resolvers of their own over TLS or QUIC.
+    pub refuse_dot: bool,
 }

@@ -58,9 +58,10 @@ fn a_flip_is_one_batch() {
     expect_file!["golden/flip_to_residential.nft"].assert_eq(&flip(&by(Egress::Residential, facts())));
 }
 
+/// And clients that may not ask resolvers of their own.
 #[test]
 fn a_house_and_a_tunnel_without_ipv6() {
-    let mut facts = facts();
+    let mut facts = Facts { refuse_dot: true, ..facts() };
     if let Some(uplink) = &mut facts.uplink {
         uplink.addresses.truncate(1);
         uplink.gateway6 = None;
@@ -126,8 +127,8 @@ fn house_prefixes_that_overlap_are_merged() {
 }
 
 fn facts() -> Facts {
-    let Settings { tunnel, flow_table, .. } = house::settings();
-    Facts { uplink: Some(house::uplink()), tunnel: Some(tunnel), flow_table }
+    let Settings { tunnel, flow_table, refuse_dot, .. } = house::settings();
+    Facts { uplink: Some(house::uplink()), tunnel: Some(tunnel), flow_table, refuse_dot }
 }
 
 fn by(egress: Egress, facts: Facts) -> Posture {

@@ -77,7 +77,8 @@ impl Core {
     /// owner's session must not close it for the moment until the first [`Input::Uplink`].
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
         let tunnel = Some(settings.tunnel.clone());
-        let facts = Facts { uplink, tunnel, flow_table: settings.flow_table };
+        let Settings { flow_table, refuse_dot, .. } = settings;
+        let facts = Facts { uplink, tunnel, flow_table, refuse_dot };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,

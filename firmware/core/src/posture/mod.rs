@@ -121,6 +121,8 @@ pub struct Facts {
     pub tunnel: Option<TunnelEnd>,
     /// How many flows the kernel can track at once; 0: not known.
     pub flow_table: u32,
+    /// Whether clients may not ask resolvers of their own over TLS or QUIC.
+    pub refuse_dot: bool,
 }
 
 /// An open door: where to, and the stamp of its flows.

@@ -33,7 +33,9 @@ pub fn whole(posture: &Posture) -> String {
     let carrier_grade = posture.facts.uplink.as_ref().is_some_and(Uplink::is_carrier_grade);
     let (inwards, outwards) =
         if carrier_grade { (CARRIER_GRADE_IN, CARRIER_GRADE_OUT) } else { (ANTI_SPOOF_IN, ANTI_SPOOF_OUT) };
-    text.replace("@carrier_grade_in@", inwards)
+    let dot = if posture.facts.refuse_dot { REFUSE_DOT } else { ALLOW_DOT };
+    text.replace("@dot@", dot)
+        .replace("@carrier_grade_in@", inwards)
         .replace("@carrier_grade_out@", outwards)
         .replace("@tunnel_nat@", &tunnel_nat(&posture.facts).join("\n    "))
         .replace("@house_nat@", &house_nat(&posture.facts).join("\n    "))
@@ -76,6 +78,10 @@ const ANTI_SPOOF_OUT: &str = "ip daddr 100.64.0.0/10 counter name guard drop";
 /// The house itself is 100.64/10: the uplink keeps its neighbours, the tunnel still has none there.
 const CARRIER_GRADE_IN: &str = "# the house itself is 100.64/10: its own neighbours may speak to us";
 const CARRIER_GRADE_OUT: &str = "oifname \"wg0\" ip daddr 100.64.0.0/10 counter name guard drop";
+
+/// DNS over TLS and over QUIC.
+const REFUSE_DOT: &str = "iifname @inside meta l4proto { tcp, udp } th dport 853 goto refuse";
+const ALLOW_DOT: &str = "# questions for names over TLS or QUIC leave by the door, as all else";
 
 fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 5] {
     let Some(Door { egress, epoch }) = door else {
@@ -129,7 +135,7 @@ fn snat(source: IpAddr, ports: &str) -> String {
 
 /// The sets whose elements are facts, or the door.
 fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
-    let Facts { uplink, tunnel, flow_table: _ } = &posture.facts;
+    let Facts { uplink, tunnel, flow_table: _, refuse_dot: _ } = &posture.facts;
     let quoted = |name: &str| format!("\"{name}\"");
     let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
     let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();

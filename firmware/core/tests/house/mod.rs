@@ -29,6 +29,7 @@ pub(crate) fn settings() -> Settings {
             privacy: String::from("https://dns.mullvad.net"),
             residential: String::from("https://dns.quad9.net"),
         },
+        refuse_dot: false,
     }
 }
 
