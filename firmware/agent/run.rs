@@ -20,7 +20,7 @@ use tokio::time::{Interval, sleep};
 use crate::clock;
 use crate::config::ConfigError;
 use crate::control::server::{Order, Wanted};
-use crate::dns::Health;
+use crate::dns::{Health, ResolvConf};
 use crate::net::keeper;
 use crate::proof::Prober;
 use crate::store::LastWish;
@@ -60,6 +60,7 @@ struct Agent {
     asked: Arc<Health>,
     prober: Prober,
     wishes: wish::WishKeeper,
+    resolv_conf: ResolvConf,
     views: watch::Sender<View>,
     config: PathBuf,
 }
@@ -121,6 +122,9 @@ impl Agent {
         for egress in [Egress::Privacy, Egress::Residential] {
             effects.extend(self.step(Input::Names(egress, self.asked.report(egress))));
         }
+        if let Some(before) = self.resolv_conf.look() {
+            effects.extend(self.step(Input::Mended(before)));
+        }
         effects
     }
 
@@ -180,7 +184,7 @@ impl Agent {
                 tracing::info!(wish = %view.wish, door, "{}", view.why);
             }
             if let Some(what) = view.drift.last.as_ref().filter(|_| told.drift != view.drift) {
-                tracing::warn!("somebody else changed the kernel: {what}");
+                tracing::warn!("somebody else changed the box: {what}");
             }
             let modified = *told != view;
             *told = view;

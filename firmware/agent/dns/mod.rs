@@ -14,6 +14,7 @@ mod private;
 mod question;
 mod rehearsal;
 mod reply;
+mod resolv_conf;
 mod tailnet;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use health::Health;
 pub use rehearsal::rehearse;
+pub use resolv_conf::ResolvConf;
 
 use crate::clock;
 use crate::config::{Dns, Uplink};

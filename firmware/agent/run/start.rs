@@ -21,7 +21,7 @@ use super::{Agent, Ears, Ended, Paths, lock, names};
 use crate::clock;
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
-use crate::dns;
+use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
 use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
@@ -142,6 +142,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         asked,
         prober,
         wishes: WishKeeper::new(store),
+        resolv_conf: ResolvConf::default(),
         views,
         config: paths.config.clone(),
     };
