@@ -251,6 +251,7 @@ mod tests {
             control: None,
             last_egress: Egress::Privacy,
             flow_table: 65_536,
+            refuse_dot: false,
             upstreams: Upstreams {
                 privacy: "https://dns.mullvad.net".to_owned(),
                 residential: "https://dns.quad9.net".to_owned(),

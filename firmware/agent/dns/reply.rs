@@ -168,7 +168,9 @@ impl Reply {
         let said = &self.message;
         message.metadata.response_code = said.response_code;
         message.metadata.authoritative = said.authoritative;
-        message.metadata.authentic_data = said.authentic_data;
+        // RFC 6840 5.8: only to those who can read it.
+        let reads = question.authentic_data || question.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
+        message.metadata.authentic_data = said.authentic_data && reads;
         message.metadata.recursion_desired = question.recursion_desired;
         message.metadata.checking_disabled = question.checking_disabled;
         message.metadata.recursion_available = true;

@@ -21,7 +21,7 @@ use hickory_resolver::net::udp::UdpClientStream;
 use hickory_resolver::net::xfer::{DnsExchange, DnsHandle as _, DnsMultiplexer, FirstAnswer as _};
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, ResponseCode};
 use rustls::pki_types::ServerName;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::config::{Host, Transport, Upstream as Configured};
@@ -34,8 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(4);
 /// A server that is silent for so long gets a rival.
 const STAGGER: Duration = Duration::from_millis(400);
-/// Questions under way over one connection.
-const MOST_AT_ONCE: usize = 256;
+/// Questions under way; by plain DNS each holds a socket, and the agent needs some for a flip.
+const MOST_AT_ONCE: usize = 128;
 const LONGEST_REASON: usize = 120;
 
 /// Why there was no answer. Never tells what was asked.
@@ -60,6 +60,7 @@ pub(super) struct Upstream {
     /// Of the certificate, and for whom the question is.
     host: Arc<str>,
     servers: Vec<Server>,
+    turns: Semaphore,
     /// The one that answered last.
     best: AtomicUsize,
     way: ByWay,
@@ -80,6 +81,7 @@ impl Upstream {
             transport: transport.clone(),
             host: host.to_string().into(),
             servers: addresses.iter().copied().map(server).collect(),
+            turns: Semaphore::new(MOST_AT_ONCE),
             best: AtomicUsize::new(0),
             way: ByWay::new(way),
             trust: trust.clone(),
@@ -95,7 +97,11 @@ impl Upstream {
 
     /// Whatever it answers to this very question, "no such name" among it.
     pub(super) async fn ask(&self, question: &Message) -> Result<Message, Failure> {
-        let answer = timeout(LIMIT, self.race(question)).await.unwrap_or(Err(Failure::Silent))?;
+        let answer = async {
+            let _turn = self.turns.acquire().await;
+            self.race(question).await
+        };
+        let answer = timeout(LIMIT, answer).await.unwrap_or(Err(Failure::Silent))?;
         if answer.response_code == ResponseCode::Refused { Err(Failure::Refuses) } else { Ok(answer) }
     }
 
@@ -228,7 +234,8 @@ impl From<NetError> for Failure {
                 io::ErrorKind::InvalidData => Self::Tls(brief(&error.to_string())),
                 _ => Self::Connection(brief(&error.to_string())),
             },
-            error => Self::Garbled(brief(&error.to_string())),
+            // What an HTTP server writes below its status may hold the path, which is often one customer's own.
+            error => Self::Garbled(brief(error.to_string().split(", message: ").next().unwrap_or_default())),
         }
     }
 }

@@ -199,7 +199,7 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
             privacy: config.dns.privacy.to_string(),
             residential: config.dns.residential.to_string(),
         },
-        refuse_dot: false,
+        refuse_dot: config.dns.refuse_dot,
     })
 }
 
