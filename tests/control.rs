@@ -248,7 +248,8 @@ async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsi
     let (tell, _inputs) = mpsc::channel(1);
     let prober = Prober::new(check, &[], (names(), names()), Expect::Any, tell);
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
-    let inspector = Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings());
+    let inspector =
+        Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), None);
     let (ask, mut orders) = mpsc::channel::<Order>(16);
     let (view, heard) = (views.clone(), Arc::clone(heard));
     tokio::spawn(async move {

@@ -1,6 +1,8 @@
 //! `byway doctor` and `byway clients`: looks at the world anew, beside what the core has been told. Changes
 //! nothing, and leaves nothing on the disk that it tries.
 
+mod dns;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::control::{Client, Finding};
+use crate::dns::ResolvConf;
 use crate::net::{Net, Usage};
 use crate::proof::Prober;
 use crate::store::Store;
@@ -27,6 +30,9 @@ pub struct Inspector {
     disk: Store,
     control: Option<String>,
     expect: Expect,
+    resolv_conf: ResolvConf,
+    /// What of the configuration should be known beside the checks.
+    note: Option<String>,
 }
 
 impl Inspector {
@@ -36,8 +42,10 @@ impl Inspector {
         tailscaled: LocalApi,
         disk: Store,
         settings: &Settings,
+        note: Option<String>,
     ) -> Self {
-        Self { net, prober, tailscaled, disk, control: settings.control.clone(), expect: settings.expect }
+        let (control, expect) = (settings.control.clone(), settings.expect);
+        Self { net, prober, tailscaled, disk, control, expect, resolv_conf: ResolvConf::default(), note }
     }
 
     /// Peers that sent something through a door, by what the rule set counted.
@@ -64,7 +72,7 @@ impl Inspector {
             clock_is_plausible(),
             self.disk(),
             uplink(view),
-            self.names().await,
+            self.names(view).await,
             self.tunnel(view).await,
             self.tailnet(view),
             door(view),
@@ -98,16 +106,6 @@ impl Inspector {
         match self.disk.check() {
             Ok(()) => kept("disk", "the wish outlives a power cut"),
             Err(error) => broken("disk", format!("the wish does not outlive a power cut: {error}")),
-        }
-    }
-
-    async fn names(&self) -> Finding {
-        match self.prober.resolve_own().await {
-            Ok(count) => kept(
-                "dns",
-                format!("{count} of the box's own names found by the house; clients' port 53 is refused"),
-            ),
-            Err(error) => broken("dns", format!("{error:#}")),
         }
     }
 

@@ -40,6 +40,8 @@ const PROMISES: &[Promise] = &[
     ("the_auth_key_is_wiped_after_the_join", first_boot::the_auth_key_is_wiped),
     ("the_phone_browses_by_mullvad_and_by_the_house", doors::the_phone_browses_by_both_doors),
     ("doctor_prints_every_promise", words::doctor_prints_every_promise),
+    ("dns_tells_by_which_door_and_whom_an_answer_came", words::dns_tells_whose_an_answer_is),
+    ("resolv_conf_is_put_right_and_told", words::resolv_conf_is_put_right),
     ("clients_names_the_phone_and_counts_its_bytes", words::clients_names_the_phone),
     ("wg_shows_the_tunnel_and_sets_nothing", words::wg_shows_the_tunnel),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),

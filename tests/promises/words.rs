@@ -10,6 +10,7 @@ const PROMISES: [&str; 10] =
     ["rules", "forwarding", "clock", "disk", "uplink", "dns", "tunnel", "tailnet", "door", "exit"];
 
 pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
     let said = stage.byway.cli(&["doctor"])?;
     ensure!(said.code == Some(0), "{said:?}");
     let lines: Vec<&str> = said.stdout.lines().collect();
@@ -17,8 +18,66 @@ pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
     for (line, promise) in lines.iter().zip(PROMISES) {
         ensure!(line.starts_with("ok ") && line.contains(promise), "{line}");
     }
+    for told in ["127.0.0.1 answers; privacy asks https://dns-privacy.example.net;", "nobody else is named"] {
+        ensure!(said.stdout.contains(told), "{}", said.stdout);
+    }
     let exit = lines.last().context("no lines")?;
     ensure!(exit.contains("192.0.2.130") && exit.contains("2001:db8:50::130"), "{exit}");
+    Ok(())
+}
+
+/// By each door its own upstream, and the box by itself where nobody else is to be asked.
+pub(super) fn dns_tells_whose_an_answer_is(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
+    for (door, upstream) in
+        [("residential", "tls://dns-residential.example.net"), ("privacy", "https://dns-privacy.example.net")]
+    {
+        let said = stage.byway.cli(&["egress", door])?;
+        ensure!(said.code == Some(0), "{said:?}");
+        let said = stage.byway.cli(&["dns", "Web.Example.net"])?;
+        let told = said.stdout.contains(" A 192.0.2.80\n")
+            && said.stdout.contains(&format!("by {door} ({upstream}) in "));
+        ensure!(said.code == Some(0) && told, "{said:?}");
+        let answered = |status: &Value| {
+            let told = &status["dns"][door];
+            told["upstream"] == upstream && told["last_ok_s"].is_u64()
+        };
+        stage.byway.wait_status("the answer to be counted", Duration::from_secs(5), answered)?;
+    }
+    let said = stage.byway.cli(&["dns", "web.example.net", "--type", "aaaa", "--json"])?;
+    let told: Value = serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))?;
+    ensure!(told["by"] == "privacy" && told["type"] == "AAAA" && told["rcode"] == "NOERROR", "{told}");
+    for (words, code, hint) in [
+        (
+            &["dns", "nothing.example.net"][..],
+            1,
+            "there is no name nothing.example.net (NXDOMAIN), by privacy",
+        ),
+        (&["dns", "web.example.net", "--type", "MX"], 1, "web.example.net has no record of type MX"),
+        (&["dns", "printer.local"], 1, "by box"),
+        (&["dns", "a..b"], 2, "is no name"),
+        (&["dns", "--log"], 1, "write log = true below [dns]"),
+    ] {
+        let said = stage.byway.cli(words)?;
+        ensure!(said.code == Some(code) && said.stderr.contains(hint), "{words:?}: {said:?}");
+    }
+    Ok(())
+}
+
+/// In place: in a namespace the file is a bind mount.
+pub(super) fn resolv_conf_is_put_right(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
+    let healed = |status: &Value| status["drift"]["healed"].as_u64().unwrap_or_default();
+    let before = healed(&stage.byway.status()?);
+    let put = "echo nameserver 192.168.77.1 > /etc/resolv.conf; cat /etc/resolv.conf";
+    let written = stage.byway.namespace().run(&["sh", "-c", put])?;
+    ensure!(written.trim() == "nameserver 192.168.77.1", "{written:?}");
+    let status =
+        stage.byway.wait_status("the drift to be told", Duration::from_secs(5), |s| healed(s) > before)?;
+    ensure!(status["drift"]["last"] == "/etc/resolv.conf named 192.168.77.1", "{status}");
+    let right = stage.byway.namespace().run(&["cat", "/etc/resolv.conf"])?;
+    ensure!(right.trim() == "nameserver 127.0.0.1", "{right:?}");
+    ensure!(status["door"] == "privacy", "no packet was decided wrongly: {status}");
     Ok(())
 }
 

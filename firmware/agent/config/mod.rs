@@ -23,7 +23,7 @@ use crate::mistake::Mistake;
 use crate::tunnel::conf::{self, Conf};
 pub use error::ConfigError;
 pub use read::{ReadFile, parse};
-pub use upstream::{BLOCKING_BY_NAME, Transport, Upstream, is_blocking_resolver};
+pub use upstream::{Transport, Upstream};
 pub use url::{Host, Scheme, Url};
 pub use value::{HostName, InterfaceName, Secret};
 
@@ -99,6 +99,17 @@ impl MullvadFile {
             return Err(vec![Mistake::at(text, 0, "the file is empty: download it again")]);
         }
         Ok(Self { path, conf: conf::parse(text)? })
+    }
+
+    /// What to say of a resolver in the file that cannot be asked beside a tailnet: what it blocked is let through.
+    pub fn note(&self) -> Option<String> {
+        let blocking = self.conf.dns.iter().find(|server| upstream::is_blocking_resolver(**server))?;
+        let advice = upstream::BLOCKING_BY_NAME;
+        Some(format!(
+            "{blocking}, the DNS of {}.conf, is one of Mullvad's blocking resolvers and at the same time where the \
+             tailnet's own addresses are, so it is not asked: {advice}, as privacy below [dns]",
+            self.relay_name()
+        ))
     }
 
     /// The relay's name, as its file is called: `se-got-wg-001`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use byway_core::posture::ruleset::TAILNET4;
 
@@ -113,14 +113,13 @@ pub(super) fn check_address(address: IpAddr) -> Result<IpAddr, String> {
             "{address} is no resolver beyond the box: write one's address, as \"192.168.1.1\""
         ));
     }
-    let IpAddr::V4(v4) = address.to_canonical() else { return Ok(address) };
-    if is_blocking_resolver(v4) {
+    if is_blocking_resolver(address) {
         return Err(format!(
             "{address} is one of Mullvad's blocking resolvers and at the same time where the tailnet's own addresses \
              are: {BLOCKING_BY_NAME}"
         ));
     }
-    if TAILNET4.contains(&v4) {
+    if matches!(address.to_canonical(), IpAddr::V4(v4) if TAILNET4.contains(&v4)) {
         return Err(format!(
             "{address} is where the tailnet's own addresses are, which no door leads to: write a resolver of the \
              internet or of the house"
@@ -130,11 +129,11 @@ pub(super) fn check_address(address: IpAddr) -> Result<IpAddr, String> {
 }
 
 /// What to write instead of one of Mullvad's blocking resolvers.
-pub const BLOCKING_BY_NAME: &str = "write \"https://all.dns.mullvad.net/dns-query\", or with adblock, base, extended or family in place of all";
+pub(super) const BLOCKING_BY_NAME: &str = "write \"https://all.dns.mullvad.net/dns-query\", or with adblock, base, extended or family in place of all";
 
 /// 100.64.0.1 to 100.64.0.63 inside Mullvad's tunnel: the last six bits say what is blocked.
-pub fn is_blocking_resolver(address: Ipv4Addr) -> bool {
-    matches!(address.octets(), [100, 64, 0, 1..=63])
+pub(super) fn is_blocking_resolver(address: IpAddr) -> bool {
+    matches!(address.to_canonical(), IpAddr::V4(v4) if matches!(v4.octets(), [100, 64, 0, 1..=63]))
 }
 
 /// What may be told: not the path, and not a host that names a customer.

@@ -11,6 +11,7 @@ mod listen;
 mod log;
 mod opening;
 mod private;
+mod probe;
 mod question;
 mod rehearsal;
 mod reply;
@@ -32,6 +33,7 @@ use byway_core::{Egress, View};
 use tokio::sync::{mpsc, watch};
 
 pub use health::Health;
+pub use probe::probe;
 pub use rehearsal::rehearse;
 pub use resolv_conf::ResolvConf;
 

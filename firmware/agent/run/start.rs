@@ -115,8 +115,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let trust = tls::trust();
     let prober = prober(config, &trust, Arc::clone(&by_isp), tell);
     let settings = settings(config, last.last_egress)?;
-    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    let inspector = Inspector::new(net, prober.clone(), tailscaled, Store::new(&paths.state_dir), &settings);
+    let inspector = inspector(config, paths, net, prober.clone(), &settings);
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
@@ -201,6 +200,21 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
         },
         refuse_dot: config.dns.refuse_dot,
     })
+}
+
+fn inspector(
+    config: &Config,
+    paths: &Paths,
+    net: Arc<Mutex<Net>>,
+    prober: Prober,
+    settings: &Settings,
+) -> Inspector {
+    let note = config.mullvad.relay.note();
+    if let Some(note) = &note {
+        tracing::warn!("{note}");
+    }
+    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
+    Inspector::new(net, prober, tailscaled, Store::new(&paths.state_dir), settings, note)
 }
 
 fn prober(config: &Config, trust: &Trust, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {

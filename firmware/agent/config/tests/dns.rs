@@ -70,3 +70,17 @@ fn the_houses_names_are_asked_of_the_houses_resolver() {
         .replace("[mullvad]", "dns = [\"192.168.1.1\"]\n[dns]\nhouse_domain = \"lan\"\n[mullvad]");
     assert_eq!(read(&text).unwrap().dns.house_domain.as_deref(), Some("lan"));
 }
+
+#[test]
+fn the_relays_blocking_resolver_is_no_mistake_but_noted() {
+    let blocking = read(&LEAST.concat().replace("a.conf", "blocking.conf")).unwrap();
+    assert_eq!(
+        blocking.mullvad.relay.note().as_deref(),
+        Some(
+            "100.64.0.7, the DNS of blocking.conf, is one of Mullvad's blocking resolvers and at the same time where the \
+             tailnet's own addresses are, so it is not asked: write \"https://all.dns.mullvad.net/dns-query\", or with \
+             adblock, base, extended or family in place of all, as privacy below [dns]"
+        )
+    );
+    assert_eq!(read(&LEAST.concat()).unwrap().mullvad.relay.note(), None);
+}
