@@ -17,7 +17,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("mullvad", "mtu", "1380"),
     ("mullvad", "expect", "\"mullvad\""),
     ("mullvad", "check_url", "\"https://am.i.mullvad.net/json\""),
-    ("dns", "privacy", "\"https://dns.mullvad.net/dns-query\""),
+    ("dns", "privacy", "\"udp://10.64.0.1\""),
     ("dns", "residential", "\"https://dns.quad9.net/dns-query\""),
     ("dns", "bootstrap", "{ \"dns.nextdns.io\" = [\"45.90.28.0\"] }"),
     ("dns", "house_domain", "\"lan\""),

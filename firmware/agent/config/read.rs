@@ -88,8 +88,9 @@ impl<'a> Walk<'a> {
         let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
         let uplink = self.uplink(&uplink);
         let tailnet = self.tailnet(&tailnet);
-        let dns = dns::read(&mut self.reader, &dns, &uplink);
         let mullvad = self.mullvad(&mullvad);
+        let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
+        let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
         Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns? })
     }
 

@@ -105,7 +105,7 @@ fn has_a_default_for_what_may_be_left_out() {
     assert_eq!((config.mullvad.mtu, config.mullvad.expect), (1380, Expect::Mullvad));
     assert_eq!(config.mullvad.check_url.to_string(), "https://am.i.mullvad.net/json");
     let dns = config.dns;
-    assert_eq!(dns.privacy.to_string(), "https://dns.mullvad.net");
+    assert_eq!(dns.privacy.to_string(), "udp://10.64.0.1");
     assert_eq!(dns.residential.to_string(), "https://dns.quad9.net");
     let dns_query = Transport::Https { path: "/dns-query".to_owned() };
     assert_eq!((&dns.privacy.transport, &dns.residential.transport), (&dns_query, &dns_query));

@@ -129,7 +129,7 @@ pub(super) fn check_address(address: IpAddr) -> Result<IpAddr, String> {
 }
 
 /// What to write instead of one of Mullvad's blocking resolvers.
-pub(super) const BLOCKING_BY_NAME: &str = "write \"https://all.dns.mullvad.net/dns-query\", or with adblock, base, extended or family in place of all";
+pub(super) const BLOCKING_BY_NAME: &str = "write \"udp://10.64.0.1\", which blocks nothing, or one that does, as \"https://dns.adguard-dns.com/dns-query\"";
 
 /// 100.64.0.1 to 100.64.0.63 inside Mullvad's tunnel: the last six bits say what is blocked.
 pub(super) fn is_blocking_resolver(address: IpAddr) -> bool {
@@ -235,8 +235,8 @@ mod tests {
             ("udp://127.0.0.1", "is no resolver beyond the box"),
             ("udp://0.0.0.0", "is no resolver beyond the box"),
             ("https://[::1]/dns-query", "is no resolver beyond the box"),
-            ("udp://100.64.0.7", "write \"https://all.dns.mullvad.net/dns-query\""),
-            ("udp://[::ffff:100.64.0.7]", "write \"https://all.dns.mullvad.net/dns-query\""),
+            ("udp://100.64.0.7", "write \"udp://10.64.0.1\""),
+            ("udp://[::ffff:100.64.0.7]", "write \"udp://10.64.0.1\""),
             ("udp://100.64.0.64", "a resolver of the internet or of the house"),
             ("udp://100.100.100.100", "a resolver of the internet or of the house"),
         ] {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 /// docs.controld.com "IP ranges", adguard-dns.io "known DNS providers", mullvad.net "DNS over HTTPS and DNS over
 /// TLS", nextdns.io (anycast), developers.cloudflare.com/1.1.1.1, developers.google.com/speed/public-dns.
 const HOSTS: &[(&str, &[&str])] = &[
+    // Ended on 2 November 2026, its operator says; until an owner changes it, the status tells that nobody answers.
     ("dns.mullvad.net", &["194.242.2.2", "2a07:e340::2"]),
     ("adblock.dns.mullvad.net", &["194.242.2.3", "2a07:e340::3"]),
     ("base.dns.mullvad.net", &["194.242.2.4", "2a07:e340::4"]),

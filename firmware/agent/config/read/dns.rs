@@ -2,19 +2,31 @@
 
 use std::net::IpAddr;
 
+use byway_core::Expect;
+
 use super::super::reader::{At, Reader, Section};
 use super::super::upstream::{self, Bootstrap, Upstream};
 use super::super::value::Domain;
 use super::super::{Dns, Uplink, url::Host};
 
-const PRIVACY: &str = "https://dns.mullvad.net/dns-query";
-const RESIDENTIAL: &str = "https://dns.quad9.net/dns-query";
+/// The relay's own, at the far end of the tunnel, which encrypts. Mullvad's public ones have ended on 2 November 2026.
+const MULLVADS: &str = "udp://10.64.0.1";
+const QUAD9: &str = "https://dns.quad9.net/dns-query";
 
 /// `None` only beside a mistake.
-pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>, uplink: &Uplink) -> Option<Dns> {
+pub(super) fn read<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    uplink: &Uplink,
+    expect: Expect,
+) -> Option<Dns> {
     let bootstrap = bootstrap(reader, section);
-    let privacy = upstream(reader, section, ("privacy", PRIVACY), &bootstrap);
-    let residential = upstream(reader, section, ("residential", RESIDENTIAL), &bootstrap);
+    let default = match expect {
+        Expect::Mullvad => MULLVADS,
+        Expect::Any => QUAD9,
+    };
+    let privacy = upstream(reader, section, ("privacy", default), &bootstrap);
+    let residential = upstream(reader, section, ("residential", QUAD9), &bootstrap);
     Some(Dns {
         house_domain: house_domain(reader, section, uplink),
         allow_private: allow_private(reader, section),

@@ -18,7 +18,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
     ),
     (
         "privacy = \"udp://100.64.0.7\"",
-        "2:11: 100.64.0.7 is one of Mullvad's blocking resolvers and at the same time where the tailnet's own addresses are: write \"https://all.dns.mullvad.net/dns-query\", or with adblock, base, extended or family in place of all",
+        "2:11: 100.64.0.7 is one of Mullvad's blocking resolvers and at the same time where the tailnet's own addresses are: write \"udp://10.64.0.1\", which blocks nothing, or one that does, as \"https://dns.adguard-dns.com/dns-query\"",
     ),
     (
         "bootstrap = { \"dns.example.net\" = [\"100.64.0.64\"] }",
@@ -78,8 +78,8 @@ fn the_relays_blocking_resolver_is_no_mistake_but_noted() {
         blocking.mullvad.relay.note().as_deref(),
         Some(
             "100.64.0.7, the DNS of blocking.conf, is one of Mullvad's blocking resolvers and at the same time where the \
-             tailnet's own addresses are, so it is not asked: write \"https://all.dns.mullvad.net/dns-query\", or with \
-             adblock, base, extended or family in place of all, as privacy below [dns]"
+             tailnet's own addresses are, so it is not asked: write \"udp://10.64.0.1\", which blocks \
+             nothing, or one that does, as \"https://dns.adguard-dns.com/dns-query\", as privacy below [dns]"
         )
     );
     assert_eq!(read(&LEAST.concat()).unwrap().mullvad.relay.note(), None);
