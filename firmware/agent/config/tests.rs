@@ -108,7 +108,9 @@ fn has_a_default_for_what_may_be_left_out() {
     assert_eq!(dns.privacy.to_string(), "udp://10.64.0.1");
     assert_eq!(dns.residential.to_string(), "https://dns.quad9.net");
     let dns_query = Transport::Https { path: "/dns-query".to_owned() };
-    assert_eq!((&dns.privacy.transport, &dns.residential.transport), (&dns_query, &dns_query));
+    assert_eq!((&dns.privacy.transport, &dns.residential.transport), (&Transport::Plain, &dns_query));
+    let anybodys = read(&LEAST.concat().replace("[mullvad]", "[mullvad]\nexpect = \"any\"")).unwrap();
+    assert_eq!(anybodys.dns.privacy, dns.residential);
     assert_eq!((dns.house_domain, dns.allow_private.len()), (None, 0));
     assert_eq!((dns.refuse_dot, dns.log), (false, false));
 }

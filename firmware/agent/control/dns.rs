@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr as _;
 
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, RecordType};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 

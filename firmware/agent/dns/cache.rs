@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use hickory_resolver::proto::op::{DnsResponse, Message, ResponseCode};
+use hickory_proto::op::{DnsResponse, Message, ResponseCode};
 use moka::sync::Cache as Store;
 
 use super::question::Key;

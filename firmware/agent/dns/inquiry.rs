@@ -4,8 +4,8 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use byway_core::Egress;
-use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, Record, RecordType};
+use hickory_proto::op::Query;
+use hickory_proto::rr::{Name, Record, RecordType};
 use tokio::sync::mpsc;
 
 use super::Stub;

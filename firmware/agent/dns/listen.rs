@@ -15,12 +15,11 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::Stub;
 use super::guests::Guests;
 use super::question::{Heard, hear};
 use super::reply::Reply;
+use super::{DNS_PORT, Stub};
 
-const DNS_PORT: u16 = 53;
 /// A question needs no more.
 const LONGEST_QUESTION: usize = 4096;
 const LONGEST_ANSWER: u16 = u16::MAX;

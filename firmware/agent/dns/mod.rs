@@ -10,6 +10,7 @@ mod inquiry;
 mod listen;
 mod log;
 mod opening;
+pub mod own;
 mod private;
 mod probe;
 mod question;
@@ -49,6 +50,8 @@ use opening::{Door, Opening};
 use question::Question as Asked;
 use reply::{By, Reply};
 use upstream::Upstream;
+
+const DNS_PORT: u16 = 53;
 
 /// What the stub is told once.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health
 impl Stub {
     fn new(settings: Settings, mut door: Door, views: watch::Receiver<View>, health: Arc<Health>) -> Self {
         let house = settings.dns.house_domain.as_ref().and_then(|_| settings.uplink.dns.first());
-        let house = house.map(|address| Upstream::plain(*address, Way::by_isp()));
+        let house = house.map(|address| Upstream::plain((*address, DNS_PORT).into(), Way::by_isp()));
         // Whatever it says is news to the first question.
         door.mark_changed();
         let log = Log::kept(settings.dns.log);

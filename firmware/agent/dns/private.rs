@@ -8,9 +8,9 @@
 use std::net::IpAddr;
 
 use byway_core::names::{is_private, lies_in};
-use hickory_resolver::proto::op::Message;
-use hickory_resolver::proto::rr::rdata::svcb::{IpHint, SVCB, SvcParamValue};
-use hickory_resolver::proto::rr::{RData, Record};
+use hickory_proto::op::Message;
+use hickory_proto::rr::rdata::svcb::{IpHint, SVCB, SvcParamValue};
+use hickory_proto::rr::{RData, Record};
 
 /// Whether anything was left out.
 pub(super) fn leave_out(message: &mut Message, name: &str, allowed: &[String]) -> bool {

@@ -5,9 +5,9 @@
     reason = "DNS's registries are open, and only a few of their values are ours"
 )]
 
-use hickory_resolver::proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use hickory_resolver::proto::rr::{DNSClass, RecordType};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::rr::{DNSClass, RecordType};
 
 /// What a datagram may hold that must not be cut into fragments on a way of 1280 bytes (DNS flag day 2020).
 pub(super) const PAYLOAD: u16 = 1232;

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use byway_core::Egress;
-use hickory_resolver::proto::op::Message;
+use hickory_proto::op::Message;
 
 use super::cache::Cache;
 use super::private;

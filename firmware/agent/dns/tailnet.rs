@@ -4,8 +4,8 @@
     reason = "DNS's registries are open, and only a few of their values are ours"
 )]
 
-use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::RecordType;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
 
 use super::question::Question;
 use super::reply::{By, Reply};

@@ -5,21 +5,21 @@
 )]
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::h2::HttpsClientStream;
-use hickory_resolver::net::runtime::{RuntimeProvider as _, Spawn as _};
-use hickory_resolver::net::tcp::TcpClientStream;
-use hickory_resolver::net::tls::tls_client_connect;
-use hickory_resolver::net::udp::UdpClientStream;
-use hickory_resolver::net::xfer::{DnsExchange, DnsHandle as _, DnsMultiplexer, FirstAnswer as _};
-use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, ResponseCode};
+use hickory_net::NetError;
+use hickory_net::h2::HttpsClientStream;
+use hickory_net::runtime::{RuntimeProvider as _, Spawn as _};
+use hickory_net::tcp::TcpClientStream;
+use hickory_net::tls::tls_client_connect;
+use hickory_net::udp::UdpClientStream;
+use hickory_net::xfer::{DnsExchange, DnsHandle as _, DnsMultiplexer, FirstAnswer as _};
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, Message, ResponseCode};
 use rustls::pki_types::ServerName;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -88,10 +88,10 @@ impl Upstream {
         }
     }
 
-    /// The house's own resolver.
-    pub(super) fn plain(address: IpAddr, way: Way) -> Self {
-        let (transport, host, port) = (Transport::Plain, Host::Address(address), 53);
-        let addresses = Vec::from([address]);
+    /// One server, by plain DNS.
+    pub(super) fn plain(server: SocketAddr, way: Way) -> Self {
+        let (transport, host, port) = (Transport::Plain, Host::Address(server.ip()), server.port());
+        let addresses = Vec::from([server.ip()]);
         Self::new(&Configured { transport, host, port, addresses }, way, &Err("it speaks no TLS".to_owned()))
     }
 

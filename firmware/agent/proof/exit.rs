@@ -19,8 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::names::{Names, ResolveError};
 use crate::config::{Host, Scheme, Url};
+use crate::dns::own::{Names, ResolveError};
 use crate::tls::Trust;
 use crate::way::Way;
 

@@ -11,10 +11,10 @@ use byway_core::{Egress, Exit, ExitReport, Expect, Input, PingReport};
 use tokio::sync::mpsc;
 
 use super::exit::ExitCheck;
-use super::names::Names;
 use super::ping::ping;
 use crate::clock;
 use crate::config::Host;
+use crate::dns::own::Names;
 
 /// The far end of every Mullvad relay's tunnel, its resolver too (`mullvad-api` relay list, `ipv4_gateway`).
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);

@@ -8,7 +8,7 @@ use byway_core::View;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::proof::OwnNames;
+use crate::dns::own::OwnNames;
 use crate::tailnet::{self, LocalApi, Report, Settings};
 
 /// A house without a line yet: tailscaled starts all the same and tries for itself.

@@ -21,11 +21,12 @@ use super::{Agent, Ears, Ended, Paths, lock, names};
 use crate::clock;
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
+use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
 use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
-use crate::proof::{ExitCheck, GATEWAY, Names, OwnNames, Prober};
+use crate::proof::{ExitCheck, GATEWAY, Prober};
 use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
@@ -51,8 +52,7 @@ pub fn log_to_stderr() {
         .with_default(LevelFilter::INFO)
         .with_target("boringtun", LevelFilter::OFF)
         .with_target("hickory_net", LevelFilter::OFF)
-        .with_target("hickory_proto", LevelFilter::OFF)
-        .with_target("hickory_resolver", LevelFilter::OFF);
+        .with_target("hickory_proto", LevelFilter::OFF);
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();

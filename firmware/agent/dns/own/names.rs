@@ -1,25 +1,28 @@
 //! Finds the addresses of the box's own names, by the house's line or through the tunnel, from the name servers it is
 //! given and nowhere else: no system resolver, no hosts file, no search domain, no cache.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "DNS's registries are open, and only a few of their values are ours"
+)]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::Resolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::net::NetError;
+use futures_util::future::join;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use hickory_proto::op::{Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::timeout;
 
+use super::super::DNS_PORT;
+use super::super::question::Question;
+use super::super::upstream::{Failure, Upstream};
 use crate::config::Host;
-use crate::way::{ByWay, Way};
+use crate::way::Way;
 
-/// For one question to one server.
-const PATIENCE: Duration = Duration::from_secs(2);
-const RETRIES: usize = 1;
 /// For everything, a second question by TCP included.
 const LIMIT: Duration = Duration::from_secs(5);
-const DNS_PORT: u16 = 53;
 /// One answer by TCP has room for thousands.
 const MOST_ADDRESSES: usize = 32;
 
@@ -39,22 +42,23 @@ pub enum ResolveError {
     NoAnswer { name: String, way: Way },
 }
 
-/// A resolver that asks by one way only.
+/// Asks by one way only, all of its servers at once.
+#[derive(Debug)]
 pub struct Names {
     way: Way,
-    resolver: Result<Resolver<ByWay>, NetError>,
+    servers: Vec<Upstream>,
 }
 
 impl Names {
     /// By the house's line; without servers, well-known public ones are asked.
     pub fn by_isp(servers: &[IpAddr]) -> Self {
         let servers = if servers.is_empty() { &PUBLIC } else { servers };
-        Self::asking(Way::by_isp(), servers.iter().map(|server| (*server, DNS_PORT).into()))
+        Self::asking(&Way::by_isp(), servers.iter().map(|server| (*server, DNS_PORT).into()))
     }
 
     /// Through the tunnel, from the servers of the relay's configuration.
     pub fn by_tunnel(device: &str, servers: &[IpAddr]) -> Self {
-        Self::asking(Way::Device(device.to_owned()), servers.iter().map(|server| (*server, DNS_PORT).into()))
+        Self::asking(&Way::Device(device.to_owned()), servers.iter().map(|server| (*server, DNS_PORT).into()))
     }
 
     pub fn way(&self) -> &Way {
@@ -67,69 +71,67 @@ impl Names {
             Host::Address(address) => return Ok(vec![*address]),
             Host::Name(name) => name,
         };
-        let (name, way) = (name.clone(), self.way.clone());
-        let resolver = match &self.resolver {
-            Ok(resolver) => resolver,
-            Err(error) => return Err(ResolveError::NotFound { name, way, reason: error.to_string() }),
-        };
+        let not_found = |reason| ResolveError::NotFound { name: name.clone(), way: self.way.clone(), reason };
         // The dot at the end keeps search domains out.
-        match timeout(LIMIT, resolver.lookup_ip(format!("{name}."))).await {
-            Ok(Ok(answer)) => in_order(answer.iter()).ok_or(ResolveError::NotFound {
-                name,
-                way,
-                reason: "the answer holds none".to_owned(),
-            }),
-            Ok(Err(NetError::Timeout)) | Err(_) => Err(ResolveError::NoAnswer { name, way }),
-            Ok(Err(error)) => Err(ResolveError::NotFound { name, way, reason: error.to_string() }),
+        let full = Name::from_ascii(format!("{name}.")).map_err(|error| not_found(error.to_string()))?;
+        let mut reason = None;
+        let first = async {
+            let mut asked: FuturesUnordered<_> =
+                self.servers.iter().map(|server| addresses(server, &full)).collect();
+            while let Some(answer) = asked.next().await {
+                match answer {
+                    Ok(found) => return Some(found),
+                    Err(none) => reason = none.or(reason.take()),
+                }
+            }
+            None
+        };
+        match timeout(LIMIT, first).await.unwrap_or(None) {
+            Some(found) => Ok(found),
+            None => Err(reason.map_or_else(
+                || ResolveError::NoAnswer { name: name.clone(), way: self.way.clone() },
+                not_found,
+            )),
         }
     }
 
-    fn asking(way: Way, servers: impl Iterator<Item = SocketAddr>) -> Self {
-        let servers: Vec<NameServerConfig> = servers.map(name_server).collect();
-        let options = options(servers.len());
-        let resolver = Resolver::builder_with_config(
-            ResolverConfig::from_parts(None, Vec::new(), servers),
-            ByWay::new(way.clone()),
-        )
-        .with_options(options)
-        .build();
-        Self { way, resolver }
+    fn asking(way: &Way, servers: impl Iterator<Item = SocketAddr>) -> Self {
+        let servers = servers.map(|server| Upstream::plain(server, way.clone())).collect();
+        Self { way: way.clone(), servers }
     }
 }
 
-impl std::fmt::Debug for Names {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Names").field("way", &self.way).finish_non_exhaustive()
+/// Of both families, from one server. A router that says "no such name" while its line is down must not outvote
+/// another server: that is an error too. `None`: it says nothing.
+async fn addresses(server: &Upstream, name: &Name) -> Result<Vec<IpAddr>, Option<String>> {
+    let (v4, v6) = join(records(server, name, RecordType::A), records(server, name, RecordType::AAAA)).await;
+    let mut found: Vec<IpAddr> = [&v4, &v6].into_iter().flatten().flatten().filter_map(address).collect();
+    found.sort();
+    found.dedup();
+    found.truncate(MOST_ADDRESSES);
+    match (found.is_empty(), v4.and(v6)) {
+        (false, _) => Ok(found),
+        (true, Ok(_)) => Err(Some("the answer holds none".to_owned())),
+        (true, Err(Failure::Silent)) => Err(None),
+        (true, Err(failure)) => Err(Some(failure.to_string())),
     }
 }
 
-fn in_order(addresses: impl Iterator<Item = IpAddr>) -> Option<Vec<IpAddr>> {
-    let mut addresses: Vec<IpAddr> = addresses.collect();
-    addresses.sort();
-    addresses.dedup();
-    addresses.truncate(MOST_ADDRESSES);
-    (!addresses.is_empty()).then_some(addresses)
+async fn records(server: &Upstream, name: &Name, kind: RecordType) -> Result<Vec<Record>, Failure> {
+    let question = Question::plain(Query::query(name.clone(), kind));
+    let answer = server.ask(&question.to_upstream()).await?;
+    match answer.response_code {
+        ResponseCode::NoError => Ok(answer.answers),
+        code => Err(Failure::Garbled(code.to_string())),
+    }
 }
 
-fn name_server(server: SocketAddr) -> NameServerConfig {
-    let with_port = |mut connection: ConnectionConfig| {
-        connection.port = server.port();
-        connection
-    };
-    let connections = vec![with_port(ConnectionConfig::udp()), with_port(ConnectionConfig::tcp())];
-    // A router that says "no such name" while its line is down must not outvote another server.
-    NameServerConfig::new(server.ip(), false, connections)
-}
-
-fn options(servers: usize) -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    options.timeout = PATIENCE;
-    options.attempts = RETRIES;
-    options.num_concurrent_reqs = servers;
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.cache_size = 0;
-    options
+fn address(record: &Record) -> Option<IpAddr> {
+    match &record.data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +189,7 @@ mod tests {
     }
 
     fn by_loopback(server: SocketAddr) -> Names {
-        Names::asking(Way::Device("lo".to_owned()), std::iter::once(server))
+        Names::asking(&Way::Device("lo".to_owned()), std::iter::once(server))
     }
 
     fn host(text: &str) -> Host {
@@ -206,7 +208,7 @@ mod tests {
     async fn finds_it_while_one_of_the_servers_is_gone() {
         let gone = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let servers = [gone, name_server_for(".control.example").await];
-        let names = Names::asking(Way::by_isp(), servers.into_iter());
+        let names = Names::asking(&Way::by_isp(), servers.into_iter());
         assert_eq!(names.resolve(&host("control.example")).await.map(|found| found.len()), Ok(2));
     }
 
@@ -219,14 +221,14 @@ mod tests {
 
     #[tokio::test]
     async fn asks_nobody_about_an_address() {
-        let names = Names::asking(Way::Device("no-such-device".to_owned()), std::iter::empty());
+        let names = Names::asking(&Way::Device("no-such-device".to_owned()), std::iter::empty());
         assert_eq!(names.resolve(&host("192.0.2.1")).await, Ok(vec!["192.0.2.1".parse().unwrap()]));
     }
 
     #[tokio::test]
     async fn asks_by_no_other_way_when_its_own_is_gone() {
         let server = name_server_for(".control.example").await;
-        let names = Names::asking(Way::Device("no-such-device".to_owned()), std::iter::once(server));
+        let names = Names::asking(&Way::Device("no-such-device".to_owned()), std::iter::once(server));
         assert!(names.resolve(&host("control.example")).await.is_err());
     }
 
@@ -236,6 +238,6 @@ mod tests {
         let names = by_loopback(silent.local_addr().unwrap());
         let begun = tokio::time::Instant::now();
         assert!(names.resolve(&host("control.example")).await.is_err());
-        assert!(begun.elapsed() < LIMIT + PATIENCE, "took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < LIMIT + Duration::from_secs(2), "took {:?}", begun.elapsed());
     }
 }
