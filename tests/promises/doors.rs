@@ -1,6 +1,6 @@
 //! Both doors, and what changing them does to what is under way.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use byway_lab::judge::Door;
@@ -64,19 +64,4 @@ pub(super) fn toggle_does_what_the_button_does(stage: &mut Stage) -> Result<()> 
         ensure!(status["wish"] == wish, "{status}");
     }
     Ok(())
-}
-
-/// Until the stub lands, a client's names are refused rather than leaked; the same server answers beside it.
-pub(super) fn port_53_is_refused(stage: &mut Stage) -> Result<()> {
-    let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
-    watch.wait_answered(PATIENCE)?;
-    for door in [Door::Privacy, Door::Residential, Door::Privacy] {
-        watch.flip(&stage.byway, Some(door))?;
-        watch.wait_answered(PATIENCE)?;
-        let asked = SystemTime::now();
-        let answer = stage.world.phone.get("http://192.0.2.80:53/", Duration::from_secs(3));
-        ensure!(answer.is_err(), "port 53 answered by {door}: {answer:?}");
-        ensure!(asked.elapsed()? < Duration::from_secs(2), "refused in silence: the app would wait");
-    }
-    watch.end()?.assert_clean()
 }

@@ -1,6 +1,7 @@
 //! The promises of byway, each a sentence, tried in one world with real peers and judged from the outside. The
 //! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
 
+mod answers;
 mod babble;
 mod clients;
 mod disk;
@@ -17,12 +18,14 @@ mod lives;
 mod long_flows;
 mod memory;
 mod naive;
+mod names;
 mod neighbours;
 mod ordeal;
 mod outages;
 mod owner;
 mod path;
 mod relay;
+mod upstreams;
 mod words;
 
 use std::path::Path;
@@ -52,7 +55,16 @@ const PROMISES: &[Promise] = &[
     ("toggle_does_what_the_button_does", doors::toggle_does_what_the_button_does),
     ("a_silent_relay_seals_and_its_return_carries_again", faults::a_silent_relay_seals),
     ("an_exit_that_is_not_mullvad_is_sealed_at_once", faults::not_mullvad_is_sealed),
-    ("client_names_on_port_53_are_refused", doors::port_53_is_refused),
+    ("a_client_is_answered_by_the_open_doors_name_server_whomever_it_asks", names::whomever_is_asked),
+    ("no_name_is_answered_or_heard_while_no_door_is_open", names::sealed),
+    ("answers_are_remembered_until_the_door_changes", answers::are_remembered),
+    ("answers_come_as_given_but_for_addresses_at_home", answers::come_as_given),
+    ("names_of_the_tailnet_are_answered_whatever_the_doors_do", answers::of_the_tailnet),
+    ("byway_dns_tells_whose_an_answer_is", answers::are_told_with_whose_they_are),
+    ("another_resolv_conf_is_put_right_and_told", answers::of_another_resolv_conf),
+    ("an_upstream_that_goes_wrong_is_told_and_nobody_else_is_asked", upstreams::go_wrong),
+    ("plain_upstreams_are_asked_by_their_door_too", upstreams::are_asked_in_the_clear_if_told_so),
+    ("names_follow_the_door_through_flips_losses_and_deaths", names::follow_the_door),
     ("an_agent_killed_is_carried_again_within_3_seconds", lives::killed_and_carried_again),
     ("sigterm_seals_and_leaves_tailscaled_running", lives::sigterm_seals),
     ("a_reboot_of_everything_keeps_the_wish", lives::reboot_keeps_the_wish),
@@ -75,6 +87,7 @@ const PROMISES: &[Promise] = &[
         owner::session_outlives_table_52,
     ),
     ("a_dead_relay_seals_and_its_return_carries_again", faults::a_dead_relay_seals),
+    ("a_dead_tunnel_leaves_the_tailnet_up", upstreams::a_dead_tunnel_leaves_the_tailnet_up),
     (
         "a_flow_that_talks_on_while_the_relay_dies_never_comes_by_the_house",
         long_flows::one_port_for_life_is_refused,

@@ -293,7 +293,8 @@ impl BywayBox {
         fs::read_to_string(self.folder.join("byway.log")).unwrap_or_default()
     }
 
-    fn log_tail(&self) -> String {
+    /// The end of what its agent has printed, for a failure's report.
+    pub fn log_tail(&self) -> String {
         self.agent.as_ref().map_or_else(|| "no agent runs".to_owned(), Process::log_tail)
     }
 

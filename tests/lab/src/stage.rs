@@ -142,7 +142,7 @@ impl Watch {
         let requested = SystemTime::now();
         let wish = door.map_or_else(|| "sealed".to_owned(), |door| door.to_string());
         let said = byway.cli(&["egress", &wish])?;
-        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}");
+        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}\n{}", byway.log_tail());
         self.decide(requested, door);
         Ok(())
     }
