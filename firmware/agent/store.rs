@@ -1,4 +1,4 @@
-//! Remembers across power cuts: the last wish, and the last good addresses of the box's own names; `stamps` what the
+//! Remembers across power cuts: the last wish, the last good addresses of the box's own names, the tailnet's domain; `stamps` what the
 //! handshakes' stamps are above. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
@@ -22,6 +22,7 @@ pub use self::stamps::StampFile;
 const VERSION: u32 = 1;
 const WISH: &str = "wish";
 const NAMES: &str = "names";
+const DOMAIN: &str = "domain";
 const PROBE: &str = "probe";
 /// One block of every usual disk: less could fit into what is left of another.
 const PROBE_BYTES: [u8; 4096] = [b'.'; 4096];
@@ -85,6 +86,11 @@ struct Names {
     names: Addresses,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Domain {
+    domain: Option<String>,
+}
+
 impl Store {
     /// The folder is made when there is something to save: a box whose disk is gone carries all the same.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -108,6 +114,16 @@ impl Store {
 
     pub fn remember_names(&self, names: &Addresses) -> Result<(), StoreError> {
         self.remember(NAMES, Names { names: names.clone() })
+    }
+
+    /// The tailnet's base domain.
+    pub fn domain(&self) -> Recalled<Option<String>> {
+        let Recalled { value, note } = self.recall(DOMAIN, Domain { domain: None });
+        Recalled { value: value.domain, note }
+    }
+
+    pub fn remember_domain(&self, domain: &str) -> Result<(), StoreError> {
+        self.remember(DOMAIN, Domain { domain: Some(domain.to_owned()) })
     }
 
     /// Whether something can be saved right now.

@@ -67,6 +67,12 @@ impl Upstream {
 fn parse_url(text: &str) -> Result<(Transport, Host, Option<u16>), String> {
     if text.starts_with("https://") {
         let Url { host, port, path, .. } = text.parse()?;
+        if let Host::Address(IpAddr::V6(address)) = host {
+            return Err(format!(
+                "https:// needs a name or an IPv4 address: write the resolver's name, and bootstrap = {{ \"NAME\" = \
+                 [\"{address}\"] }} below [dns]"
+            ));
+        }
         return Ok((Transport::Https { path }, host, Some(port)));
     }
     let (transport, rest) = text
@@ -234,7 +240,8 @@ mod tests {
             ("udp://dns.example.net", "udp:// needs an address"),
             ("udp://127.0.0.1", "is no resolver beyond the box"),
             ("udp://0.0.0.0", "is no resolver beyond the box"),
-            ("https://[::1]/dns-query", "is no resolver beyond the box"),
+            ("tls://[::1]", "is no resolver beyond the box"),
+            ("https://[2620:fe::fe]/dns-query", "needs a name or an IPv4 address"),
             ("udp://100.64.0.7", "write \"udp://10.64.0.1\""),
             ("udp://[::ffff:100.64.0.7]", "write \"udp://10.64.0.1\""),
             ("udp://100.64.0.64", "a resolver of the internet or of the house"),

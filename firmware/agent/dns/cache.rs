@@ -74,17 +74,22 @@ impl Cache {
 
 /// `None`: not to be kept.
 fn lasts(message: &Message) -> Option<Duration> {
+    let asked = message.queries.first()?.query_type();
+    let has_data = message.answers.iter().any(|record| record.record_type() == asked);
+    let all = message.answers.iter().chain(&message.authorities).chain(&message.additionals);
+    let least = all.map(|record| record.ttl).min().map(seconds);
     match message.response_code {
-        ResponseCode::NoError if !message.answers.is_empty() => {
-            let records = message.answers.iter().chain(&message.authorities);
-            let least = records.map(|record| record.ttl).min()?;
-            Some(Duration::from_secs(least.into()).min(LONGEST))
-        }
-        // RFC 2308 5: without a start of authority nobody knows for how long.
+        ResponseCode::NoError if has_data => Some(least?.min(LONGEST)),
+        // RFC 2308 5, and 2.1 for one at the end of aliases: without a start of authority nobody knows for how long.
         ResponseCode::NoError | ResponseCode::NXDomain => {
             let response = DnsResponse::from_message(message.clone()).ok()?;
-            Some(Duration::from_secs(response.negative_ttl()?.into()).min(LONGEST_NEGATIVE))
+            let negative = seconds(response.negative_ttl()?).min(LONGEST_NEGATIVE);
+            Some(least.map_or(negative, |least| least.min(negative)))
         }
         _ => None,
     }
+}
+
+fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
 }

@@ -34,11 +34,11 @@ async fn tell(stub: &Stub, Asked { name, kind }: Asked) -> Result<Told, String> 
     let began = clock::uptime();
     let reply = stub.reply(&question).await;
     let took = clock::uptime().since(began);
-    let dns = &stub.settings.dns;
+    let dns = &stub.dns;
     let upstream = match reply.by {
         By::Door(Egress::Privacy) => Some(dns.privacy.to_string()),
         By::Door(Egress::Residential) => Some(dns.residential.to_string()),
-        By::House => stub.settings.uplink.dns.first().map(|address| format!("udp://{address}")),
+        By::House => stub.uplink.dns.first().map(|address| format!("udp://{address}")),
         By::Tailnet | By::Box => None,
     };
     Ok(Told {

@@ -25,6 +25,8 @@ const LONGEST_QUESTION: usize = 4096;
 const LONGEST_ANSWER: u16 = u16::MAX;
 /// Of a TCP client between two questions (RFC 7766 6.2.3), and for taking an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Of a TCP connection, however much it asks: nobody keeps a place.
+const LIFE: Duration = Duration::from_mins(1);
 /// Between two looks at the interface.
 const LOOK: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 64;
@@ -51,7 +53,7 @@ impl Entrance {
         Self {
             device: "lo",
             addresses: addresses.map(|address| SocketAddr::new(address, DNS_PORT)).to_vec(),
-            room: Room { questions: (512, 512), connections: (64, 64) },
+            room: Room { questions: (256, 256), connections: (64, 64) },
         }
     }
 
@@ -62,7 +64,7 @@ impl Entrance {
         Self {
             device: TAILNET,
             addresses: [at(DNS_PORT), at(STUB_PORT)].concat(),
-            room: Room { questions: (512, 128), connections: (64, 16) },
+            room: Room { questions: (256, 32), connections: (64, 16) },
         }
     }
 }
@@ -135,7 +137,9 @@ async fn serve_datagrams(socket: Arc<UdpSocket>, stub: Arc<Stub>, questions: Arc
         let question = match hear(&buffer[..length]) {
             Heard::Question(question) => question,
             Heard::Refusal(refusal) => {
-                _ = socket.send_to(&refusal.to_vec().unwrap_or_default(), from).await;
+                if let Ok(refusal) = refusal.to_vec() {
+                    _ = socket.send_to(&refusal, from).await;
+                }
                 continue;
             }
             Heard::Noise => continue,
@@ -167,7 +171,7 @@ async fn serve_streams(listener: TcpListener, stub: Arc<Stub>, connections: Arc<
             let stub = Arc::clone(&stub);
             tokio::spawn(async move {
                 let _place = place;
-                _ = converse(stream, from.ip(), &stub).await;
+                _ = timeout(LIFE, converse(stream, from.ip(), &stub)).await;
             });
         }
     }
@@ -183,7 +187,7 @@ async fn converse(mut stream: TcpStream, from: IpAddr, stub: &Stub) -> io::Resul
                 let reply = stub.answer(&question, from).await;
                 reply.encode(&question, LONGEST_ANSWER)
             }
-            Heard::Refusal(refusal) => refusal.to_vec().unwrap_or_default(),
+            Heard::Refusal(refusal) => refusal.to_vec().map_err(io::Error::other)?,
             Heard::Noise => return Ok(()),
         };
         let Ok(length) = u16::try_from(answer.len()) else { return Ok(()) };

@@ -4,6 +4,9 @@
 //! It has a thread of its own: whatever its clients ask, the core hears of the world in time.
 
 mod cache;
+mod domain;
+#[cfg(test)]
+mod fake;
 mod guests;
 mod health;
 mod inquiry;
@@ -30,6 +33,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use byway_core::names::{Territory, Whose};
 use byway_core::posture::{Mark, TUNNEL};
+use byway_core::tailnet::BackendState;
 use byway_core::{Egress, View};
 use tokio::sync::{mpsc, watch};
 
@@ -41,14 +45,17 @@ pub use resolv_conf::ResolvConf;
 use crate::clock;
 use crate::config::{Dns, Uplink};
 use crate::control::Question;
+use crate::store::Store;
 use crate::tailnet::LocalApi;
 use crate::tls::Trust;
 use crate::way::Way;
+use domain::Domain;
 use listen::Entrance;
 use log::Log;
 use opening::{Door, Opening};
 use question::Question as Asked;
 use reply::{By, Reply};
+use tailnet::Peers;
 use upstream::Upstream;
 
 const DNS_PORT: u16 = 53;
@@ -60,12 +67,18 @@ pub struct Settings {
     pub uplink: Uplink,
     pub trust: Trust,
     pub tailscaled: LocalApi,
+    /// Remembers the tailnet's domain.
+    pub store: Store,
 }
 
 /// Answers questions, wherever they come from.
 #[derive(Debug)]
 struct Stub {
-    settings: Settings,
+    dns: Dns,
+    uplink: Uplink,
+    trust: Trust,
+    peers: Peers,
+    domain: Domain,
     views: watch::Receiver<View>,
     house: Option<Upstream>,
     log: Log,
@@ -110,12 +123,23 @@ async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health
 
 impl Stub {
     fn new(settings: Settings, mut door: Door, views: watch::Receiver<View>, health: Arc<Health>) -> Self {
-        let house = settings.dns.house_domain.as_ref().and_then(|_| settings.uplink.dns.first());
+        let Settings { dns, uplink, trust, tailscaled, store } = settings;
+        let house = dns.house_domain.as_ref().and_then(|_| uplink.dns.first());
         let house = house.map(|address| Upstream::plain((*address, DNS_PORT).into(), Way::by_isp()));
         // Whatever it says is news to the first question.
         door.mark_changed();
-        let log = Log::kept(settings.dns.log);
-        Self { settings, views, house, log, health, doorway: Mutex::new(Doorway { door, opening: None }) }
+        Self {
+            house,
+            peers: Peers::known_to(tailscaled),
+            domain: Domain::recall(store),
+            log: Log::kept(dns.log),
+            doorway: Mutex::new(Doorway { door, opening: None }),
+            dns,
+            uplink,
+            trust,
+            views,
+            health,
+        }
     }
 
     /// Hangs up as soon as the door is shut, and connects as soon as it is open, also when nobody asks.
@@ -167,12 +191,12 @@ impl Stub {
         match self.whose(question) {
             Whose::Nobody(zone) => Reply::nobodys(question, zone),
             Whose::Tailnet => {
-                let zone = self.domain().unwrap_or_default();
-                tailnet::ask(&self.settings.tailscaled, question, &zone).await
+                let knows = self.views.borrow().tailnet.state == Some(BackendState::Running);
+                self.peers.ask(question, self.domain().as_deref(), knows).await
             }
             Whose::House => self.ask_house(question).await,
             Whose::Internet => match self.opening() {
-                Some(opening) => opening.ask(question, &self.settings.dns.allow_private, &self.health).await,
+                Some(opening) => opening.ask(question, &self.dns.allow_private, &self.health).await,
                 None => Reply::sealed(),
             },
         }
@@ -189,12 +213,12 @@ impl Stub {
     }
 
     fn whose(&self, question: &Asked) -> Whose {
-        let house = self.settings.dns.house_domain.clone();
+        let house = self.dns.house_domain.clone();
         Territory { tailnet: self.domain(), house }.whose(&question.name())
     }
 
     fn domain(&self) -> Option<String> {
-        self.views.borrow().tailnet.domain.clone()
+        self.domain.last(self.views.borrow().tailnet.domain.as_deref())
     }
 
     /// Of the door that is open now. What was opened before goes with its connections and answers.
@@ -209,7 +233,7 @@ impl Stub {
     }
 
     fn open(&self, egress: Egress, door: Door) -> Opening {
-        let Settings { dns, uplink, trust, .. } = &self.settings;
+        let Self { dns, uplink, trust, .. } = self;
         let (configured, device) = match egress {
             Egress::Privacy => (&dns.privacy, TUNNEL),
             Egress::Residential => (&dns.residential, uplink.interface.as_str()),

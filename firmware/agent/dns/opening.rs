@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use byway_core::Egress;
+use hickory_proto::op::ResponseCode;
 use tokio::sync::watch;
 
 use super::cache::Cache;
@@ -11,7 +12,7 @@ use super::health::Health;
 use super::private;
 use super::question::Question;
 use super::reply::{By, Reply};
-use super::upstream::Upstream;
+use super::upstream::{Failure, Upstream};
 
 /// Which door is open, as the core says; every change of it shuts the opening before.
 pub(super) type Door = watch::Receiver<Option<Egress>>;
@@ -57,12 +58,17 @@ impl Opening {
         let asked = Instant::now();
         match self.upstream.ask(&question.to_upstream()).await {
             Ok(mut message) => {
-                health.answered(self.egress, asked.elapsed());
+                // That it failed to find out says neither that it is well nor that it is not.
+                if message.response_code != ResponseCode::ServFail {
+                    health.answered(self.egress, asked.elapsed());
+                }
                 let key = question.key();
-                let less = private::leave_out(&mut message, &key.name, allowed);
-                let reply = Reply::of(self.by(), self.cache.keep(key, message, Instant::now()));
-                if less { reply.without_private() } else { reply }
+                if private::leave_out(&mut message, &key.name, allowed) {
+                    return Reply::of(self.by(), message).without_private();
+                }
+                Reply::of(self.by(), self.cache.keep(key, message, Instant::now()))
             }
+            Err(Failure::Busy) => Reply::too_busy(),
             Err(failure) => {
                 let reason = failure.to_string();
                 let reply = Reply::no_answer(self.by(), &format!("the upstream of this door: {reason}"));

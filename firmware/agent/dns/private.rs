@@ -17,10 +17,13 @@ pub(super) fn leave_out(message: &mut Message, name: &str, allowed: &[String]) -
     if allowed.iter().any(|zone| lies_in(name, zone)) {
         return false;
     }
-    let before = message.answers.len() + message.additionals.len();
-    message.answers.retain(|record| !leads_home(record));
-    message.additionals.retain(|record| !leads_home(record));
-    message.answers.len() + message.additionals.len() < before
+    let mut less = false;
+    for section in [&mut message.answers, &mut message.authorities, &mut message.additionals] {
+        let before = section.len();
+        section.retain(|record| !leads_home(record));
+        less |= section.len() < before;
+    }
+    less
 }
 
 /// An address, or a service's record that hints at one.

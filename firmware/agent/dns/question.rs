@@ -115,6 +115,13 @@ fn client_edns(edns: &Edns) -> ClientEdns {
     }
 }
 
+#[cfg(test)]
+impl ClientEdns {
+    pub(super) const fn of(payload: u16, dnssec_ok: bool) -> Self {
+        Self { payload, dnssec_ok, subnet: None }
+    }
+}
+
 impl Question {
     /// As a person asks, without any extras.
     pub(super) fn plain(query: Query) -> Self {
@@ -158,7 +165,8 @@ impl Question {
         let mut message = Message::query();
         message.add_query(self.query.clone());
         message.metadata.recursion_desired = true;
-        message.metadata.authentic_data = self.authentic_data;
+        // Whether the answer is authentic is told to those who ask for it (`Reply`), and kept for all.
+        message.metadata.authentic_data = true;
         message.metadata.checking_disabled = self.checking_disabled;
         let mut edns = Edns::new();
         edns.set_max_payload(PAYLOAD);

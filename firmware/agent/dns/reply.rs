@@ -25,6 +25,10 @@ const EXTENDED_ERROR: u16 = 15;
 
 /// RFC 6303 3: of what the box answers by itself.
 const OWN_TTL: u32 = 3600;
+/// A peer may have joined meanwhile.
+const TAILNET_TTL: u32 = 60;
+/// Of an upstream's words about its error.
+const LONGEST_NOTE: usize = 200;
 
 /// Who has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +100,14 @@ impl Reply {
         Self { note: Some(Note { code: BLOCKED, text }), ..self }
     }
 
-    /// A name that is nobody's, or of which there is nothing of this type.
+    /// There is no such peer; or there is, and nothing of this type.
+    pub(super) fn no_peer(zone: &str, code: ResponseCode) -> Self {
+        let mut message = own(code);
+        message.add_authority(start_of_authority(zone, TAILNET_TTL));
+        Self::of(By::Tailnet, message)
+    }
+
+    /// A name that is nobody's; the zone itself is there, and empty.
     pub(super) fn nobodys(question: &Question, zone: &str) -> Self {
         let name = question.name();
         let is_localhost = zone == "localhost";
@@ -113,7 +124,7 @@ impl Reply {
                 message.add_answer(Record::from_rdata(question.query.name().clone(), OWN_TTL, address));
             }
             None => {
-                message.add_authority(start_of_authority(zone));
+                message.add_authority(start_of_authority(zone, OWN_TTL));
             }
         }
         Self::of(By::Box, message)
@@ -156,18 +167,27 @@ impl Reply {
     /// As bytes of at most `room`; what does not fit is asked for again by TCP.
     pub(super) fn encode(&self, question: &Question, room: u16) -> Vec<u8> {
         let message = self.to(question);
-        let bytes = message.to_vec().unwrap_or_default();
-        if !bytes.is_empty() && bytes.len() <= usize::from(room) {
-            return bytes;
+        match message.to_vec() {
+            Ok(bytes) if bytes.len() <= usize::from(room) => bytes,
+            Ok(_) => {
+                let mut cut = message.truncate();
+                if let Some(edns) = &mut cut.edns {
+                    edns.options_mut().options.clear();
+                }
+                cut.to_vec().unwrap_or_else(|_| header(question.id))
+            }
+            Err(_) => header(question.id),
         }
-        message.truncate().to_vec().unwrap_or_default()
     }
 
     fn to(&self, question: &Question) -> Message {
         let mut message = Message::response(question.id, OpCode::Query);
         let said = &self.message;
-        message.metadata.response_code = said.response_code;
-        message.metadata.authoritative = said.authoritative;
+        // RFC 6891 6.1.3: the higher half of a code travels in EDNS.
+        let is_extended = said.response_code.high() > 0 && question.edns.is_none();
+        message.metadata.response_code =
+            if is_extended { ResponseCode::ServFail } else { said.response_code };
+        message.metadata.authoritative = self.by == By::Box && said.authoritative;
         // RFC 6840 5.8: only to those who can read it.
         let reads = question.authentic_data || question.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
         message.metadata.authentic_data = said.authentic_data && reads;
@@ -191,7 +211,10 @@ impl Reply {
         edns.set_dnssec_ok(dnssec_ok);
         let told = self.message.edns.iter().flat_map(|edns| &edns.options().options);
         for (code, option) in told {
-            if *code == EdnsCode::Subnet || *code == EdnsCode::from(EXTENDED_ERROR) {
+            if let EdnsOption::Unknown(EXTENDED_ERROR, data) = option {
+                let data = data[..data.len().min(LONGEST_NOTE)].to_vec();
+                edns.options_mut().insert(EdnsOption::Unknown(EXTENDED_ERROR, data));
+            } else if *code == EdnsCode::Subnet {
                 edns.options_mut().insert(option.clone());
             }
         }
@@ -210,10 +233,15 @@ fn own(code: ResponseCode) -> Message {
     message
 }
 
+/// That it failed, when even that cannot be said in full.
+fn header(id: u16) -> Vec<u8> {
+    Message::error_msg(id, OpCode::Query, ResponseCode::ServFail).to_vec().unwrap_or_default()
+}
+
 /// RFC 6303 3.
-fn start_of_authority(zone: &str) -> Record {
+fn start_of_authority(zone: &str, ttl: u32) -> Record {
     let root = Name::root();
     let zone = Name::from_ascii(format!("{zone}.")).unwrap_or_else(|_| root.clone());
-    let soa = SOA::new(zone.clone(), root, 1, 3600, 1200, 604_800, OWN_TTL);
-    Record::from_rdata(zone, OWN_TTL, RData::SOA(soa))
+    let soa = SOA::new(zone.clone(), root, 1, 3600, 1200, 604_800, ttl);
+    Record::from_rdata(zone, ttl, RData::SOA(soa))
 }

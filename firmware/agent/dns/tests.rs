@@ -1,109 +1,26 @@
 //! The stub over loopback, with an upstream that says what it is told to say.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use byway_core::Egress;
-use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, SOA};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::rdata::{A, CNAME, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 
+use super::fake::{Fake, question, to, with_address};
 use super::health::Health;
 use super::opening::Opening;
-use super::question::{Heard, Question, hear};
-use super::reply::Reply;
-use super::upstream::{Failure, Upstream};
-use crate::config::{Host, Transport, Upstream as Configured};
-use crate::way::Way;
-
-/// What the upstream makes of a question; `None`: nothing.
-type Says = fn(&Message) -> Option<Message>;
-
-struct Fake {
-    address: SocketAddr,
-    /// How often it was asked by UDP.
-    asked: Arc<AtomicUsize>,
-}
-
-impl Fake {
-    /// By TCP it says `long`, where it is given.
-    async fn start(says: Says, long: Option<Says>) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = socket.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
-        if let Some(long) = long {
-            tokio::spawn(talk(TcpListener::bind(address).await.unwrap(), long));
-        }
-        tokio::spawn(async move {
-            let mut buffer = [0; 4096];
-            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-                count.fetch_add(1, Ordering::Relaxed);
-                let question = Message::from_vec(&buffer[..length]).unwrap();
-                if let Some(answer) = says(&question) {
-                    socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
-                }
-            }
-        });
-        Self { address, asked }
-    }
-
-    fn upstream(&self) -> Upstream {
-        upstream(&[self.address.ip()], self.address.port())
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-async fn talk(listener: TcpListener, says: Says) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let length = stream.read_u16().await.unwrap();
-        let mut bytes = vec![0; length.into()];
-        stream.read_exact(&mut bytes).await.unwrap();
-        let answer = says(&Message::from_vec(&bytes).unwrap()).unwrap().to_vec().unwrap();
-        stream.write_u16(answer.len().try_into().unwrap()).await.unwrap();
-        stream.write_all(&answer).await.unwrap();
-    }
-}
-
-fn upstream(addresses: &[IpAddr], port: u16) -> Upstream {
-    let configured = Configured {
-        transport: Transport::Plain,
-        host: Host::Address(addresses[0]),
-        port,
-        addresses: addresses.to_vec(),
-    };
-    Upstream::new(&configured, Way::Device("lo".to_owned()), &Err("no TLS here".to_owned()))
-}
+use super::question::{ClientEdns, Heard, Question, hear};
+use super::reply::{By, Reply};
+use super::upstream::Upstream;
 
 /// The privacy door, and the hand that shuts it.
 fn opened(upstream: Upstream) -> (Opening, watch::Sender<Option<Egress>>) {
     let (hand, door) = watch::channel(Some(Egress::Privacy));
     (Opening::new(Egress::Privacy, upstream, door), hand)
-}
-
-fn question(name: &str, kind: RecordType) -> Question {
-    Question::plain(Query::query(Name::from_ascii(name).unwrap(), kind))
-}
-
-fn to(question: &Message) -> Message {
-    let mut answer = Message::response(question.id, OpCode::Query);
-    answer.add_queries(question.queries.iter().cloned());
-    answer
-}
-
-fn with_address(question: &Message, ttl: u32, address: [u8; 4]) -> Message {
-    let mut answer = to(question);
-    let data = RData::A(A(Ipv4Addr::from(address)));
-    answer.add_answer(Record::from_rdata(question.queries[0].name().clone(), ttl, data));
-    answer
 }
 
 async fn ask(opening: &Opening, question: &Question) -> Reply {
@@ -228,47 +145,6 @@ async fn what_does_not_fit_is_asked_for_by_tcp() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_refuses_or_answers_something_else_is_told_apart() {
-    let lies: Says = |question| {
-        let mut answer = to(question);
-        answer.queries[0].set_name(Name::from_ascii("other.example.").unwrap());
-        Some(answer)
-    };
-    let refuses: Says = |question| {
-        let mut answer = to(question);
-        answer.metadata.response_code = ResponseCode::Refused;
-        Some(answer)
-    };
-    let asked = question("www.example.", RecordType::A).to_upstream();
-    // By UDP it may be somebody else who lies: the true answer is waited for.
-    let fake = Fake::start(lies, Some(lies)).await;
-    assert_eq!(fake.upstream().ask(&asked).await, Err(Failure::Silent));
-    let fake = Fake::start(refuses, None).await;
-    assert_eq!(fake.upstream().ask(&asked).await, Err(Failure::Refuses));
-    let truncated: Says = |question| {
-        let mut answer = to(question);
-        answer.metadata.truncation = true;
-        Some(answer)
-    };
-    let fake = Fake::start(truncated, Some(lies)).await;
-    assert_eq!(fake.upstream().ask(&asked).await, Err(Failure::OtherQuestion));
-}
-
-#[tokio::test]
-async fn another_server_answers_for_one_that_is_silent_and_is_asked_first_from_then_on() {
-    let fake = Fake::start(|question| Some(with_address(question, 0, [203, 0, 113, 7])), None).await;
-    let silent = std::net::UdpSocket::bind(("127.0.0.2", fake.address.port())).unwrap();
-    silent.set_nonblocking(true).unwrap();
-    let servers = upstream(&["127.0.0.2".parse().unwrap(), fake.address.ip()], fake.address.port());
-    let asked = question("www.example.", RecordType::A).to_upstream();
-    let was_asked = || std::iter::from_fn(|| silent.recv(&mut [0; 512]).ok()).count() > 0;
-    assert!(servers.ask(&asked).await.is_ok());
-    assert!(was_asked());
-    assert!(servers.ask(&asked).await.is_ok());
-    assert!(!was_asked());
-}
-
-#[tokio::test]
 async fn health_tells_the_last_failure_until_there_is_an_answer() {
     let health = Health::default();
     let silent = Fake::start(|_| None, None).await;
@@ -312,4 +188,52 @@ fn what_is_no_question_is_refused_or_not_answered_at_all() {
     assert_eq!(refused(&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xff]), Some(ResponseCode::FormErr));
     let answer = Message::response(7, OpCode::Query).to_vec().unwrap();
     assert!(matches!(hear(&answer), Heard::Noise));
+}
+
+#[tokio::test]
+async fn aliases_are_kept_no_longer_than_they_say_whatever_is_at_their_end() {
+    let fake = Fake::start(
+        |question| {
+            let mut answer = to(question);
+            answer.metadata.response_code = ResponseCode::NXDomain;
+            let zone = Name::from_ascii("example.").unwrap();
+            let alias = RData::CNAME(CNAME(zone.clone()));
+            answer.add_answer(Record::from_rdata(question.queries[0].name().clone(), 0, alias));
+            let soa = RData::SOA(SOA::new(zone.clone(), zone.clone(), 1, 1, 1, 1, 60));
+            answer.add_authority(Record::from_rdata(zone, 60, soa));
+            Some(answer)
+        },
+        None,
+    )
+    .await;
+    let (opening, _hand) = opened(fake.upstream());
+    for _ in 0..2 {
+        assert!(!ask(&opening, &question("alias.example.", RecordType::A)).await.cached);
+    }
+}
+
+#[test]
+fn a_long_word_of_an_upstream_s_does_not_burst_the_datagram() {
+    let mut asked = question("www.example.", RecordType::A);
+    asked.edns = Some(ClientEdns::of(512, false));
+    let mut message = to(&asked.to_upstream());
+    for last in 1..=200 {
+        let data = RData::A(A(Ipv4Addr::new(203, 0, 113, last)));
+        message.add_answer(Record::from_rdata(asked.query.name().clone(), 60, data));
+    }
+    let mut edns = hickory_proto::op::Edns::new();
+    edns.options_mut().insert(EdnsOption::Unknown(15, vec![b'x'; 4000]));
+    message.set_edns(edns);
+    let bytes = Reply::of(By::Door(Egress::Privacy), message).encode(&asked, asked.room());
+    assert!(bytes.len() <= 512, "{} bytes", bytes.len());
+    assert!(Message::from_vec(&bytes).unwrap().truncation);
+}
+
+#[test]
+fn a_code_that_needs_edns_fails_plainly_without_it() {
+    let asked = question("www.example.", RecordType::A);
+    let mut message = to(&asked.to_upstream());
+    message.metadata.response_code = ResponseCode::BADVERS;
+    let bytes = Reply::of(By::Door(Egress::Privacy), message).encode(&asked, asked.room());
+    assert_eq!(Message::from_vec(&bytes).unwrap().response_code, ResponseCode::ServFail);
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -34,8 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(4);
 /// A server that is silent for so long gets a rival.
 const STAGGER: Duration = Duration::from_millis(400);
-/// Questions under way; by plain DNS each holds a socket, and the agent needs some for a flip.
-const MOST_AT_ONCE: usize = 128;
+/// Questions under way, at one or two servers each. By plain DNS each holds a socket for each try, and the agent needs
+/// some for a flip.
+const MOST_AT_ONCE: usize = 64;
+const TRIES: u8 = 2;
+/// How long one that finds no place waits for it.
+const QUEUE: Duration = Duration::from_secs(1);
+/// So many questions in a row that a server does not answer: the connection is dead, not the names.
+const DEAF: u32 = 3;
 const LONGEST_REASON: usize = 120;
 
 /// Why there was no answer. Never tells what was asked.
@@ -47,6 +53,8 @@ pub(super) enum Failure {
     Connection(String),
     #[error("it does not answer")]
     Silent,
+    #[error("too many questions at once")]
+    Busy,
     #[error("it answers another question than it was asked")]
     OtherQuestion,
     #[error("it refuses to answer: is the profile in its URL right?")]
@@ -59,8 +67,12 @@ pub(super) struct Upstream {
     transport: Transport,
     /// Of the certificate, and for whom the question is.
     host: Arc<str>,
+    /// The same as it may be told.
+    label: String,
     servers: Vec<Server>,
     turns: Semaphore,
+    /// Connections, so far.
+    made: AtomicU64,
     /// The one that answered last.
     best: AtomicUsize,
     way: ByWay,
@@ -69,19 +81,49 @@ pub(super) struct Upstream {
 
 struct Server {
     address: SocketAddr,
-    exchange: Mutex<Option<DnsExchange<ByWay>>>,
+    kept: Mutex<Option<Kept>>,
+    /// Questions in a row that it left unanswered.
+    silences: AtomicU32,
+}
+
+/// A connection, and which one it is of those that were made.
+#[derive(Clone)]
+struct Kept {
+    number: u64,
+    exchange: DnsExchange<ByWay>,
+}
+
+impl Server {
+    /// Unless it has another one already.
+    async fn forget(&self, old: &Kept) {
+        let mut kept = self.kept.lock().await;
+        if kept.as_ref().is_some_and(|kept| kept.number == old.number) {
+            *kept = None;
+            self.silences.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Upstream {
     pub(super) fn new(configured: &Configured, way: Way, trust: &Trust) -> Self {
         let Configured { transport, host, port, addresses } = configured;
-        let server =
-            |address| Server { address: SocketAddr::new(address, *port), exchange: Mutex::default() };
+        let server = |address| Server {
+            address: SocketAddr::new(address, *port),
+            kept: Mutex::default(),
+            silences: AtomicU32::new(0),
+        };
+        // Without the brackets of a URL.
+        let name = match host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.clone(),
+        };
         Self {
             transport: transport.clone(),
-            host: host.to_string().into(),
+            host: name.into(),
+            label: configured.to_string(),
             servers: addresses.iter().copied().map(server).collect(),
             turns: Semaphore::new(MOST_AT_ONCE),
+            made: AtomicU64::new(0),
             best: AtomicUsize::new(0),
             way: ByWay::new(way),
             trust: trust.clone(),
@@ -97,42 +139,53 @@ impl Upstream {
 
     /// Whatever it answers to this very question, "no such name" among it.
     pub(super) async fn ask(&self, question: &Message) -> Result<Message, Failure> {
-        let answer = async {
-            let _turn = self.turns.acquire().await;
-            self.race(question).await
-        };
-        let answer = timeout(LIMIT, answer).await.unwrap_or(Err(Failure::Silent))?;
+        let Ok(_turn) = timeout(QUEUE, self.turns.acquire()).await else { return Err(Failure::Busy) };
+        let answer = timeout(LIMIT, self.ask_in_turn(question)).await.unwrap_or(Err(Failure::Silent));
+        let answer = answer.map_err(|failure| failure.without(&self.host, &self.label))?;
         if answer.response_code == ResponseCode::Refused { Err(Failure::Refuses) } else { Ok(answer) }
     }
 
     /// Makes a connection before anybody needs it.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
-        match self.servers.first() {
-            Some(server) => self.exchange(server).await.map(drop),
-            None => Ok(()),
+        let Some(server) = self.servers.first() else { return Ok(()) };
+        self.connection(server).await.map(drop).map_err(|failure| failure.without(&self.host, &self.label))
+    }
+
+    /// RFC 6891 6.2.2: an old one that does not know EDNS is asked without.
+    async fn ask_in_turn(&self, question: &Message) -> Result<Message, Failure> {
+        let answer = self.race(question).await?;
+        match answer.response_code {
+            ResponseCode::FormErr | ResponseCode::NotImp if question.edns.is_some() => {
+                let mut plain = question.clone();
+                plain.edns = None;
+                self.race(&plain).await
+            }
+            _ => Ok(answer),
         }
     }
 
+    /// One that fails or is silent gets a rival, and so does one that says it cannot find out.
     async fn race(&self, question: &Message) -> Result<Message, Failure> {
         let first = self.best.load(Ordering::Relaxed);
         let count = self.servers.len();
         let mut next = (0..count).map(|turn| (first + turn) % count);
-        let (mut asked, mut failure) = (FuturesUnordered::new(), Failure::Silent);
+        let (mut asked, mut worse) = (FuturesUnordered::new(), Err(Failure::Silent));
         loop {
             let rival = next.next();
             asked.extend(rival.map(|index| async move { (index, self.ask_server(index, question).await) }));
             if asked.is_empty() {
-                return Err(failure);
+                return worse;
             }
             tokio::select! {
                 Some((index, outcome)) = asked.next() => match outcome {
-                    Ok(answer) => {
+                    Ok(answer) if is_found_out(&answer) => {
                         self.best.store(index, Ordering::Relaxed);
                         return Ok(answer);
                     }
-                    // That one is silent says less than what another has said.
+                    Ok(answer) => worse = Ok(answer),
+                    // That one is silent says less than what another has said, and a failure less than an answer.
                     Err(Failure::Silent) => {}
-                    Err(error) => failure = error,
+                    Err(error) => worse = worse.or(Err(error)),
                 },
                 () = sleep(STAGGER), if rival.is_some() => {}
             }
@@ -143,23 +196,29 @@ impl Upstream {
     async fn ask_server(&self, index: usize, question: &Message) -> Result<Message, Failure> {
         let server = &self.servers[index];
         loop {
-            let (exchange, is_new) = self.exchange(server).await?;
+            let (kept, is_new) = self.connection(server).await?;
             let request = DnsRequest::new(question.clone(), DnsRequestOptions::default());
-            let sent = timeout(PATIENCE, exchange.send(request).first_answer()).await;
-            match sent {
-                Ok(Ok(answer)) if answer.truncation && self.transport == Transport::Plain => {
+            let sent = timeout(PATIENCE, kept.exchange.send(request).first_answer()).await;
+            match sent.unwrap_or(Err(NetError::Timeout)) {
+                Ok(answer) if answer.truncation && self.transport == Transport::Plain => {
                     return self.ask_by_tcp(server.address, question).await;
                 }
-                Ok(Ok(answer)) => return answer_to(question, answer.into_message()),
-                Ok(Err(error)) => {
-                    *server.exchange.lock().await = None;
+                Ok(answer) => {
+                    server.silences.store(0, Ordering::Relaxed);
+                    return answer_to(question, answer.into_message());
+                }
+                // One name that nobody can find out must not cost everybody the connection.
+                Err(NetError::Timeout) => {
+                    if server.silences.fetch_add(1, Ordering::Relaxed) + 1 >= DEAF {
+                        server.forget(&kept).await;
+                    }
+                    return Err(Failure::Silent);
+                }
+                Err(error) => {
+                    server.forget(&kept).await;
                     if is_new {
                         return Err(Failure::from(error));
                     }
-                }
-                Err(_) => {
-                    *server.exchange.lock().await = None;
-                    return Err(Failure::Silent);
                 }
             }
         }
@@ -173,21 +232,21 @@ impl Upstream {
     }
 
     /// The kept connection, or a new one: one at a time is made, whoever else asks waits for it.
-    async fn exchange(&self, server: &Server) -> Result<(DnsExchange<ByWay>, bool), Failure> {
-        let mut kept = server.exchange.lock().await;
-        if let Some(exchange) = kept.as_ref() {
-            return Ok((exchange.clone(), false));
+    async fn connection(&self, server: &Server) -> Result<(Kept, bool), Failure> {
+        let mut kept = server.kept.lock().await;
+        if let Some(kept) = kept.as_ref() {
+            return Ok((kept.clone(), false));
         }
         let exchange = timeout(PATIENCE, self.open(server.address)).await.unwrap_or(Err(Failure::Silent))?;
-        *kept = Some(exchange.clone());
-        Ok((exchange, true))
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        Ok((kept.insert(Kept { number, exchange }).clone(), true))
     }
 
     async fn open(&self, address: SocketAddr) -> Result<DnsExchange<ByWay>, Failure> {
         match &self.transport {
             Transport::Plain => {
                 let stream = UdpClientStream::builder(address, self.way.clone());
-                Ok(stream.with_timeout(Some(PATIENCE)).exchange())
+                Ok(stream.with_timeout(Some(PATIENCE)).with_max_retries(TRIES).exchange())
             }
             Transport::Tls => self.open_tls(address).await,
             Transport::Https { path } => {
@@ -213,13 +272,33 @@ impl Upstream {
     }
 }
 
-/// RFC 5452 9.1: an answer names what it answers. Some servers leave it out of an error.
+/// RFC 5452 9.1: an answer names what it answers; some servers leave it out of an error. One that says it is cut, where
+/// nothing has to be, is none.
 pub(super) fn answer_to(question: &Message, answer: Message) -> Result<Message, Failure> {
-    let is_error = !matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
-    if answer.queries == question.queries || (is_error && answer.queries.is_empty()) {
+    if answer.truncation {
+        Err(Failure::Garbled("it is cut short".to_owned()))
+    } else if answer.queries == question.queries || (!is_found_out(&answer) && answer.queries.is_empty()) {
         Ok(answer)
     } else {
         Err(Failure::OtherQuestion)
+    }
+}
+
+/// That there is such a name, or that there is none.
+fn is_found_out(answer: &Message) -> bool {
+    matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+}
+
+impl Failure {
+    /// The host's name as it may be told: a certificate's error quotes it.
+    fn without(self, host: &str, label: &str) -> Self {
+        let told = |text: String| text.replace(host, label);
+        match self {
+            Self::Tls(text) => Self::Tls(told(text)),
+            Self::Connection(text) => Self::Connection(told(text)),
+            Self::Garbled(text) => Self::Garbled(told(text)),
+            Self::Silent | Self::Busy | Self::OtherQuestion | Self::Refuses => self,
+        }
     }
 }
 
@@ -250,3 +329,6 @@ impl std::fmt::Debug for Upstream {
         f.debug_struct("Upstream").field("host", &self.host).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

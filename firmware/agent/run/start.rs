@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use byway_core::posture::ruleset::TAILNET4;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
 use byway_core::{Core, Egress, Input, Settings, TunnelEnd, Upstreams};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -40,6 +41,8 @@ const TUNNEL_LOOK: Duration = Duration::from_secs(1);
 const INPUTS: usize = 64;
 /// The core has one order to the kernel under way, and rarely another kind beside it.
 const KERNEL_ORDERS: usize = 8;
+/// Enough for all that the stub, the socket and the commands beside them hold at once.
+const MOST_FILES: u64 = 8192;
 /// People and scripts; more than these wait in their sockets.
 const ORDERS: usize = 16;
 /// The same, of those who ask for names.
@@ -77,6 +80,7 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     };
     let _lock = lock?;
     stop::seal_on_panic();
+    take_all_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(run(&config, paths));
     // Also when something failed: from here on nobody watches the box.
@@ -163,6 +167,16 @@ fn dns_settings(config: &Config, paths: &Paths, trust: Trust) -> dns::Settings {
         uplink: config.uplink.clone(),
         trust,
         tailscaled: LocalApi::new(tailnet::socket(&paths.run_dir)),
+        store: Store::new(&paths.state_dir),
+    }
+}
+
+/// As many as the system lets it have: whoever asks it for much must not leave it none to flip with.
+fn take_all_files() {
+    let taken = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most.min(MOST_FILES), most));
+    if let Err(error) = taken {
+        tracing::warn!("no more open files than usual: {error}");
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Whose {
 pub struct Territory {
     /// The tailnet's base domain, `tail.example.net`; `None`: not joined, or it has none.
     pub tailnet: Option<String>,
-    /// The owner's name for the house, `lan`; `None`: its names are nobody's.
+    /// The owner's name for the house, `lan`; `None`: none of its names is known apart.
     pub house: Option<String>,
 }
 
@@ -49,6 +49,22 @@ const NOBODYS: &[&str] = &[
     "home.arpa",
     "resolver.arpa",
     "10.in-addr.arpa",
+    "16.172.in-addr.arpa",
+    "17.172.in-addr.arpa",
+    "18.172.in-addr.arpa",
+    "19.172.in-addr.arpa",
+    "20.172.in-addr.arpa",
+    "21.172.in-addr.arpa",
+    "22.172.in-addr.arpa",
+    "23.172.in-addr.arpa",
+    "24.172.in-addr.arpa",
+    "25.172.in-addr.arpa",
+    "26.172.in-addr.arpa",
+    "27.172.in-addr.arpa",
+    "28.172.in-addr.arpa",
+    "29.172.in-addr.arpa",
+    "30.172.in-addr.arpa",
+    "31.172.in-addr.arpa",
     "168.192.in-addr.arpa",
     "0.in-addr.arpa",
     "127.in-addr.arpa",
@@ -67,8 +83,6 @@ const NOBODYS: &[&str] = &[
     "b.e.f.ip6.arpa",
     "8.b.d.0.1.0.0.2.ip6.arpa",
 ];
-/// 172.16.0.0/12 as `in-addr.arpa` writes it: 16 to 31 below 172.
-const SHARED_CLASS_B: &str = "172.in-addr.arpa";
 
 impl Territory {
     pub fn whose(&self, name: &str) -> Whose {
@@ -82,16 +96,14 @@ impl Territory {
         if is_ours(&self.house) {
             return Whose::House;
         }
-        if octet_below(name, SHARED_CLASS_B).is_some_and(|octet| (16..32).contains(&octet)) {
-            return Whose::Nobody(SHARED_CLASS_B);
-        }
         NOBODYS.iter().find(|zone| lies_in(name, zone)).map_or(Whose::Internet, |zone| Whose::Nobody(zone))
     }
 }
 
-/// Whether the name is the zone's or below it.
+/// Whether the name is the zone's or below it. A dot behind a backslash is part of a label.
 pub fn lies_in(name: &str, zone: &str) -> bool {
-    name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    let is_boundary = |rest: &str| rest.is_empty() || (rest.ends_with('.') && !rest.ends_with("\\."));
+    name.strip_suffix(zone).is_some_and(is_boundary)
 }
 
 /// The label right above the zone, where it is a number.
@@ -101,9 +113,9 @@ fn octet_below(name: &str, zone: &str) -> Option<u8> {
 }
 
 /// Whether an answer for a name of the internet must not lead there: a page from outside could speak to what stands
-/// beside the client, under the page's own name (DNS rebinding).
+/// beside the client, under the page's own name (DNS rebinding). The rule set refuses the same destinations.
 pub fn is_private(address: IpAddr) -> bool {
-    const V4: [Ipv4Net; 7] = [
+    const V4: [Ipv4Net; 8] = [
         Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8),
         Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
         Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10),
@@ -111,20 +123,33 @@ pub fn is_private(address: IpAddr) -> bool {
         Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
         Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
         Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3),
     ];
-    /// Loopback and unspecified, unique local (the tailnet's among them), link-local.
-    const V6: [Ipv6Net; 3] = [
+    /// Loopback and unspecified; what wraps an IPv4 address that nobody can tell (Teredo, 6to4, local NAT64); unique
+    /// local, the tailnet's among them; link-local and the site-local of old; multicast.
+    const V6: [Ipv6Net; 7] = [
         Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96),
+        Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+        Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+        Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
         Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
-        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 9),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
     ];
     match address {
         IpAddr::V4(address) => V4.iter().any(|net| net.contains(&address)),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+        IpAddr::V6(address) => match wrapped(address) {
             Some(wrapped) => is_private(IpAddr::V4(wrapped)),
             None => V6.iter().any(|net| net.contains(&address)),
         },
     }
+}
+
+/// The IPv4 address that it stands for: mapped, or by the well-known NAT64 (RFC 6052).
+fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+    let [.., a, b, c, d] = address.octets();
+    address.to_ipv4_mapped().or_else(|| NAT64.contains(&address).then_some(Ipv4Addr::new(a, b, c, d)))
 }
 
 /// How one door's upstream has been answering.
@@ -162,6 +187,7 @@ mod tests {
             ("printer.lan", Whose::House),
             ("lan", Whose::House),
             ("plan", Whose::Internet),
+            (r"x\.lan", Whose::Internet),
             ("sometail.example.net", Whose::Internet),
         ] {
             assert_eq!(territory().whose(name), whose, "{name}");
@@ -202,10 +228,16 @@ mod tests {
             "fd00::1",
             "fe80::1",
             "::ffff:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "2002:a00:1::1",
+            "2001::1",
+            "fec0::1",
+            "240.0.0.1",
         ] {
             assert!(is_private(address.parse().expect("an address")), "{address}");
         }
-        for address in ["9.9.9.9", "100.63.0.1", "2620:fe::fe", "::ffff:9.9.9.9"] {
+        for address in ["9.9.9.9", "100.63.0.1", "2620:fe::fe", "::ffff:9.9.9.9", "64:ff9b::9.9.9.9"] {
             assert!(!is_private(address.parse().expect("an address")), "{address}");
         }
     }

@@ -216,12 +216,14 @@ fn without_node_keys(error: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// byway leaves the peers' subnet routes alone on purpose (`RouteAll` is false).
-const BY_DESIGN: &str = "--accept-routes is false";
+/// byway leaves the peers' subnet routes alone on purpose (`RouteAll` is false), and a sealed box answers no names.
+const BY_DESIGN: [&str; 2] = ["--accept-routes is false", "can't reach the configured DNS servers"];
 
 /// In one order, since tailscaled has none, and without what the state and the error say already.
 fn complaints(health: &[String]) -> Vec<String> {
-    let is_news = |line: &&String| !line.contains(BY_DESIGN) && !line.starts_with(LOGGED_OUT);
+    let is_news = |line: &&String| {
+        !BY_DESIGN.iter().any(|complaint| line.contains(complaint)) && !line.starts_with(LOGGED_OUT)
+    };
     let mut complaints: Vec<String> = health.iter().filter(is_news).cloned().collect();
     complaints.sort();
     complaints
