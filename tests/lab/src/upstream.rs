@@ -142,7 +142,7 @@ impl Upstream {
         let config = self.folder.join(format!("unbound-{}.conf", self.name));
         fs::write(&config, self.config(identity)).context("cannot write a name server's configuration")?;
         let args = ["-d", "-c", path_text(&config)?];
-        let process = self.namespace.spawn(&self.log_name(), &program(&self.folder)?, &args, &[])?;
+        let process = self.namespace.spawn(&self.log_name(), &unbound(&self.folder)?, &args, &[])?;
         for address in self.addresses() {
             wait_until_listening(&self.namespace, address).with_context(|| process.log_tail())?;
         }
@@ -245,7 +245,7 @@ forward-zone:
 
 /// The package's program by another path: where a profile of `AppArmor` confines it, it may read its configuration
 /// nowhere but in `/etc/unbound`.
-fn program(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn unbound(folder: &Path) -> Result<PathBuf> {
     let copy = folder.join("unbound");
     if !copy.exists() {
         let installed =

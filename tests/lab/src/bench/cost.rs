@@ -53,7 +53,10 @@ pub(super) fn idle(namespace: &Namespace, during: Duration) -> Result<Idle> {
 }
 
 pub(super) fn memory(namespace: &Namespace, program: &str) -> Result<Memory> {
-    let pid = pid_of(namespace, program)?;
+    memory_of(pid_of(namespace, program)?)
+}
+
+pub(super) fn memory_of(pid: Pid) -> Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("cannot read its status")?;
     let kib = |name: &str| {
         let value = field(&status, name).and_then(|text| text.split(' ').next()?.parse().ok());

@@ -26,6 +26,13 @@ pub(super) fn most(values: &[f64]) -> Option<f64> {
     percentile(values, 1.0)
 }
 
+/// The median, and the least and the most beside it.
+pub(super) fn spread(values: &[f64], digits: usize) -> String {
+    let told = [median(values), least(values), most(values)];
+    let [Some(median), Some(least), Some(most)] = told else { return "-".to_owned() };
+    format!("{median:.digits$} ({least:.digits$}-{most:.digits$})")
+}
+
 #[expect(clippy::cast_precision_loss, reason = "no count here reaches 2^52")]
 pub(super) fn float(count: u64) -> f64 {
     count as f64

@@ -8,7 +8,7 @@ use super::figures::{Measured, Tunnels};
 use super::implementation::Implementation;
 use super::ping::Pings;
 use crate::bench::bounds::{self, Bound, Row};
-use crate::bench::stats::{float, least, median, most, percentile};
+use crate::bench::stats::{float, median, most, percentile, spread};
 
 pub(in crate::bench) fn render(tunnels: &Tunnels) -> String {
     [bounds(tunnels), speeds(tunnels), costs(tunnels), latencies(tunnels)].join("\n")
@@ -136,13 +136,6 @@ pub(super) fn small_packets(measured: &Measured) -> f64 {
 /// In MiB.
 fn memory(measured: &Measured) -> Option<f64> {
     measured.peak_memory.map(|bytes| float(bytes) / f64::from(1 << 20))
-}
-
-/// The median, and the least and the most beside it.
-fn spread(figures: &[f64], digits: usize) -> String {
-    let told = [median(figures), least(figures), most(figures)];
-    let [Some(median), Some(least), Some(most)] = told else { return "-".to_owned() };
-    format!("{median:.digits$} ({least:.digits$}-{most:.digits$})")
 }
 
 fn line(text: &mut String, line: &str) {
