@@ -22,18 +22,19 @@ test: check policy kernel lab
 demo *args: build peers
     cargo run --quiet --package byway-lab -- demo {{ args }} target/debug/byway
 
-# Figures for the box, two others beside it, and its tunnel beside four, into the terminal and target/bench
-# (25 minutes; `--quick`: a smoke run; `--tunnel`: only the tunnel, 12 minutes).
+# Figures for the box, two others beside it, its tunnel beside four, and its stub beside unbound and dnsmasq, into the
+# terminal and target/bench (25 minutes; `--quick`: a smoke run; `--tunnel`: only the tunnel, 12 minutes; `--names`: only
+# the stub, 2 minutes).
 bench *args: peers
     cargo build --quiet --release --package byway
-    cargo build --quiet --release --package byway --example engine
-    cargo run --quiet --release --package byway-lab -- bench {{ args }} target/release/byway target/release/examples/engine
+    cargo build --quiet --release --package byway --example engine --example stub
+    cargo run --quiet --release --package byway-lab -- bench {{ args }} target/release/byway target/release/examples/engine target/release/examples/stub
 
 # Where the engine's threads spend their time in a smoke run of the tunnels (needs perf: Debian package linux-perf).
 profile: peers
-    CARGO_PROFILE_RELEASE_STRIP=false CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo build --quiet --release --package byway --example engine --target-dir target/profile
+    CARGO_PROFILE_RELEASE_STRIP=false CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo build --quiet --release --package byway --example engine --example stub --target-dir target/profile
     cargo build --quiet --release --package byway-lab
-    perf record --quiet --all-cpus --event cpu-clock --freq 997 --output target/profile/perf.data target/release/byway-lab bench --tunnel --quick target/release/byway target/profile/release/examples/engine
+    perf record --quiet --all-cpus --event cpu-clock --freq 997 --output target/profile/perf.data target/release/byway-lab bench --tunnel --quick target/release/byway target/profile/release/examples/engine target/profile/release/examples/stub
     perf report --input target/profile/perf.data --comms tunnel,tunnel-in,tunnel-out --percentage relative --no-children --sort symbol --stdio | cut -c 1-120 | head -60
 
 # Format is as rustfmt makes it.

@@ -1,6 +1,6 @@
 //! Figures for the box: how fast it flips, recovers and carries, what it costs, and how two other boxes do under the
-//! same load before the same judge; and for its tunnel alone, beside other implementations. A missed bound is told;
-//! only a wrong packet of byway's fails the run.
+//! same load before the same judge; for its tunnel alone, beside other implementations; and for its stub alone, beside
+//! other forwarders. A missed bound is told; only a wrong packet of byway's fails the run.
 
 mod ask;
 mod bounds;
@@ -10,6 +10,7 @@ mod cost;
 mod docs;
 mod flips;
 mod machine;
+mod names;
 mod plan;
 mod recovery;
 mod results;
@@ -31,6 +32,7 @@ use crate::phone::Family;
 use crate::stage::Stage;
 use crate::traffic::Rates;
 use machine::Machine;
+use names::Names;
 use plan::Plan;
 use results::{BoxFigures, Results};
 use tunnel::Tunnels;
@@ -50,6 +52,8 @@ pub enum Part {
     EverythingIntoDocs,
     /// The tunnels beside each other, without a world.
     Tunnel,
+    /// The forwarders beside each other, without a world.
+    Names,
 }
 
 /// The programs under test.
@@ -58,6 +62,16 @@ pub struct Programs<'a> {
     pub byway: &'a Path,
     /// byway's engine alone, `tests/bench/engine.rs`.
     pub engine: &'a Path,
+    /// byway's stub alone, `tests/bench/stub.rs`.
+    pub stub: &'a Path,
+}
+
+/// What has been measured, and of it what was asked for.
+#[derive(Debug, Default)]
+struct Measured {
+    boxes: Option<Results>,
+    tunnels: Option<Tunnels>,
+    names: Option<Names>,
 }
 
 /// Measures what is asked for; true when not one packet of byway's was wrong.
@@ -67,16 +81,26 @@ pub fn run(programs: Programs<'_>, options: Options) -> Result<bool> {
         say("A quick run: it shows that everything works; its figures mean little.\n");
     }
     let began = Instant::now();
-    let boxes = match options.part {
-        Part::Tunnel => None,
-        Part::Everything | Part::EverythingIntoDocs => Some(measure_boxes(programs.byway, &plan)?),
-    };
-    let mut tunnels = tunnel::measure(programs.engine, &plan)?;
-    tunnels.quick = options.quick;
+    let measured = measure(programs, options.part, &plan)?;
     let took_s = began.elapsed().as_secs();
-    let boxes = boxes.map(|boxes| Results { quick: options.quick, took_s, ..boxes });
-    publish(boxes.as_ref(), &tunnels, options.part)?;
-    Ok(boxes.is_none_or(|boxes| boxes.is_clean()))
+    let boxes = measured.boxes.map(|boxes| Results { took_s, ..boxes });
+    let measured = Measured { boxes, ..measured };
+    publish(&measured, options.part)?;
+    Ok(measured.boxes.is_none_or(|boxes| boxes.is_clean()))
+}
+
+fn measure(programs: Programs<'_>, part: Part, plan: &Plan) -> Result<Measured> {
+    Ok(match part {
+        Part::Tunnel => {
+            Measured { tunnels: Some(tunnel::measure(programs.engine, plan)?), ..Measured::default() }
+        }
+        Part::Names => Measured { names: Some(names::measure(programs.stub, plan)?), ..Measured::default() },
+        Part::Everything | Part::EverythingIntoDocs => Measured {
+            boxes: Some(measure_boxes(programs.byway, plan)?),
+            tunnels: Some(tunnel::measure(programs.engine, plan)?),
+            names: Some(names::measure(programs.stub, plan)?),
+        },
+    })
 }
 
 fn measure_boxes(byway: &Path, plan: &Plan) -> Result<Results> {
@@ -103,7 +127,7 @@ fn measure_byway(stage: &mut Stage, plan: &Plan, byway: &Path) -> Result<Results
     let memory_after_load = cost::memory(stage.byway.namespace(), "byway")?;
     let boxes = Vec::from([BoxFigures { name: "byway".to_owned(), flips, transfers }]);
     Ok(Results {
-        quick: false,
+        quick: plan.quick,
         date: today(),
         took_s: 0,
         machine: Machine::here()?,
@@ -119,17 +143,24 @@ fn measure_byway(stage: &mut Stage, plan: &Plan, byway: &Path) -> Result<Results
 }
 
 /// Into the terminal, `target/bench` and, if asked for, `docs`.
-fn publish(boxes: Option<&Results>, tunnels: &Tunnels, part: Part) -> Result<()> {
+fn publish(Measured { boxes, tunnels, names }: &Measured, part: Part) -> Result<()> {
     if let Some(boxes) = boxes {
         say(&table::render(boxes));
         write("target/bench/bench.json", &serde_json::to_string_pretty(boxes)?)?;
         write("target/bench/bench.svg", &chart::render(boxes))?;
     }
-    say(&tunnel::render(tunnels));
-    write("target/bench/tunnel.json", &serde_json::to_string_pretty(tunnels)?)?;
-    write("target/bench/tunnel.svg", &tunnel::chart(tunnels))?;
-    if let (Some(boxes), Part::EverythingIntoDocs) = (boxes, part) {
-        write("docs/benchmarks.md", &docs::render(boxes, tunnels))?;
+    if let Some(tunnels) = tunnels {
+        say(&tunnel::render(tunnels));
+        write("target/bench/tunnel.json", &serde_json::to_string_pretty(tunnels)?)?;
+        write("target/bench/tunnel.svg", &tunnel::chart(tunnels))?;
+    }
+    if let Some(names) = names {
+        say(&names::render(names));
+        write("target/bench/names.json", &serde_json::to_string_pretty(names)?)?;
+    }
+    let all = (boxes, tunnels, names, part);
+    if let (Some(boxes), Some(tunnels), Some(names), Part::EverythingIntoDocs) = all {
+        write("docs/benchmarks.md", &docs::render(boxes, tunnels, names))?;
         write("docs/benchmarks.svg", &chart::render(boxes))?;
         write("docs/tunnel.svg", &tunnel::chart(tunnels))?;
     }

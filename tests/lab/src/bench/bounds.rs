@@ -58,6 +58,7 @@ fn number(figure: f64, unit: &str) -> String {
     let number = match unit {
         "" => format!("{figure:.0}"),
         "ms" => format!("{figure:.1} ms"),
+        "us" | "/s" => format!("{figure:.0} {unit}"),
         unit => format!("{figure:.2} {unit}"),
     };
     number.trim().to_owned()

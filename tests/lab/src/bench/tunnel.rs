@@ -50,7 +50,7 @@ pub(super) fn measure(engine: &Path, plan: &Plan) -> Result<Tunnels> {
         .map(|number| round(&cable, &programs, number, plan))
         .collect::<Result<_>>()?;
     let (took_s, machine) = (began.elapsed().as_secs(), Machine::here()?);
-    Ok(Tunnels { quick: false, date: today(), took_s, machine, rounds })
+    Ok(Tunnels { quick: plan.quick, date: today(), took_s, machine, rounds })
 }
 
 /// Everybody once by every load, with fresh processes, in an order that is another one each round.

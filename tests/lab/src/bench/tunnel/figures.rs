@@ -14,7 +14,7 @@ use crate::bench::machine::Machine;
 
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::bench) struct Tunnels {
-    pub(in crate::bench) quick: bool,
+    pub(super) quick: bool,
     pub(super) date: String,
     pub(super) took_s: u64,
     pub(super) machine: Machine,

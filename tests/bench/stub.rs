@@ -1,0 +1,76 @@
+//! The agent's stub as a process of its own, so that `just bench` can set it beside other forwarders. Its door is always
+//! the residential one, and leads through eth0.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use byway::clock;
+use byway::config::{Dns, Host, InterfaceName, Transport, Uplink, Upstream};
+use byway::dns::{Ears, Settings, start};
+use byway::store::Store;
+use byway::tailnet::LocalApi;
+use byway::tls;
+use byway_core::{Core, Egress, Expect, TunnelEnd, Upstreams, View, Wish};
+use clap::Parser;
+use tokio::sync::{mpsc, watch};
+
+/// Answers at port 53 of the loopback until it is killed; it does so as soon as it answers a first question.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where the upstream is; it is asked by UDP at port 53
+    upstream: IpAddr,
+    /// Asks by DNS over HTTPS instead, at /dns-query of port 443, whom the certificate must name so
+    #[arg(long, value_name = "HOST")]
+    https: Option<String>,
+}
+
+fn main() -> Result<()> {
+    let (_door, door) = watch::channel(Some(Egress::Residential));
+    let (_views, views) = watch::channel(view());
+    let (_inquiries, inquiries) = mpsc::channel(1);
+    let uplink = Uplink { interface: InterfaceName::default(), dns: Vec::new() };
+    // Its names are of no tailnet.
+    let tailscaled = LocalApi::new("/nonexistent");
+    // Nobody tells it a domain, so nothing is written there.
+    let store = Store::new("/nonexistent");
+    let settings = Settings { dns: dns(Options::parse()), uplink, trust: tls::trust(), tailscaled, store };
+    let _health = start(settings, Ears { door, views, inquiries })?;
+    loop {
+        std::thread::park();
+    }
+}
+
+fn dns(Options { upstream, https }: Options) -> Dns {
+    let addresses = Vec::from([upstream]);
+    let upstream = match https {
+        None => Upstream { transport: Transport::Plain, host: Host::Address(upstream), port: 53, addresses },
+        Some(host) => {
+            let path = "/dns-query".to_owned();
+            Upstream { transport: Transport::Https { path }, host: Host::Name(host), port: 443, addresses }
+        }
+    };
+    Dns {
+        privacy: upstream.clone(),
+        residential: upstream,
+        house_domain: None,
+        allow_private: Vec::new(),
+        refuse_dot: false,
+        log: false,
+    }
+}
+
+/// Of an agent that has just been started: the stub reads the tailnet's domain there, and finds none.
+fn view() -> View {
+    let settings = byway_core::Settings {
+        name: "byway".to_owned(),
+        relay: String::new(),
+        tunnel: TunnelEnd { addresses: Vec::new(), relay: ([192, 0, 2, 130], 51820).into(), mtu: 1380 },
+        expect: Expect::Any,
+        control: None,
+        last_egress: Egress::Residential,
+        flow_table: 65_536,
+        upstreams: Upstreams { privacy: String::new(), residential: String::new() },
+        refuse_dot: false,
+    };
+    Core::start(clock::uptime(), settings, Wish::Residential, None).0.view()
+}
