@@ -57,6 +57,7 @@ const PROMISES: &[Promise] = &[
     ("an_exit_that_is_not_mullvad_is_sealed_at_once", faults::not_mullvad_is_sealed),
     ("a_client_is_answered_by_the_open_doors_name_server_whomever_it_asks", names::whomever_is_asked),
     ("no_name_is_answered_or_heard_while_no_door_is_open", names::sealed),
+    ("a_question_under_way_is_cut_off_when_the_door_changes", names::under_way),
     ("answers_are_remembered_until_the_door_changes", answers::are_remembered),
     ("answers_come_as_given_but_for_addresses_at_home", answers::come_as_given),
     ("names_of_the_tailnet_are_answered_whatever_the_doors_do", answers::of_the_tailnet),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use byway_lab::dns::Heard;
 use byway_lab::inquirer::{Asked, Inquirer};
 use byway_lab::judge::{Door, Timeline};
@@ -116,6 +116,31 @@ pub(super) fn sealed(stage: &mut Stage) -> Result<()> {
         ensure!(heard_by(stage, name) == [0; 4], "{name}, asked for while sealed, was heard");
     }
     stage.world.phone.accept_dns(false)?;
+    ordeal.end().map(drop)
+}
+
+/// A question that the upstream is still thinking about when the door is changed: the client hears at once that it is
+/// void, and the upstream hears nothing any more.
+pub(super) fn under_way(stage: &mut Stage) -> Result<()> {
+    let mut ordeal = Ordeal::begin(stage, GENTLE)?;
+    for (door, next) in [(Door::Residential, Door::Privacy), (Door::Privacy, Door::Residential)] {
+        ordeal.watch.flip(&stage.byway, Some(door))?;
+        let name = fresh_below("slow.example.net", "underway");
+        let (stage, watch) = (&*stage, &mut ordeal.watch);
+        let reply = std::thread::scope(|scope| {
+            let question = scope.spawn(|| dig(stage, &name, RecordType::A));
+            wait_for("the question to be under way", LIMIT, || {
+                ensure!(count(&upstream(stage, door).heard(), &name) == 1, "not heard yet");
+                Ok(())
+            })?;
+            watch.flip(&stage.byway, Some(next))?;
+            question.join().map_err(|_| anyhow!("the phone panicked"))?
+        })?;
+        let void = |(code, _): &(u16, String)| *code == PROHIBITED;
+        ensure!(reply.code == ResponseCode::ServFail, "{door}, then {next}: {reply:?}");
+        ensure!(reply.extended_error.as_ref().is_some_and(void), "{door}, then {next}: {reply:?}");
+        ensure!(count(&upstream(stage, next).heard(), &name) == 0, "{next} was asked in its stead");
+    }
     ordeal.end().map(drop)
 }
 
