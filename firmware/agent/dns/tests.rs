@@ -23,6 +23,16 @@ fn opened(upstream: Upstream) -> (Opening, watch::Sender<Option<Egress>>) {
     (Opening::new(Egress::Privacy, upstream, door), hand)
 }
 
+/// For a minute, its zone says.
+fn no_such_name(question: &Message) -> Message {
+    let mut answer = to(question);
+    answer.metadata.response_code = ResponseCode::NXDomain;
+    let zone = Name::from_ascii("example.").unwrap();
+    let soa = RData::SOA(SOA::new(zone.clone(), zone.clone(), 1, 1, 1, 1, 60));
+    answer.add_authority(Record::from_rdata(zone, 60, soa));
+    answer
+}
+
 async fn ask(opening: &Opening, question: &Question) -> Reply {
     match opening.remembered(question) {
         Some(reply) => reply,
@@ -57,18 +67,7 @@ async fn an_answer_without_time_is_not_kept() {
 
 #[tokio::test]
 async fn that_there_is_no_such_name_is_kept_as_its_zone_says() {
-    let fake = Fake::start(
-        |question| {
-            let mut answer = to(question);
-            answer.metadata.response_code = ResponseCode::NXDomain;
-            let zone = Name::from_ascii("example.").unwrap();
-            let soa = RData::SOA(SOA::new(zone.clone(), zone.clone(), 1, 1, 1, 1, 60));
-            answer.add_authority(Record::from_rdata(zone, 60, soa));
-            Some(answer)
-        },
-        None,
-    )
-    .await;
+    let fake = Fake::start(|question| Some(no_such_name(question)), None).await;
     let (opening, _hand) = opened(fake.upstream());
     let asked = question("nobody.example.", RecordType::A);
     assert_eq!(ask(&opening, &asked).await.code(), ResponseCode::NXDomain);
@@ -194,13 +193,9 @@ fn what_is_no_question_is_refused_or_not_answered_at_all() {
 async fn aliases_are_kept_no_longer_than_they_say_whatever_is_at_their_end() {
     let fake = Fake::start(
         |question| {
-            let mut answer = to(question);
-            answer.metadata.response_code = ResponseCode::NXDomain;
-            let zone = Name::from_ascii("example.").unwrap();
-            let alias = RData::CNAME(CNAME(zone.clone()));
+            let mut answer = no_such_name(question);
+            let alias = RData::CNAME(CNAME(Name::from_ascii("example.").unwrap()));
             answer.add_answer(Record::from_rdata(question.queries[0].name().clone(), 0, alias));
-            let soa = RData::SOA(SOA::new(zone.clone(), zone.clone(), 1, 1, 1, 1, 60));
-            answer.add_authority(Record::from_rdata(zone, 60, soa));
             Some(answer)
         },
         None,
