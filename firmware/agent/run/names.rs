@@ -17,6 +17,8 @@ const UPLINK_PATIENCE: Duration = Duration::from_secs(10);
 const REFUSED: Duration = Duration::from_millis(200);
 const CALM: Duration = Duration::from_mins(10);
 const QUICK: Duration = Duration::from_secs(5);
+/// Between two looks at the map of relay servers: a new one is known before a sealed box needs it.
+const LOOK: Duration = Duration::from_secs(30);
 /// Facts of tailscaled that may wait while the core is busy.
 const REPORTS: usize = 16;
 /// Tailscale's own map has some hundred; each look-up may take seconds.
@@ -50,15 +52,27 @@ struct NameKeeper {
 impl NameKeeper {
     async fn keep(mut self) {
         loop {
-            let pause = if self.refresh().await { CALM } else { QUICK };
+            let hosts = self.derp_hosts().await;
+            let pause = if self.refresh(&hosts).await { CALM } else { QUICK };
             let uplink = self.views.borrow().uplink.clone();
+            let mut views = self.views.clone();
             tokio::select! {
                 () = sleep(pause) => {}
-                changed = self.views.wait_for(|view| view.uplink != uplink) => {
+                () = self.changed_from(&hosts) => {}
+                changed = views.wait_for(|view| view.uplink != uplink) => {
                     if changed.is_err() {
                         return;
                     }
                 }
+            }
+        }
+    }
+
+    async fn changed_from(&self, hosts: &BTreeSet<String>) {
+        loop {
+            sleep(LOOK).await;
+            if self.derp_hosts().await != *hosts {
+                return;
             }
         }
     }
@@ -73,12 +87,14 @@ impl NameKeeper {
         }
     }
 
+    async fn derp_hosts(&self) -> BTreeSet<String> {
+        let hosts = self.tailscaled.derp_hosts().await.unwrap_or_default();
+        hosts.into_iter().take(MOST_DERP_HOSTS).collect()
+    }
+
     /// True when every name is known, those of the DERP hosts included.
-    async fn refresh(&mut self) -> bool {
-        let derp = self.tailscaled.derp_hosts().await.unwrap_or_default();
-        let complete = !derp.is_empty();
-        let names: BTreeSet<String> =
-            derp.into_iter().take(MOST_DERP_HOSTS).chain(self.control.clone()).collect();
-        self.own.refresh(&names).await && complete
+    async fn refresh(&mut self, derp: &BTreeSet<String>) -> bool {
+        let names: BTreeSet<String> = derp.iter().cloned().chain(self.control.clone()).collect();
+        self.own.refresh(&names).await && !derp.is_empty()
     }
 }
