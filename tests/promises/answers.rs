@@ -8,11 +8,10 @@ use anyhow::{Context as _, Result, ensure};
 use byway_lab::judge::Door;
 use byway_lab::question::{RecordType, ResponseCode, Transport};
 use byway_lab::stage::Stage;
-use byway_lab::topology::Place;
 use byway_lab::wait_for;
 
 use crate::evidence::Tailnet;
-use crate::names::{LIMIT, count, dig, fresh, fresh_below, heard_by, is_by, upstream, use_tailscaled};
+use crate::names::{LIMIT, dig, fresh, fresh_below, heard_by, is_by, use_tailscaled};
 use crate::ordeal::PATIENCE;
 
 /// RFC 8914: "blocked".
@@ -99,60 +98,33 @@ pub(super) fn of_another_resolv_conf(stage: &mut Stage) -> Result<()> {
     stage.carry()?;
     use_tailscaled(stage)?;
     let healed = stage.byway.status()?["drift"]["healed"].as_u64().context("no count of drift")?;
-    let box_ = stage.world.namespace(Place::Box);
-    box_.run(&["sh", "-c", "echo nameserver 192.168.77.1 >/etc/resolv.conf"])?;
+    let namespace = stage.byway.namespace();
+    namespace.run(&["sh", "-c", "echo nameserver 192.168.77.1 >/etc/resolv.conf"])?;
     let mut names = Vec::new();
-    let put_right = wait_for("resolv.conf to be put right", PUT_RIGHT, || {
+    wait_for("resolv.conf to be put right", PUT_RIGHT, || {
         names.push(fresh("astray"));
         // Answered or not: who has heard it counts.
         let _ = stage.world.phone.resolve((names.last().context("a name")?, RecordType::A), LIMIT);
-        let now = box_.run(&["cat", "/etc/resolv.conf"])?;
+        let now = namespace.run(&["cat", "/etc/resolv.conf"])?;
         let servers: Vec<&str> = now.lines().filter(|line| line.starts_with("nameserver")).collect();
         ensure!(servers == ["nameserver 127.0.0.1"], "{now}");
         Ok(())
-    });
-    put_right?;
+    })?;
     for name in &names {
         let [_, residential, isp, relay] = heard_by(stage, name);
         ensure!(residential + isp + relay == 0, "{name} was heard by somebody else than the privacy door's");
     }
-    stage.byway.wait_status("the drift to be told", PATIENCE, |status| {
-        let told = status["drift"]["last"].as_str().is_some_and(|last| last.contains("resolv.conf"));
-        told && status["drift"]["healed"].as_u64() > Some(healed)
+    let status = stage.byway.wait_status("the drift to be told", PATIENCE, |status| {
+        status["drift"]["healed"].as_u64() > Some(healed)
     })?;
+    ensure!(status["drift"]["last"] == "/etc/resolv.conf named 192.168.77.1", "{status}");
+    ensure!(status["door"] == "privacy", "no packet was decided wrongly: {status}");
     wait_for("the phone's tailscaled to answer again", PATIENCE, || {
         let reply = stage.world.phone.resolve((&fresh("again"), RecordType::A), LIMIT)?;
         ensure!(is_by(stage, Door::Privacy, &reply), "{reply:?}");
         Ok(())
     })?;
     stage.world.phone.accept_dns(false)
-}
-
-pub(super) fn are_told_with_whose_they_are(stage: &mut Stage) -> Result<()> {
-    stage.carry()?;
-    for (door, upstream_told) in [
-        (Door::Residential, "tls://dns-residential.example.net"),
-        (Door::Privacy, "https://dns-privacy.example.net"),
-    ] {
-        ask_for(stage, &door.to_string())?;
-        let before = count(&upstream(stage, door).heard(), "example.org");
-        let said = stage.byway.cli(&["dns", "example.org"])?;
-        let told = [&said.stdout, &said.stderr].map(String::as_str).concat();
-        for word in ["192.0.2.80", &door.to_string(), upstream_told] {
-            ensure!(said.code == Some(0) && told.contains(word), "no {word:?}: {said:?}");
-        }
-        ensure!(count(&upstream(stage, door).heard(), "example.org") == before + 1, "{door} was not asked");
-        let status = stage.byway.wait_status("names to be told", PATIENCE, |status| {
-            status["dns"][door.to_string()]["p50_ms"].is_u64()
-        })?;
-        let told = &status["dns"][door.to_string()];
-        ensure!(told["upstream"] == upstream_told && told["error"].is_null(), "{status}");
-        ensure!(told["last_ok_s"].as_u64().is_some_and(|age| age <= 5), "{status}");
-    }
-    ask_for(stage, "sealed")?;
-    let said = stage.byway.cli(&["dns", "example.org"])?;
-    ensure!(said.code == Some(1) && said.stderr.contains("no door is open"), "{said:?}");
-    ask_for(stage, "privacy")
 }
 
 pub(super) fn ask_for(stage: &Stage, wish: &str) -> Result<()> {
