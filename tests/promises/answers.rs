@@ -84,6 +84,9 @@ pub(super) fn of_the_tailnet(stage: &mut Stage) -> Result<()> {
             let reverse = dig(stage, &reverse(address), RecordType::PTR)?;
             ensure!(reverse.data == ["phone.tail.example.net."], "{wish}: {reverse:?}");
         }
+        // There is such a peer: of a name that is said not to exist, resolvers forget the addresses too.
+        let service = dig(stage, "phone.tail.example.net", RecordType::HTTPS)?;
+        ensure!(service.code == ResponseCode::NoError && service.data.is_empty(), "{wish}: {service:?}");
         let stranger = dig(stage, "nobody.tail.example.net", RecordType::A)?;
         ensure!(stranger.code == ResponseCode::NXDomain, "{wish}: {stranger:?}");
     }
