@@ -154,7 +154,7 @@ async fn serve_datagrams(socket: Arc<UdpSocket>, stub: Arc<Stub>, questions: Arc
         let (socket, stub) = (Arc::clone(&socket), Arc::clone(&stub));
         tokio::spawn(async move {
             let _place = place;
-            let reply = stub.answer(&question, from.ip()).await;
+            let reply = stub.answer_by_asking(&question, from.ip()).await;
             _ = socket.send_to(&reply.encode(&question, question.room()), from).await;
         });
     }

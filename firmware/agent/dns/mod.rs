@@ -156,10 +156,10 @@ impl Stub {
 
     /// A client's question.
     async fn answer(&self, question: &Asked, from: IpAddr) -> Reply {
-        let began = clock::uptime();
-        let reply = self.reply(question).await;
-        self.log.note(from, question, &reply, clock::uptime().since(began));
-        reply
+        match self.answer_at_once(question, from) {
+            Some(reply) => reply,
+            None => self.answer_by_asking(question, from).await,
+        }
     }
 
     /// What needs no waiting.
@@ -169,6 +169,15 @@ impl Stub {
         Some(reply)
     }
 
+    /// What could not be answered at once.
+    async fn answer_by_asking(&self, question: &Asked, from: IpAddr) -> Reply {
+        let began = clock::uptime();
+        let reply = self.ask(question).await;
+        self.log.note(from, question, &reply, clock::uptime().since(began));
+        reply
+    }
+
+    /// An inquiry of the agent's own, which the log leaves out.
     async fn reply(&self, question: &Asked) -> Reply {
         match self.at_once(question) {
             Some(reply) => reply,

@@ -4,7 +4,7 @@
     reason = "DNS's registries are open, and only a few of their values are ours"
 )]
 
-use byway_core::names::lies_in;
+use byway_core::names::{TAILNET_REVERSE6, lies_in};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use tokio::sync::Semaphore;
@@ -15,8 +15,6 @@ use crate::tailnet::LocalApi;
 
 /// Each holds a connection to tailscaled.
 const MOST_AT_ONCE: usize = 16;
-/// Below which tailnet addresses are written backwards, in IPv6.
-const REVERSE6: &str = "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa";
 
 #[derive(Debug)]
 pub(super) struct Peers {
@@ -68,8 +66,8 @@ fn zone(name: &str, domain: Option<&str>) -> String {
     if let Some(domain) = domain.filter(|domain| lies_in(name, domain)) {
         return domain.to_owned();
     }
-    if lies_in(name, REVERSE6) {
-        return REVERSE6.to_owned();
+    if lies_in(name, TAILNET_REVERSE6) {
+        return TAILNET_REVERSE6.to_owned();
     }
     let labels: Vec<&str> = name.rsplit('.').take(4).collect();
     labels.into_iter().rev().collect::<Vec<_>>().join(".")

@@ -35,7 +35,8 @@ pub struct Territory {
 
 /// 100.64.0.0/10, where tailnet addresses are from, as `in-addr.arpa` writes it: 64 to 127 below 100.
 const TAILNET_REVERSE: &str = "100.in-addr.arpa";
-const TAILNET_REVERSE6: &str = "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa";
+/// The same in IPv6, of `fd7a:115c:a1e0::/48`.
+pub const TAILNET_REVERSE6: &str = "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa";
 
 /// RFC 6303 4, RFC 6761 6, RFC 6762 3, RFC 7686 2, RFC 8375 4, RFC 9462 4, RFC 9476 2: what no resolver asks the internet.
 const NOBODYS: &[&str] = &[
