@@ -68,6 +68,7 @@ pub(super) fn dns_tells_whose_an_answer_is(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn clients_names_the_phone(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
     let said = stage.byway.cli(&["clients", "--json"])?;
     let clients: Vec<Value> = serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))?;
     ensure!(clients.len() == 2, "one row a family: {said:?}");
