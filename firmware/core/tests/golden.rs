@@ -129,7 +129,8 @@ fn house_prefixes_that_overlap_are_merged() {
 
 fn facts() -> Facts {
     let Settings { tunnel, flow_table, refuse_dot, .. } = house::settings();
-    Facts { uplink: Some(house::uplink()), tunnel: Some(tunnel), flow_table, refuse_dot }
+    let interfaces = Vec::from([String::from("eth0")]);
+    Facts { uplink: Some(house::uplink()), interfaces, tunnel: Some(tunnel), flow_table, refuse_dot }
 }
 
 fn by(egress: Egress, facts: Facts) -> Posture {

@@ -84,7 +84,8 @@ impl Core {
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
         let tunnel = Some(settings.tunnel.clone());
         let Settings { flow_table, refuse_dot, .. } = settings;
-        let facts = Facts { uplink, tunnel, flow_table, refuse_dot };
+        let interfaces = settings.interfaces.names();
+        let facts = Facts { uplink, interfaces, tunnel, flow_table, refuse_dot };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,

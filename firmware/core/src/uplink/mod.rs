@@ -58,6 +58,10 @@ impl Interfaces {
             Medium::Wifi => self.wifi.as_deref(),
         }
     }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        Medium::BOTH.into_iter().filter_map(|medium| self.name(medium).map(String::from)).collect()
+    }
 }
 
 /// What one interface is like at the moment.

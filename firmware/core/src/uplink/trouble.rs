@@ -40,7 +40,7 @@ impl fmt::Display for Trouble {
             Self::NoLease(Medium::Wifi) => {
                 f.write_str("joined the wi-fi, but no DHCP server answers: restart the house's router")
             }
-            Self::NoAddress => f.write_str("the house's interface has no address yet: is the cable in?"),
+            Self::NoAddress => f.write_str("the house's interface has no address yet"),
             Self::Duplicate(address) => write!(
                 f,
                 "{address} is taken by another machine in the house: give that one or this box another address"
