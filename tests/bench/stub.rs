@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let (_door, door) = watch::channel(Some(Egress::Residential));
     let (_views, views) = watch::channel(view());
     let (_inquiries, inquiries) = mpsc::channel(1);
-    let uplink = Uplink { interface: InterfaceName::default(), dns: Vec::new() };
+    let uplink = Uplink { interface: InterfaceName::default(), dns: Vec::new(), wifi: None };
     // Its names are of no tailnet.
     let tailscaled = LocalApi::new("/nonexistent");
     // Nobody tells it a domain, so nothing is written there.

@@ -2,6 +2,7 @@
 //! Reads the files it names through the function it is given; opens nothing itself.
 
 mod dns;
+mod wifi;
 
 use std::io;
 use std::net::IpAddr;
@@ -98,7 +99,12 @@ impl<'a> Walk<'a> {
         self.method(section);
         let interface = self.reader.parsed(section, "interface").unwrap_or_default();
         let servers = self.reader.texts(section, "dns").map_or(Vec::new(), |list| list.value);
-        Uplink { interface, dns: servers.into_iter().filter_map(|server| self.dns_server(server)).collect() }
+        let wifi = wifi::read(&mut self.reader, section, &interface);
+        Uplink {
+            interface,
+            dns: servers.into_iter().filter_map(|server| self.dns_server(server)).collect(),
+            wifi,
+        }
     }
 
     /// There is one method so far, and it is not the default.
