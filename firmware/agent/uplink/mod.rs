@@ -1,0 +1,3 @@
+//! The way to the house's router.
+
+pub mod wifi;
