@@ -28,6 +28,7 @@ use crate::inspect::Inspector;
 use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Prober};
+use crate::stick;
 use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
@@ -67,12 +68,15 @@ pub fn is_running(run_dir: &Path) -> bool {
 }
 
 pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
-    let config = config::load(&paths.config);
+    let mut config = config::load(&paths.config);
     let lock = lock::take(&paths.run_dir);
     let may_run = config.is_ok() && lock.is_ok();
     if !may_run && !matches!(lock, Err(lock::Error::Held { .. })) {
         // A door that an agent left open when it was killed has nobody to watch it.
         net::seal_now().unwrap_or_else(|error| tracing::error!("the box is not sealed: {error:#}"));
+    }
+    if config.is_err() && lock.is_ok() && stick::look_now(&paths.config, &paths.run_dir) {
+        config = config::load(&paths.config);
     }
     let config = match config {
         Ok(config) => config,
@@ -85,12 +89,16 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     let outcome = runtime.block_on(run(&config, paths));
     // Also when something failed: from here on nobody watches the box.
     net::seal_for_good().context("the box is not sealed")?;
-    if outcome? == Signal::Interrupt {
+    let signal = outcome?;
+    if signal == Signal::Interrupt {
         runtime.block_on(tailnet::stop(&paths.run_dir))?;
     }
     // Look-ups that hang must not hold up the end.
     runtime.shutdown_background();
-    Ok(Ended::Stopped)
+    match signal {
+        Signal::Terminate | Signal::Interrupt => Ok(Ended::Stopped),
+        Signal::Renew => Ok(Ended::Renewed),
+    }
 }
 
 async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
@@ -150,7 +158,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         config: paths.config.clone(),
     };
     agent.carry_out(effects).await?;
-    agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
+    let stick = stick::watch(&paths.config, &paths.run_dir);
+    agent.live(Ears { inputs, orders, tailnet, looks, stick, signals }).await
 }
 
 fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
