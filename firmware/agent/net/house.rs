@@ -75,6 +75,9 @@ pub(super) async fn make(
     let index = link.header.index;
     let is_lit = link.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
     sysctl::write(&ipv6(interface, is_lit))?;
+    if wanted.standing {
+        return Ok(());
+    }
     keep_addresses(handle, index, &wanted.addresses).await?;
     if !is_lit {
         return remove_defaults(handle, index, |_| false).await;

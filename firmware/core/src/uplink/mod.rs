@@ -6,6 +6,7 @@
 
 mod lease;
 mod trouble;
+pub mod wifi;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -148,6 +149,8 @@ pub struct Link {
     pub dhcp: bool,
     /// So does one of `DHCPv6`.
     pub dhcp6: bool,
+    /// What it holds is left, until the house has answered: an agent before this one may have been lent it.
+    pub standing: bool,
     /// Beside those that the kernel makes of router advertisements; other IPv4 ones must go.
     pub addresses: Vec<Lent>,
     /// Beside those that routers advertise.
@@ -170,6 +173,8 @@ struct Side {
     lease: Option<Lease>,
     lease6: Option<Lease6>,
     advertised: Vec<IpAddr>,
+    /// Something was lent, and is not any more.
+    lost: bool,
     unanswered: bool,
     taken: Option<Ipv4Addr>,
 }
@@ -303,7 +308,7 @@ impl Side {
                 (self.unanswered, self.taken) = (false, None);
                 self.lease = Some(lease);
             }
-            DhcpEvent::Lost => self.lease = None,
+            DhcpEvent::Lost => (self.lease, self.lost) = (None, true),
             DhcpEvent::Unanswered => self.unanswered = true,
             DhcpEvent::Taken(address) => self.taken = Some(address),
         }
@@ -315,6 +320,7 @@ impl Side {
         let lent6 = self.lease6.as_ref().map(|lease| lease.address.clone());
         Link {
             dhcp: true,
+            standing: lease.is_none() && !self.lost,
             dhcp6: self.link.managed,
             addresses: lent4.into_iter().chain(lent6).collect(),
             gateways: lease.and_then(|lease| lease.router).map(IpAddr::V4).into_iter().collect(),

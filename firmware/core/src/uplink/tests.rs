@@ -66,6 +66,18 @@ fn what_was_lent_goes_with_the_carrier() {
 }
 
 #[test]
+fn what_an_agent_before_was_lent_stands_until_the_house_has_answered() {
+    let mut house = plugged_in(false);
+    assert!(house.wanted().cable.unwrap().standing);
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Unanswered));
+    assert!(house.wanted().cable.unwrap().standing, "it lasts as long as it was lent");
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
+    assert!(!house.wanted().cable.unwrap().standing);
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Lost));
+    assert!(!house.wanted().cable.unwrap().standing);
+}
+
+#[test]
 fn each_trouble_has_its_sentence() {
     let mut house = Attachment::new(Method::Dhcp, names(false));
     assert!(says(&house).contains("no interface eth0"));
