@@ -5,6 +5,8 @@
 //! interfaces should hold ([`Wanted`]); the agent makes it so, however often it is told.
 
 mod lease;
+mod lease6;
+pub mod router;
 mod trouble;
 
 use alloc::collections::BTreeSet;
