@@ -19,6 +19,7 @@ pub(super) struct Attached {
     /// The interface in use.
     pub(super) interface: watch::Receiver<String>,
     pub(super) resolvers: HouseResolvers,
+    pub(super) offers: watch::Receiver<Offers>,
 }
 
 pub(super) fn attach(
@@ -36,6 +37,7 @@ pub(super) fn attach(
     let attached = Attached {
         interface: interface.subscribe(),
         resolvers: HouseResolvers::new(&config.uplink.dns, offers.subscribe()),
+        offers: offers.subscribe(),
     };
     let keeper = Keeper::new(Arc::clone(net), interface.subscribe(), tell.clone());
     let settings = uplink::Settings {

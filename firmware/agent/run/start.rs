@@ -132,7 +132,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
     let (questions, inquiries) = mpsc::channel(QUESTIONS);
-    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), told.clone(), tell));
+    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), attached.offers.clone(), told.clone(), tell));
     let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
@@ -176,7 +176,7 @@ fn dns_settings(
     config: &Config,
     paths: &Paths,
     trust: Trust,
-    Attached { interface, resolvers }: Attached,
+    Attached { interface, resolvers, offers: _ }: Attached,
 ) -> dns::Settings {
     dns::Settings {
         dns: config.dns.clone(),

@@ -4,8 +4,10 @@
 
 mod child;
 mod dhcp;
+mod dhcp6;
 mod helpers;
 pub(crate) mod nat64;
+mod router;
 pub mod wifi;
 
 use std::path::PathBuf;
@@ -19,7 +21,10 @@ use byway_core::uplink::{
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+pub use self::dhcp6::Dhcp6;
 use self::helpers::Helpers;
+pub use self::router::{Heard, RouterOptions};
+use crate::clock;
 use crate::config::Wifi;
 use crate::net::{Changes, Net};
 
@@ -73,14 +78,15 @@ impl House {
         let mut looks = looks();
         loop {
             let heard = tokio::select! {
-                input = self.helpers.next() => Some(input),
+                input = self.helpers.next(&self.interfaces) => Some(input),
                 Ok(()) = kernel.next() => None,
                 _ = looks.tick() => None,
             };
             let anew = matches!(heard, Some(LinkInput::Dhcp(_, DhcpEvent::Leased(_)) | LinkInput::Dhcp6(..)));
             if let Some(input) = heard {
-                self.attachment.hear(input);
+                self.attachment.hear(clock::uptime(), input);
             }
+            self.attachment.forget(clock::uptime());
             // What they are like decides what they should hold, and that again what they are like.
             self.look().await;
             self.attach(anew).await;
@@ -95,7 +101,7 @@ impl House {
         for medium in Medium::BOTH {
             if let Some(name) = self.interfaces.name(medium) {
                 match self.net.lock().await.link_state(name).await {
-                    Ok(state) => self.attachment.hear(LinkInput::Link(medium, state)),
+                    Ok(state) => self.attachment.hear(clock::uptime(), LinkInput::Link(medium, state)),
                     Err(error) => tracing::warn!("cannot look at {name}: {error:#}"),
                 }
             }
