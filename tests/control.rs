@@ -245,7 +245,10 @@ impl Server {
 async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsize>) {
     let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
     let names = || Arc::new(Names::by_isp(&[]));
-    let check = ExitCheck::new("http://192.0.2.80/".parse::<Url>().unwrap(), &byway::tls::trust());
+    let check = ExitCheck::new(
+        "http://192.0.2.80/".parse::<Url>().unwrap(),
+        &byway::tls::trust(&byway::tls::authorities()),
+    );
     let (tell, _inputs) = mpsc::channel(1);
     let prober = Prober::new(check, &[], (names(), names()), Expect::Any, tell);
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));

@@ -33,7 +33,13 @@ fn main() -> Result<()> {
     let tailscaled = LocalApi::new("/nonexistent");
     // Nobody tells it a domain, so nothing is written there.
     let store = Store::new("/nonexistent");
-    let settings = Settings { dns: dns(Options::parse()), uplink, trust: tls::trust(), tailscaled, store };
+    let settings = Settings {
+        dns: dns(Options::parse()),
+        uplink,
+        trust: tls::trust(&tls::authorities()),
+        tailscaled,
+        store,
+    };
     let _health = start(settings, Ears { door, views, inquiries })?;
     loop {
         std::thread::park();

@@ -17,6 +17,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use byway_core::clock::Keep;
 use byway_core::{Egress, Expect};
 
 use crate::mistake::Mistake;
@@ -38,6 +39,7 @@ pub struct Config {
     pub tailnet: Tailnet,
     pub mullvad: Mullvad,
     pub dns: Dns,
+    pub clock: Clock,
 }
 
 /// `[uplink]`: the way to the house's router. Somebody else configures it; other methods are refused so far.
@@ -82,6 +84,14 @@ pub struct Dns {
     pub refuse_dot: bool,
     /// Whether the last questions are kept, in memory.
     pub log: bool,
+}
+
+/// `[clock]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    pub keep: Keep,
+    /// Time servers, in place of the built-in ones; empty: those.
+    pub servers: Vec<IpAddr>,
 }
 
 /// A file as Mullvad's generator makes them.

@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::stop::{self, Signal, Signals};
 use super::wish::WishKeeper;
 use super::{Agent, Ears, Ended, Paths, lock, names};
-use crate::clock;
+use crate::clock::{self, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
 use crate::dns::own::{Names, OwnNames};
@@ -28,7 +28,7 @@ use crate::inspect::Inspector;
 use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Prober};
-use crate::store::{Recalled, StampFile, Store};
+use crate::store::{LastWish, Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
 use crate::tunnel::{Engine, Outside, Stamps, uapi};
@@ -95,11 +95,9 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
 
 async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
+    let awake = clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir));
     let store = Store::new(&paths.state_dir);
-    let Recalled { value: last, note } = store.wish(config.egress);
-    if let Some(note) = note {
-        tracing::warn!("{note}");
-    }
+    let last = last_wish(&store, config.egress);
     let outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
     let engine = Engine::start(TUNNEL, outside, stamps(paths)?)?;
     let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
@@ -116,8 +114,10 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     tokio::spawn(keeper.keep(kernel_orders, changes));
 
     let by_isp = Arc::new(Names::by_isp(&config.uplink.dns));
-    let trust = tls::trust();
-    let prober = prober(config, &trust, Arc::clone(&by_isp), tell);
+    let authorities = tls::authorities();
+    let trust = tls::trust(&authorities);
+    let referee = Referee::new(referees(config)?, Arc::clone(&by_isp), &authorities);
+    let prober = prober(config, &trust, Arc::clone(&by_isp), tell.clone());
     let settings = settings(config, last.last_egress)?;
     let inspector = inspector(config, paths, net, prober.clone(), &settings);
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
@@ -129,6 +129,10 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
 
+    // The house names none yet.
+    let (_, house) = watch::channel(Vec::new());
+    let servers = Servers::new(&config.clock.servers, house);
+    let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
     let names = watch::Sender::new(None);
     let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
     let asked = dns::start(dns_settings(config, paths, trust), ears)?;
@@ -150,7 +154,17 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         config: paths.config.clone(),
     };
     agent.carry_out(effects).await?;
-    agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
+    let outcome = agent.live(Ears { inputs, orders, tailnet, looks, signals }).await;
+    time.stop().await;
+    outcome
+}
+
+fn last_wish(store: &Store, first: Egress) -> LastWish {
+    let Recalled { value: last, note } = store.wish(first);
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
+    last
 }
 
 fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
@@ -267,6 +281,15 @@ fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {
 /// As tailscaled keeps it: without a path.
 fn control_url(url: &Url) -> String {
     url.to_string().trim_end_matches('/').to_owned()
+}
+
+/// Hosts with certificates whose date counts: those that the box speaks to anyway.
+fn referees(config: &Config) -> anyhow::Result<[Url; 2]> {
+    let control = match &config.tailnet.control {
+        Some(control) => control.clone(),
+        None => format!("https://{TAILSCALES_CONTROL}").parse().map_err(anyhow::Error::msg)?,
+    };
+    Ok([control, config.mullvad.check_url.clone()])
 }
 
 /// The control server's name; none where it is an address, which needs no look-up.

@@ -7,7 +7,9 @@ mod house;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use byway_core::clock::{ClockReport, Offset, Source, Trouble};
 use byway_core::names::NamesReport;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, whole};
@@ -156,7 +158,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 25] = [
+const SCENES: [Scene; 29] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -225,6 +227,51 @@ const SCENES: [Scene; 25] = [
         drive
     }),
     ("open by another provider", another_provider),
+    ("open by privacy, the time is known", || {
+        let mut drive = open(Egress::Privacy);
+        let report = ClockReport {
+            source: Some(Source::Ntp),
+            offset: Some(Offset::from_micros(-1_500)),
+            checked: Some(drive.now()),
+            answered: 4,
+            agreed: 3,
+            trouble: None,
+        };
+        drive.feed(Input::Clock(report));
+        drive
+    }),
+    ("open by privacy, no time server answers", || {
+        let mut drive = open(Egress::Privacy);
+        let trouble = Some(Trouble::Silence);
+        drive.feed(Input::Clock(ClockReport {
+            source: Some(Source::Saved),
+            trouble,
+            ..ClockReport::default()
+        }));
+        drive
+    }),
+    ("open by privacy, the time servers lie", || {
+        let mut drive = open(Egress::Privacy);
+        let said = Duration::from_hours(543_333);
+        let trouble = Some(Trouble::Contradicted { said, host: String::from("hs.example.net") });
+        drive.feed(Input::Clock(ClockReport {
+            source: Some(Source::Tls),
+            trouble,
+            ..ClockReport::default()
+        }));
+        drive
+    }),
+    ("the clock cannot be set", || {
+        let mut drive = Drive::at_home(Wish::Privacy);
+        let (shown, error) = (Duration::ZERO, String::from("Operation not permitted"));
+        let trouble = Some(Trouble::CannotRaise { shown, error });
+        drive.feed(Input::Clock(ClockReport {
+            source: Some(Source::None),
+            trouble,
+            ..ClockReport::default()
+        }));
+        drive
+    }),
     ("the relay fell silent", silent),
     ("residential wished, privacy still open", || {
         let mut drive = open(Egress::Privacy);
@@ -330,7 +377,8 @@ const fn rank(lack: &Lack) -> usize {
 
 /// Every field; a new one is not compiled before it is printed here.
 fn told(view: &View) -> String {
-    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift, dns } = view;
+    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift, dns, clock } =
+        view;
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
     let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
@@ -340,7 +388,7 @@ fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n",
+         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n{}",
         or_none(*door),
         or_none(handshake),
         seen_as.as_ref().map_or_else(|| String::from("none"), seen),
@@ -349,7 +397,16 @@ fn told(view: &View) -> String {
         or_none(drift.last.as_ref()),
         asked(&dns.privacy),
         asked(&dns.residential),
+        time(clock),
     )
+}
+
+/// A line once something is known.
+fn time(ClockReport { source, offset, checked, answered, agreed, trouble }: &ClockReport) -> String {
+    let Some(source) = source else { return String::new() };
+    let (offset, checked) = (or_none(offset.as_ref()), or_none(checked.map(Uptime::elapsed_since_boot)));
+    let trouble = or_none(trouble.as_ref());
+    format!("clock: {source:?}, {offset} at {checked}, {agreed} of {answered} agree, trouble {trouble}\n")
 }
 
 fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
 use byway_core::tailnet::TailnetFacts;
 use byway_core::{
@@ -193,7 +194,11 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             vec![("names get no answer by privacy", Input::Names(Egress::Privacy, report))]
         }
         Input::Names(..) => vec![("mended", Input::Mended(String::from("/etc/resolv.conf named 192.0.2.1")))],
-        Input::Mended(_) => vec![("tick", Input::Tick)],
+        Input::Mended(_) => {
+            let report = ClockReport { source: Some(Source::None), ..ClockReport::default() };
+            vec![("no time", Input::Clock(report))]
+        }
+        Input::Clock(_) => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
 }
