@@ -113,7 +113,10 @@ impl Keeper {
         while self.publish().await.is_ok() {
             let mut inputs = Vec::from([self.next().await]);
             while let Some(input) = inputs.pop() {
-                for effect in self.clock.step(now(), input) {
+                let effects = self.clock.step(now(), input);
+                // A doubt is told before somebody is asked about it.
+                _ = self.publish().await;
+                for effect in effects {
                     inputs.extend(self.carry_out(effect).await);
                 }
             }

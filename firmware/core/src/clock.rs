@@ -51,6 +51,8 @@ const SLOW: Duration = Duration::from_secs(64);
 const CALM: Duration = Duration::from_secs(2048);
 /// The newest stamp is no older while the time is kept, and none is written sooner without a reason.
 const SAVE_AFTER: Duration = Duration::from_mins(30);
+/// Whether somebody else has set the clock is looked at this often.
+const LOOK: Duration = Duration::from_secs(4);
 /// Silent time servers are no reason to ask others while the clock was right as lately.
 const FRESH: Duration = Duration::from_hours(24);
 
@@ -148,6 +150,8 @@ pub struct Clock {
     /// Somebody else keeps it in step, by the kernel's word.
     is_others: bool,
     has_uplink: bool,
+    /// When the clock was last looked at.
+    seen: Now,
     state: State,
     due: Uptime,
     /// Since the time servers were last believed.
@@ -178,6 +182,7 @@ impl Clock {
             keep: found.keep,
             is_others: woken.is_others,
             has_uplink: false,
+            seen: now,
             state: State::Idle,
             due: now.uptime,
             tries: 0,
@@ -188,6 +193,7 @@ impl Clock {
 
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.look(now, &input);
         match input {
             Input::Uplink(is_there) => self.on_uplink(now, is_there),
             Input::Answers(samples) => self.on_answers(now, samples, &mut effects),
@@ -195,7 +201,7 @@ impl Clock {
             Input::Set(result) => self.on_set(now, result, &mut effects),
             Input::Tick => {}
         }
-        if self.deadline().is_some_and(|due| due <= now.uptime) {
+        if self.may_ask() && self.due <= now.uptime {
             self.on_due(now, &mut effects);
         }
         effects
@@ -203,7 +209,7 @@ impl Clock {
 
     /// When `step` wants to be called though nothing happened.
     pub fn deadline(&self) -> Option<Uptime> {
-        (self.state == State::Idle && self.has_uplink).then_some(self.due)
+        self.may_ask().then(|| self.due.min(self.seen.uptime + LOOK))
     }
 
     pub const fn report(&self) -> &ClockReport {
@@ -216,11 +222,27 @@ impl Clock {
         Some(Stamp { wall: now.wall, uptime: now.uptime, boot: self.boot, source })
     }
 
+    fn look(&mut self, now: Now, input: &Input) {
+        let jump = Offset::between(self.seen.at_boot(), now.at_boot());
+        if jump.magnitude() > IN_STEP && !self.is_others && !matches!(input, Input::Set(_)) {
+            self.on_jump(now);
+        }
+        self.seen = now;
+    }
+
+    /// Of a clock that somebody else has set nothing is known any more.
+    fn on_jump(&mut self, now: Now) {
+        let is_plausible = self.is_plausible(now, now.at_boot());
+        self.report.source = Some(if is_plausible { Source::Saved } else { Source::None });
+        self.report.trouble = (!is_plausible).then_some(Trouble::Impossible(now.wall));
+        (self.report.checked, self.report.offset) = (None, None);
+        self.ask_anew(now);
+    }
+
     /// A line that comes back may be another house's.
     fn on_uplink(&mut self, now: Now, is_there: bool) {
         if is_there && !self.has_uplink {
-            self.tries = 0;
-            self.due = now.uptime;
+            self.ask_anew(now);
         }
         self.has_uplink = is_there;
     }
@@ -342,6 +364,15 @@ impl Clock {
     fn to_idle(&mut self, now: Now, pause: Duration) {
         self.state = State::Idle;
         self.due = now.uptime + pause;
+    }
+
+    fn ask_anew(&mut self, now: Now) {
+        self.tries = 0;
+        self.due = now.uptime;
+    }
+
+    fn may_ask(&self) -> bool {
+        self.state == State::Idle && self.has_uplink
     }
 
     fn doubled(&mut self) -> Duration {

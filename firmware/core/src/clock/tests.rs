@@ -416,6 +416,30 @@ fn a_step_between_question_and_answer_is_made_up_for() {
 }
 
 #[test]
+fn a_clock_that_somebody_else_set_is_noticed_and_set_right() {
+    let mut house = House::woken(TRUTH);
+    house.run(60);
+    house.now.wall += 3 * YEAR;
+    house.run(17);
+    assert!(house.is_right() && house.steps == 1, "{:?}", house.now);
+    house.run(60);
+    assert_eq!(house.asked.len(), 2, "its own steps are no surprise");
+
+    // Also where only the hosts answer.
+    house.servers = vec![None; 3];
+    house.now.wall -= 3 * YEAR;
+    house.run(17);
+    assert!(house.is_right() && house.source() == Source::Tls);
+
+    let mut house = House::woken(TRUTH).lying(&[None; 3]).without_referee();
+    house.run(60);
+    house.now.wall -= 3 * YEAR;
+    house.run(17);
+    assert!(house.complaint().unwrap().contains("no time server answers"), "{}", house.trouble());
+    assert_eq!(house.source(), Source::None);
+}
+
+#[test]
 fn what_was_not_asked_for_is_not_heard() {
     let mut house = House::woken(TRUTH.saturating_sub(DAY));
     for late in [Input::Answers(house.answers()), Input::Dates(house.dates()), Input::Set(Ok(()))] {
