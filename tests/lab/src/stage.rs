@@ -11,7 +11,9 @@ use crate::byway_box::Card;
 use crate::capture::{Capture, Heading};
 use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
 use crate::phone::Family;
-use crate::topology::{MORE_SERVERS, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs};
+use crate::topology::{
+    MORE_SERVERS, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs, TIME_SERVERS,
+};
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
 
@@ -244,6 +246,7 @@ fn places() -> Places {
         house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
         resolvers: Vec::from([parse("192.168.77.1"), parse("10.64.0.1")]),
+        clocks: TIME_SERVERS.as_flattened().iter().map(|address| parse(address)).collect(),
         upstreams: upstreams.collect(),
     }
 }

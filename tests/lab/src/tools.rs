@@ -11,12 +11,13 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 9] = [
+const WORLD: [(&str, &str); 10] = [
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("setpriv", "util-linux"),
     ("tc", "iproute2"),
     ("timeout", "coreutils"),
     ("unbound", "unbound"),
