@@ -183,12 +183,14 @@ fn by(source: Source) -> &'static str {
 }
 
 fn uplink(view: &View) -> Finding {
+    let told = view.house.join("; ");
     match &view.uplink {
         Some(uplink) => {
             let addresses: Vec<String> = uplink.addresses.iter().map(ToString::to_string).collect();
-            kept("uplink", format!("{} with {}", uplink.interface, addresses.join(", ")))
+            let odd = if told.is_empty() { told } else { format!("; {told}") };
+            kept("uplink", format!("{} with {}{odd}", uplink.interface, addresses.join(", ")))
         }
-        None => broken("uplink", "no address yet: is the cable in?"),
+        None => broken("uplink", told),
     }
 }
 

@@ -42,6 +42,8 @@ pub struct View {
     pub tailnet: TailnetFacts,
     pub seen_as: Option<SeenAs>,
     pub uplink: Option<UplinkView>,
+    /// What is missing of the house's line, or else what is odd about it, in sentences.
+    pub house: Vec<String>,
     pub drift: Drift,
     pub dns: DnsView,
     pub clock: ClockReport,
@@ -158,6 +160,7 @@ impl Subject<'_> {
             tailnet: self.tailnet.clone(),
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
+            house: self.house.sentences(self.facts, self.settings.tunnel.relay),
             drift: self.drift.clone(),
             dns: self.dns(),
             clock: self.clock.clone(),
@@ -178,7 +181,9 @@ impl Subject<'_> {
         };
         let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
         let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());
+        // What is missing may be what the door lacks.
         let house = self.house.sentences(self.facts, self.settings.tunnel.relay);
+        let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
         let of_the_box = [unsaved, self.clock.complaint(), tailnet].into_iter().flatten();
         let sentences: Vec<String> = core::iter::once(door).chain(house).chain(of_the_box).collect();
         sentences.join("; ")

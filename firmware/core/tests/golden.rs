@@ -405,8 +405,23 @@ const fn rank(lack: &Lack) -> usize {
 
 /// Every field; a new one is not compiled before it is printed here.
 fn told(view: &View) -> String {
-    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift, dns, clock } =
-        view;
+    let View {
+        name,
+        wish,
+        door,
+        phase,
+        why,
+        since,
+        tunnel,
+        tailnet,
+        seen_as,
+        uplink,
+        house,
+        drift,
+        dns,
+        clock,
+    } = view;
+    assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
     let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
