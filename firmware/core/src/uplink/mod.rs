@@ -251,19 +251,19 @@ impl Attachment {
     pub fn trouble(&self) -> Option<Trouble> {
         let medium = self.medium();
         let side = self.attached();
+        let taken = side.taken.map(IpAddr::V4).or(side.link.duplicate);
         if side.link.usable {
-            return side.link.duplicate.map(Trouble::Duplicate);
+            return taken.map(Trouble::Duplicate);
         }
         Some(match (side.link.carrier, medium) {
             (Carrier::Missing, _) => Trouble::NoLink(self.interface().into()),
             (Carrier::Down, Medium::Cable) => Trouble::NoCable(self.interface().into()),
             (Carrier::Down, Medium::Wifi) => self.radio.clone().map_or(Trouble::Joining, Trouble::NoWifi),
-            (Carrier::Up, medium) => self.without_address(side, medium),
+            (Carrier::Up, medium) => self.without_address(side, medium, taken),
         })
     }
 
-    fn without_address(&self, side: &Side, medium: Medium) -> Trouble {
-        let taken = side.taken.map(IpAddr::V4).or(side.link.duplicate);
+    fn without_address(&self, side: &Side, medium: Medium, taken: Option<IpAddr>) -> Trouble {
         match (&self.method, taken) {
             (_, Some(address)) => Trouble::Duplicate(address),
             (Method::Dhcp, None) if side.unanswered => Trouble::NoLease(medium),
