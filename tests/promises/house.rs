@@ -39,14 +39,15 @@ pub(super) fn renumbered_and_rewired(stage: &mut Stage) -> Result<()> {
     ];
     for (numbering, gateway, fault) in numberings {
         let carried = ordeal.until_carried(stage, |stage| {
-            stage.world.topology().renumber_house(numbering)?;
+            stage.world.house.renumber(numbering)?;
+            stage.world.topology().renumber_box(numbering)?;
             let lives_there = |status: &Value| status["uplink"]["gateway"] == gateway && is_as_wished(status);
             stage.byway.wait_status("the house's new numbers", PATIENCE, lives_there).map(drop)
         })?;
         ordeal.note(fault, None, carried);
         by_both_doors(stage, &mut ordeal)?;
     }
-    let carried = ordeal.until_carried(stage, |stage| stage.world.topology().replace_router(OTHER_ROUTER))?;
+    let carried = ordeal.until_carried(stage, |stage| stage.world.house.replace_router(OTHER_ROUTER))?;
     ordeal.note("gateway's MAC changed, announced", None, carried);
     by_both_doors(stage, &mut ordeal)?;
     ordeal.end().map(drop)

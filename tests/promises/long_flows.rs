@@ -69,8 +69,8 @@ pub(super) fn one_port_for_life_is_refused(stage: &mut Stage) -> Result<()> {
 /// talk on all the time: the kernel must not forget whose they were.
 pub(super) fn addresses_go_and_flows_stay_refused(stage: &mut Stage) -> Result<()> {
     type Change = fn(&mut Stage) -> Result<()>;
-    let renumber: Change = |stage| stage.world.topology().renumber_house(Numbering::Second);
-    let renumber_back: Change = |stage| stage.world.topology().renumber_house(Numbering::First);
+    let renumber: Change = |stage| renumber_by_hand(stage, Numbering::Second);
+    let renumber_back: Change = |stage| renumber_by_hand(stage, Numbering::First);
     let rob: Change = |stage| {
         let healed = |status: &Value| status["drift"]["healed"].as_u64();
         let before = healed(&stage.byway.status()?);
@@ -99,6 +99,11 @@ pub(super) fn addresses_go_and_flows_stay_refused(stage: &mut Stage) -> Result<(
         ordeal.end()?;
     }
     Ok(())
+}
+
+fn renumber_by_hand(stage: &mut Stage, numbering: Numbering) -> Result<()> {
+    stage.world.house.renumber(numbering)?;
+    stage.world.topology().renumber_box(numbering)
 }
 
 /// Alive again by each door, once the box has forgotten it; never while it is sealed.

@@ -1,15 +1,17 @@
 //! The box under test: its card's two files, its agent, its command line, its power. What it should do is the
 //! tests' word; this file only handles it as an owner, a host or a power cut would.
 
+use std::env;
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ use crate::events::Events;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tailscale::environment;
-use crate::tools::{path_text, write_secret};
+use crate::tools::{self, path_text, write_secret};
 use crate::topology::{PRIVACY_DNS, Place, RESIDENTIAL_DNS, Topology};
 use crate::{World, wait_for};
 
@@ -29,6 +31,9 @@ const WITH_ITS_OWN_WIREGUARD: &str =
     "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && exec \"$@\"";
 
 const DNS_HEAD: &str = "[dns]";
+
+/// What the image has of `BusyBox`, by name in the box's PATH.
+const APPLETS: [&str; 2] = ["udhcpc", "arping"];
 
 /// What is on the card. Prints only what is no secret.
 #[derive(Clone)]
@@ -92,9 +97,14 @@ impl BywayBox {
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
-        for part in ["card", "state", "run", "wireguard"] {
+        for part in ["bin", "card", "state", "run", "wireguard"] {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
+        }
+        let busybox = tools::find("busybox").context("no busybox in PATH")?;
+        for applet in APPLETS {
+            symlink(&busybox, folder.join("bin").join(applet))
+                .with_context(|| format!("cannot put {applet} into the box"))?;
         }
         write_secret(&folder.join("card/se-got-wg-001.conf"), &card.mullvad_conf)?;
         let tailscaled = world.peers.tailscaled_box();
@@ -159,7 +169,8 @@ impl BywayBox {
             "--run-dir",
             path_text(&run)?,
         ];
-        let env = environment(path_text(&self.authority)?);
+        let path = self.path();
+        let env = [&environment(path_text(&self.authority)?)[..], &[("PATH", &path)]].concat();
         self.agent = Some(self.namespace.spawn("byway", Path::new("sh"), &args, &env)?);
         Ok(())
     }
@@ -238,11 +249,27 @@ impl BywayBox {
 
     /// The tailscaled that the agent has started.
     pub fn tailscaled(&self) -> Result<Pid> {
+        self.process("tailscaled")
+    }
+
+    /// Makes its DHCP client ask for its lease again at once, instead of at half of its time.
+    pub fn renew_lease(&self) -> Result<()> {
+        let client = self.process("udhcpc")?;
+        signal::kill(client, Signal::SIGUSR1).context("cannot tell udhcpc to renew")
+    }
+
+    fn process(&self, name: &str) -> Result<Pid> {
         let pids = self.namespace.pids()?;
-        let is_tailscaled = |pid: &&Pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with("tailscaled"))
+        let is_it = |pid: &&Pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with(name))
         };
-        pids.iter().find(is_tailscaled).copied().context("no tailscaled runs on the box")
+        pids.iter().find(is_it).copied().with_context(|| format!("no {name} runs on the box"))
+    }
+
+    /// The machine's programs, and before them the box's own.
+    fn path(&self) -> String {
+        let machine = env::var("PATH").unwrap_or_default();
+        format!("{}:{machine}", self.folder.join("bin").display())
     }
 
     /// Writes a new auth key onto the card, from which the last one was wiped.
