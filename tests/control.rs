@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 use byway::config::Url;
 use byway::control::server::{Desk, Order, listen, serve};
 use byway::control::{Question, Told, socket_path};
+use byway::dns::HouseResolvers;
 use byway::dns::own::Names;
 use byway::inspect::Inspector;
 use byway::net::Net;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
+use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{Core, Egress, Expect, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
 use tokio::sync::{mpsc, watch};
 
@@ -244,10 +246,12 @@ impl Server {
 
 async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsize>) {
     let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
-    let names = || Arc::new(Names::by_isp(&[]));
+    let nobody = HouseResolvers::new(&[], watch::channel(Offers::default()).1);
+    let names = || Arc::new(Names::by_isp(nobody.clone()));
     let check = ExitCheck::new("http://192.0.2.80/".parse::<Url>().unwrap(), &byway::tls::trust());
     let (tell, _inputs) = mpsc::channel(1);
-    let prober = Prober::new(check, &[], (names(), names()), Expect::Any, tell);
+    let prober =
+        Prober::new(check, ("192.0.2.80".parse().unwrap(), &[]), (names(), names()), Expect::Any, tell);
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
     let inspector =
         Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), None);
@@ -302,6 +306,7 @@ fn settings() -> Settings {
         name: "byway".to_owned(),
         relay: "se-got-wg-001".to_owned(),
         tunnel: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
+        interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,
         control: None,
         last_egress: Egress::Privacy,

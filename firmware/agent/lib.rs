@@ -14,4 +14,5 @@ pub mod store;
 pub mod tailnet;
 pub mod tls;
 pub mod tunnel;
+pub mod uplink;
 pub mod way;

@@ -2,6 +2,7 @@
 //! neighbour; no decision is made here.
 
 mod engine;
+mod house;
 mod lock;
 mod names;
 mod start;
@@ -9,6 +10,7 @@ mod stop;
 mod wish;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +51,9 @@ pub enum Ended {
 struct Agent {
     core: Core,
     engine: Engine,
-    /// The relay, until the engine has it.
-    peer: Option<Peer>,
+    peer: Peer,
+    /// Where the engine was told that the relay is.
+    called: Option<SocketAddr>,
     /// For `wg show`.
     snapshots: watch::Sender<uapi::Snapshot>,
     kernel: mpsc::Sender<keeper::Order>,
@@ -150,7 +153,8 @@ impl Agent {
                 Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => effects.extend(self.remember(wish)),
-                Effect::Handshake => self.shake_hands(),
+                Effect::Handshake(relay) => self.shake_hands(relay),
+                Effect::LookForPortal => self.prober.look_for_portal(),
                 Effect::Ping => self.prober.ping(),
                 Effect::CheckExit(by) => self.prober.check_exit(by),
             }
@@ -159,13 +163,14 @@ impl Agent {
     }
 
     /// The relay is not called before the firewall lets the call through: a refused one is repeated only after 5 s.
-    fn shake_hands(&mut self) {
-        match self.peer.take() {
-            Some(peer) => {
-                self.snapshots.send_modify(|snapshot| snapshot.relay = Some(uapi::Relay::new(&peer)));
-                self.engine.set_peer(peer);
-            }
-            None => self.engine.kick(),
+    fn shake_hands(&mut self, relay: SocketAddr) {
+        let is_new = self.called.replace(relay) != Some(relay);
+        if is_new {
+            let peer = Peer { endpoint: relay, ..self.peer.clone() };
+            self.snapshots.send_modify(|snapshot| snapshot.relay = Some(uapi::Relay::new(&peer)));
+            self.engine.set_peer(peer);
+        } else {
+            self.engine.kick();
         }
     }
 

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use byway::clock;
-use byway::config::{Dns, Host, InterfaceName, Transport, Uplink, Upstream};
-use byway::dns::{Ears, Settings, start};
+use byway::config::{Dns, Host, Transport, Upstream};
+use byway::dns::{Ears, HouseResolvers, Settings, start};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
 use byway::tls;
+use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{Core, Egress, Expect, TunnelEnd, Upstreams, View, Wish};
 use clap::Parser;
 use tokio::sync::{mpsc, watch};
@@ -28,12 +29,15 @@ fn main() -> Result<()> {
     let (_door, door) = watch::channel(Some(Egress::Residential));
     let (_views, views) = watch::channel(view());
     let (_inquiries, inquiries) = mpsc::channel(1);
-    let uplink = Uplink { interface: InterfaceName::default(), dns: Vec::new() };
+    let (_interface, interface) = watch::channel("eth0".to_owned());
+    let (_offers, offers) = watch::channel(Offers::default());
+    let resolvers = HouseResolvers::new(&[], offers);
     // Its names are of no tailnet.
     let tailscaled = LocalApi::new("/nonexistent");
     // Nobody tells it a domain, so nothing is written there.
     let store = Store::new("/nonexistent");
-    let settings = Settings { dns: dns(Options::parse()), uplink, trust: tls::trust(), tailscaled, store };
+    let dns = dns(Options::parse());
+    let settings = Settings { dns, interface, resolvers, trust: tls::trust(), tailscaled, store };
     let _health = start(settings, Ears { door, views, inquiries })?;
     loop {
         std::thread::park();
@@ -65,6 +69,7 @@ fn view() -> View {
         name: "byway".to_owned(),
         relay: String::new(),
         tunnel: TunnelEnd { addresses: Vec::new(), relay: ([192, 0, 2, 130], 51820).into(), mtu: 1380 },
+        interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,
         control: None,
         last_egress: Egress::Residential,

@@ -31,6 +31,7 @@ pub(crate) fn dual_stack() -> Facts {
         }),
         flow_table: 65_536,
         refuse_dot: false,
+        interfaces: Vec::from([String::from("eth0")]),
     }
 }
 

@@ -43,7 +43,6 @@ fn narrow() -> Facts {
 }
 
 fn unconfigured() -> Facts {
-    let uplink = dual_stack().uplink;
-    let bare = |uplink| Uplink { addresses: Vec::new(), gateway4: None, gateway6: None, ..uplink };
-    Facts { uplink: uplink.map(bare), ..Facts::default() }
+    let interfaces = dual_stack().interfaces;
+    Facts { interfaces, ..Facts::default() }
 }

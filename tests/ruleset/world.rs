@@ -52,8 +52,9 @@ impl World {
         if facts.tunnel.is_some() {
             raise_tailnet();
         }
+        plug_in();
         if let Some(uplink) = &facts.uplink {
-            raise_house(uplink);
+            configure(uplink);
         }
         let sealed = Posture::sealed(facts.clone());
         block_on(async { Net::open().await?.apply(&sealed).await.context("the box is not sealed") })?;
@@ -178,7 +179,7 @@ fn raise_tailnet() {
     ));
 }
 
-fn raise_house(uplink: &Uplink) {
+fn plug_in() {
     // An address that was asked for is asked for once, and a known one is not asked for again.
     run(&format!(
         "cd /proc/sys/net
@@ -187,6 +188,9 @@ fn raise_house(uplink: &Uplink) {
         ip link set eth0 address {} txqueuelen {QUEUE} up",
         hardware(BOX_HARDWARE)
     ));
+}
+
+fn configure(uplink: &Uplink) {
     for address in &uplink.addresses {
         run(&format!(
             "ip addr add {address} dev eth0 {}",

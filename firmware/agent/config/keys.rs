@@ -6,7 +6,9 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("box", "name", "\"byway\""),
     ("box", "egress", "\"privacy\""),
     ("uplink", "interface", "\"eth0\""),
-    ("uplink", "method", "\"none\""),
+    ("uplink", "method", "\"dhcp\""),
+    ("uplink", "address", "[\"192.168.1.4/24\"]"),
+    ("uplink", "gateway", "[\"192.168.1.1\"]"),
     ("uplink", "dns", "[\"192.168.1.1\"]"),
     ("tailnet", "control", "\"https://headscale.example.com\""),
     ("tailnet", "auth_key", "\"hskey-auth-...\""),
@@ -28,8 +30,6 @@ const KEYS: &[(&str, &str, &str)] = &[
 
 /// Section, key, and why it is refused although it is known.
 const NOT_YET: &[(&str, &str, &str)] = &[
-    ("uplink", "address", STATIC),
-    ("uplink", "gateway", STATIC),
     ("uplink", "wifi", "wi-fi is not there yet: leave it out and use a cable"),
     (
         "mullvad",
@@ -37,10 +37,6 @@ const NOT_YET: &[(&str, &str, &str)] = &[
         "accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
     ),
 ];
-
-pub(super) const STATIC: &str = "static addresses are not there yet: write method = \"none\" below [uplink] and let \
-                                 somebody else configure the interface";
-pub(super) const DHCP: &str = "dhcp is not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface";
 
 const SECTIONS_NOT_YET: &[(&str, &str)] = &[
     ("panel", "the panel is not there yet: leave [panel] out"),

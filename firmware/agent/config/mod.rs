@@ -17,6 +17,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use byway_core::uplink::Method;
 use byway_core::{Egress, Expect};
 
 use crate::mistake::Mistake;
@@ -40,10 +41,11 @@ pub struct Config {
     pub dns: Dns,
 }
 
-/// `[uplink]`: the way to the house's router. Somebody else configures it; other methods are refused so far.
+/// `[uplink]`: the way to the house's router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uplink {
     pub interface: InterfaceName,
+    pub method: Method,
     /// The house's resolvers, for the box's own names; empty: well-known public ones.
     pub dns: Vec<IpAddr>,
 }

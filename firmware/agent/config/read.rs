@@ -2,9 +2,9 @@
 //! Reads the files it names through the function it is given; opens nothing itself.
 
 mod dns;
+mod uplink;
 
 use std::io;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,10 @@ use byway_core::{Egress, Expect};
 use toml::de::DeTable;
 
 use super::error::ConfigError;
-use super::keys;
 use super::reader::{At, Reader, Section};
 use super::url::Url;
 use super::value::Secret;
-use super::{Config, Mullvad, MullvadFile, Tailnet, Uplink};
+use super::{Config, Mullvad, MullvadFile, Tailnet};
 use crate::mistake::Mistake;
 
 /// How a file that the configuration names is read.
@@ -86,46 +85,12 @@ impl<'a> Walk<'a> {
         let egresses = [("privacy", Egress::Privacy), ("residential", Egress::Residential)];
         let name = self.reader.parsed(&own, "name").unwrap_or_default();
         let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
-        let uplink = self.uplink(&uplink);
+        let uplink = uplink::read(&mut self.reader, &uplink);
         let tailnet = self.tailnet(&tailnet);
         let mullvad = self.mullvad(&mullvad);
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
         Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns? })
-    }
-
-    fn uplink(&mut self, section: &Section<'a>) -> Uplink {
-        self.method(section);
-        let interface = self.reader.parsed(section, "interface").unwrap_or_default();
-        let servers = self.reader.texts(section, "dns").map_or(Vec::new(), |list| list.value);
-        Uplink { interface, dns: servers.into_iter().filter_map(|server| self.dns_server(server)).collect() }
-    }
-
-    /// There is one method so far, and it is not the default.
-    fn method(&mut self, section: &Section<'a>) {
-        let Some(text) = self.reader.text(section, "method") else {
-            if !section.has("method") {
-                self.reader.missing(section, format!("without a method it is \"dhcp\", and {}", keys::DHCP));
-            }
-            return;
-        };
-        let methods = [("none", None), ("static", Some(keys::STATIC)), ("dhcp", Some(keys::DHCP))];
-        if let Some(Some(reason)) = self.reader.word(section, "method", &methods) {
-            self.reader.mistake(text.at, reason);
-        }
-    }
-
-    fn dns_server(&mut self, server: At<&str>) -> Option<IpAddr> {
-        let address: Option<IpAddr> = server.value.parse().ok();
-        let usable = address.filter(|address| !address.is_unspecified() && !address.is_multicast());
-        if usable.is_none() {
-            let message = format!(
-                "{:?} is no resolver's address: write an IPv4 or IPv6 address without a port, as \"192.168.1.1\"",
-                server.value
-            );
-            self.reader.mistake(server.at, message);
-        }
-        usable
     }
 
     fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {

@@ -229,30 +229,56 @@ const WRONG: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
+fn an_uplink_is_the_houses_business_unless_the_owner_says_otherwise() {
+    let relay = LEAST[1];
+    let method = |uplink: &str| read(&format!("{uplink}{relay}")).unwrap().uplink.method;
+    assert_eq!(method(""), Method::Dhcp);
+    assert_eq!(method("[uplink]\nmethod = \"none\"\n"), Method::Foreign);
+    let fixed = "[uplink]\nmethod = \"static\"\naddress = [\"192.168.1.4/24\", \"2001:db8::4/64\"]\n\
+                 gateway = [\"192.168.1.1\", \"fe80::1\"]\n";
+    let addresses = ["192.168.1.4/24", "2001:db8::4/64"].map(|net| net.parse().unwrap()).to_vec();
+    let gateways = ["192.168.1.1", "fe80::1"].map(|gateway| gateway.parse().unwrap()).to_vec();
+    assert_eq!(method(fixed), Method::Static { addresses, gateways });
+}
+
+#[test]
 fn says_of_each_wrong_line_where_it_is_and_what_to_write() {
     for (section, line, complaint) in WRONG {
         assert_eq!(complaints(&format!("[{section}]\n{line}\n{}", LEAST.concat())), [*complaint], "{line}");
     }
 }
 
-/// The same for what stands below `[uplink]` and `[mullvad]`, which every configuration must have.
+/// The same for what stands below `[uplink]`, and `[mullvad]`, which every configuration must have.
 const WRONG_UPLINKS: &[(&str, &str)] = &[
-    (
-        "",
-        "3:2: without a method it is \"dhcp\", and dhcp is not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface",
-    ),
-    (
-        "method = \"dhcp\"",
-        "4:10: dhcp is not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface",
-    ),
-    (
-        "method = \"static\"",
-        "4:10: static addresses are not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface",
-    ),
     ("method = \"non\"", "4:10: method cannot be \"non\": write \"none\""),
+    ("method = \"none\"\ngateway = []", "5:11: somebody else configures the interface: leave it out"),
     (
-        "method = \"none\"\ngateway = []",
-        "5:1: static addresses are not there yet: write method = \"none\" below [uplink] and let somebody else configure the interface",
+        "address = [\"192.168.1.4/24\"]",
+        "4:11: the house gives it: write method = \"static\", or leave it out",
+    ),
+    (
+        "method = \"static\"\ngateway = [\"192.168.1.1\"]",
+        "3:2: static needs an address: write address = [\"192.168.1.4/24\"] below [uplink]",
+    ),
+    (
+        "method = \"static\"\naddress = [\"192.168.1.4/24\"]",
+        "3:2: static needs the router's address: write gateway = [\"192.168.1.1\"] below [uplink]",
+    ),
+    (
+        "method = \"static\"\naddress = [\"192.168.1.4\"]\ngateway = [\"192.168.1.1\"]",
+        "5:12: \"192.168.1.4\" is no address with the length of its network's prefix: write it as \"192.168.1.4/24\" or \"2001:db8::4/64\"",
+    ),
+    (
+        "method = \"static\"\naddress = [\"192.168.1.0/24\"]\ngateway = [\"192.168.1.1\"]",
+        "5:12: \"192.168.1.0/24\" is no address with the length of its network's prefix: write it as \"192.168.1.4/24\" or \"2001:db8::4/64\"",
+    ),
+    (
+        "method = \"static\"\naddress = [\"192.168.1.4/24\"]\ngateway = [\"fe80::1\", \"192.168.2.1\"]",
+        "6:23: 192.168.2.1 is in none of the box's own networks, or is the box itself: write the router's address in one of those of address",
+    ),
+    (
+        "method = \"static\"\naddress = [\"192.168.1.4/24\"]\ngateway = [\"router\"]",
+        "6:12: \"router\" is no router's address: write an IPv4 or IPv6 address without a port, as \"192.168.1.1\"",
     ),
     (
         "method = \"none\"\ninterface = \"eth*\"",
@@ -335,8 +361,8 @@ fn says_what_is_wrong_with_uplink_and_relay() {
 #[test]
 fn names_what_is_missing_from_an_empty_file() {
     let told = complaints("");
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.iter().all(|line| line.starts_with("1:1: ")), "{told:?}");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("1:1: no relay is named"), "{told:?}");
 }
 
 #[test]

@@ -207,6 +207,7 @@ fn rfc3339(now: Now, then: Uptime) -> String {
 #[cfg(test)]
 mod tests {
     use byway_core::names::NamesReport;
+    use byway_core::uplink::Interfaces;
     use byway_core::{Core, Expect, Settings, TunnelEnd, Upstreams};
 
     use super::*;
@@ -247,6 +248,7 @@ mod tests {
                 relay: "192.0.2.130:51820".parse().unwrap(),
                 mtu: 1380,
             },
+            interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
             expect: Expect::Any,
             control: None,
             last_egress: Egress::Privacy,

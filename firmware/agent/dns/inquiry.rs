@@ -38,7 +38,7 @@ async fn tell(stub: &Stub, Asked { name, kind }: Asked) -> Result<Told, String> 
     let upstream = match reply.by {
         By::Door(Egress::Privacy) => Some(dns.privacy.to_string()),
         By::Door(Egress::Residential) => Some(dns.residential.to_string()),
-        By::House => stub.uplink.dns.first().map(|address| format!("udp://{address}")),
+        By::House => stub.house.address().map(|address| format!("udp://{address}")),
         By::Tailnet | By::Box => None,
     };
     Ok(Told {

@@ -9,6 +9,7 @@ mod domain;
 mod fake;
 mod guests;
 mod health;
+mod house;
 mod inquiry;
 mod listen;
 mod log;
@@ -38,18 +39,20 @@ use byway_core::{Egress, View};
 use tokio::sync::{mpsc, watch};
 
 pub use health::Health;
+pub use house::HouseResolvers;
 pub use probe::probe;
 pub use rehearsal::rehearse;
 pub use resolv_conf::ResolvConf;
 
 use crate::clock;
-use crate::config::{Dns, Uplink};
+use crate::config::Dns;
 use crate::control::Question;
 use crate::store::Store;
 use crate::tailnet::LocalApi;
 use crate::tls::Trust;
 use crate::way::Way;
 use domain::Domain;
+use house::HouseResolver;
 use listen::Entrance;
 use log::Log;
 use opening::{Door, Opening};
@@ -64,7 +67,9 @@ const DNS_PORT: u16 = 53;
 #[derive(Debug)]
 pub struct Settings {
     pub dns: Dns,
-    pub uplink: Uplink,
+    /// The house's interface at the moment.
+    pub interface: watch::Receiver<String>,
+    pub resolvers: HouseResolvers,
     pub trust: Trust,
     pub tailscaled: LocalApi,
     /// Remembers the tailnet's domain.
@@ -75,12 +80,12 @@ pub struct Settings {
 #[derive(Debug)]
 struct Stub {
     dns: Dns,
-    uplink: Uplink,
+    interface: watch::Receiver<String>,
     trust: Trust,
     peers: Peers,
     domain: Domain,
     views: watch::Receiver<View>,
-    house: Option<Upstream>,
+    house: HouseResolver,
     log: Log,
     health: Arc<Health>,
     doorway: Mutex<Doorway>,
@@ -123,19 +128,17 @@ async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health
 
 impl Stub {
     fn new(settings: Settings, mut door: Door, views: watch::Receiver<View>, health: Arc<Health>) -> Self {
-        let Settings { dns, uplink, trust, tailscaled, store } = settings;
-        let house = dns.house_domain.as_ref().and_then(|_| uplink.dns.first());
-        let house = house.map(|address| Upstream::plain((*address, DNS_PORT).into(), Way::by_isp()));
+        let Settings { dns, interface, resolvers, trust, tailscaled, store } = settings;
         // Whatever it says is news to the first question.
         door.mark_changed();
         Self {
-            house,
+            house: HouseResolver::first_of(resolvers),
             peers: Peers::known_to(tailscaled),
             domain: Domain::recall(store),
             log: Log::kept(dns.log),
             doorway: Mutex::new(Doorway { door, opening: None }),
             dns,
-            uplink,
+            interface,
             trust,
             views,
             health,
@@ -212,8 +215,8 @@ impl Stub {
     }
 
     async fn ask_house(&self, question: &Asked) -> Reply {
-        let Some(house) = &self.house else {
-            return Reply::no_answer(By::House, "the house has no resolver: see [uplink] dns");
+        let Some(house) = self.house.upstream() else {
+            return Reply::no_answer(By::House, "the house offers no resolver: see [uplink] dns");
         };
         match house.ask(&question.to_upstream()).await {
             Ok(message) => Reply::of(By::House, message),
@@ -242,12 +245,12 @@ impl Stub {
     }
 
     fn open(&self, egress: Egress, door: Door) -> Opening {
-        let Self { dns, uplink, trust, .. } = self;
+        let Self { dns, interface, trust, .. } = self;
         let (configured, device) = match egress {
-            Egress::Privacy => (&dns.privacy, TUNNEL),
-            Egress::Residential => (&dns.residential, uplink.interface.as_str()),
+            Egress::Privacy => (&dns.privacy, TUNNEL.to_owned()),
+            Egress::Residential => (&dns.residential, interface.borrow().clone()),
         };
-        let way = Way::Door { device: device.to_owned(), mark: Mark::STUB.0 };
+        let way = Way::Door { device, mark: Mark::STUB.0 };
         Opening::new(egress, Upstream::new(configured, way, trust), door)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::{Epoch, Generation, Input, Posture, Unapplied, Uplink};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Changes, Net, forget};
@@ -33,15 +33,20 @@ struct Look {
 #[derive(Debug)]
 pub struct Keeper {
     net: Arc<Mutex<Net>>,
-    interface: String,
+    /// The one in use.
+    interface: watch::Receiver<String>,
     inputs: mpsc::Sender<Input>,
     /// What was told last.
     told: Option<Look>,
 }
 
 impl Keeper {
-    pub fn new(net: Arc<Mutex<Net>>, interface: &str, inputs: mpsc::Sender<Input>) -> Self {
-        Self { net, interface: interface.to_owned(), inputs, told: None }
+    pub const fn new(
+        net: Arc<Mutex<Net>>,
+        interface: watch::Receiver<String>,
+        inputs: mpsc::Sender<Input>,
+    ) -> Self {
+        Self { net, interface, inputs, told: None }
     }
 
     pub async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut kernel: Changes) {
@@ -62,6 +67,8 @@ impl Keeper {
                     }
                     self.look_around(&mut kernel).await;
                 }
+                // Its sender lives as long as the agent.
+                Ok(()) = self.interface.changed() => kernel.suppose_one(),
                 _ = ticks.tick() => if deaf {
                     self.look_around(&mut kernel).await;
                 } else {
@@ -106,7 +113,7 @@ impl Keeper {
     async fn look(&mut self) {
         let look = match self.look_at_house().await {
             Ok(look) => look,
-            Err(error) => return tracing::warn!("cannot look at {}: {error:#}", self.interface),
+            Err(error) => return tracing::warn!("cannot look at the house's interface: {error:#}"),
         };
         if self.told.as_ref() == Some(&look) {
             return;
@@ -122,7 +129,8 @@ impl Keeper {
 
     async fn look_at_house(&self) -> anyhow::Result<Look> {
         let mut net = self.net.lock().await;
-        let uplink = net.uplink(&self.interface).await?;
+        let interface = self.interface.borrow().clone();
+        let uplink = net.uplink(&interface).await?;
         let gateway = match &uplink {
             Some(uplink) => net.gateway_reachable(uplink).await?,
             None => false,

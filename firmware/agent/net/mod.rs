@@ -5,6 +5,7 @@
 mod changes;
 mod conntrack;
 mod generation;
+mod house;
 mod links;
 mod listing;
 mod netlink;
@@ -25,6 +26,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use byway_core::posture::sysctl::{after_forwarding, before_forwarding, forwarding};
 use byway_core::posture::{TUNNEL, routing, ruleset};
+use byway_core::uplink::{Link, LinkState, Medium};
 use byway_core::{Epoch, Posture, Uplink};
 use rtnetlink::Handle;
 use rtnetlink::sys::AsyncSocket as _;
@@ -163,6 +165,26 @@ impl Net {
     /// The house's interface as it is now; `None` if it is missing, down, unplugged or without an address.
     pub async fn uplink(&mut self, interface: &str) -> Result<Option<Uplink>> {
         uplink::uplink(&self.handle, interface).await
+    }
+
+    /// What this interface of the house is like.
+    pub async fn link_state(&mut self, interface: &str) -> Result<LinkState> {
+        house::state(&self.handle, interface).await
+    }
+
+    /// Brings an interface of the house up, if there is one of this name.
+    pub async fn raise(&mut self, interface: &str) -> Result<()> {
+        house::raise(&self.handle, interface).await
+    }
+
+    /// Takes it down with all that it holds.
+    pub async fn lower(&mut self, interface: &str) -> Result<()> {
+        house::lower(&self.handle, interface).await
+    }
+
+    /// Makes an interface of the house hold what it should; `anew`: what is lent to it begins to last from now.
+    pub async fn attach(&mut self, interface: (Medium, &str), wanted: &Link, anew: bool) -> Result<()> {
+        house::make(&self.handle, interface, wanted, anew).await
     }
 
     /// Whether the gateway has a valid neighbour entry. If not, the kernel is nudged to look for it: ask again.

@@ -43,10 +43,17 @@ pub(super) async fn uplink(handle: &Handle, interface: &str) -> Result<Option<Up
         Some(IpAddr::V4(_) | IpAddr::V6(_)) | None => None,
     };
     let gateway6 = match gateway(handle, Family::V6, index).await? {
-        Some(IpAddr::V6(address)) if is_on_link(address.into(), &addresses) => Some(address),
+        // One that is there before our address is of no use yet, and a change of its own.
+        Some(IpAddr::V6(address)) if has_ipv6(&addresses) && is_on_link(address.into(), &addresses) => {
+            Some(address)
+        }
         Some(IpAddr::V4(_) | IpAddr::V6(_)) | None => None,
     };
     Ok(Some(Uplink { interface: String::from(interface), addresses, gateway4, gateway6 }))
+}
+
+fn has_ipv6(addresses: &[IpNet]) -> bool {
+    addresses.iter().any(|net| matches!(net, IpNet::V6(_)))
 }
 
 pub(super) async fn gateway_reachable(handle: &Handle, uplink: &Uplink) -> Result<bool> {
@@ -70,7 +77,7 @@ fn is_on_link(gateway: IpAddr, addresses: &[IpNet]) -> bool {
     netlink::is_link_local(&gateway) || addresses.iter().any(|net| net.contains(&gateway))
 }
 
-fn usable_address(message: &AddressMessage) -> Option<IpNet> {
+pub(super) fn usable_address(message: &AddressMessage) -> Option<IpNet> {
     let unusable = AddressFlags::Tentative | AddressFlags::Dadfailed | AddressFlags::Deprecated;
     if netlink::address_flags(message).intersects(unusable) {
         return None;
@@ -87,7 +94,7 @@ async fn gateway(handle: &Handle, family: Family, index: u32) -> Result<Option<I
     Ok(gateways.min_by_key(|(metric, _)| *metric).map(|(_, gateway)| gateway))
 }
 
-fn is_default_of_main(route: &RouteMessage) -> bool {
+pub(super) fn is_default_of_main(route: &RouteMessage) -> bool {
     let header = &route.header;
     header.table == RouteHeader::RT_TABLE_MAIN
         && header.destination_prefix_length == 0
@@ -103,7 +110,7 @@ fn metric(route: &RouteMessage) -> u32 {
 }
 
 /// Also of one of several next hops: two routers in the house that both announce themselves.
-fn gateway_by(attributes: &[RouteAttribute], index: u32) -> Option<IpAddr> {
+pub(super) fn gateway_by(attributes: &[RouteAttribute], index: u32) -> Option<IpAddr> {
     let by_index = attributes.contains(&RouteAttribute::Oif(index));
     attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Gateway(RouteAddress::Inet(address)) if by_index => Some(IpAddr::V4(*address)),

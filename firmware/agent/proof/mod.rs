@@ -3,6 +3,7 @@
 pub mod exit;
 pub mod ping;
 
+mod portal;
 mod prober;
 
 pub use exit::ExitCheck;

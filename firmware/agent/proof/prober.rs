@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::exit::ExitCheck;
 use super::ping::ping;
+use super::portal;
 use crate::clock;
 use crate::config::Host;
 use crate::dns::own::Names;
@@ -27,6 +28,8 @@ pub struct Prober {
     check: Arc<ExitCheck>,
     /// Of the check host, and of the control server where it has one.
     hosts: Arc<[Host]>,
+    /// In whose place a network that wants a login would answer.
+    control: Host,
     by_isp: Arc<Names>,
     by_tunnel: Arc<Names>,
     expect: Expect,
@@ -37,12 +40,12 @@ impl Prober {
     /// `hosts` are the names that the doctor looks up.
     pub fn new(
         check: ExitCheck,
-        hosts: &[Host],
+        (control, hosts): (Host, &[Host]),
         (by_isp, by_tunnel): (Arc<Names>, Arc<Names>),
         expect: Expect,
         reports: mpsc::Sender<Input>,
     ) -> Self {
-        Self { check: Arc::new(check), hosts: hosts.into(), by_isp, by_tunnel, expect, reports }
+        Self { check: Arc::new(check), hosts: hosts.into(), control, by_isp, by_tunnel, expect, reports }
     }
 
     /// Reports [`Input::Ping`].
@@ -66,6 +69,15 @@ impl Prober {
             let asked = clock::uptime();
             let result = prober.exits(by).await.map_err(|error| format!("{error:#}"));
             _ = prober.reports.send(Input::Exit(ExitReport { by, asked, result })).await;
+        });
+    }
+
+    /// Reports [`Input::Portal`].
+    pub fn look_for_portal(&self) {
+        let prober = self.clone();
+        tokio::spawn(async move {
+            let page = portal::look(&prober.control, &prober.by_isp).await;
+            _ = prober.reports.send(Input::Portal(page)).await;
         });
     }
 

@@ -16,6 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::house::{self, Attached};
 use super::stop::{self, Signal, Signals};
 use super::wish::WishKeeper;
 use super::{Agent, Ears, Ended, Paths, lock, names};
@@ -25,13 +26,13 @@ use crate::control::server::{self, Desk};
 use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
-use crate::net::keeper::Keeper;
 use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Prober};
 use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
 use crate::tunnel::{Engine, Outside, Stamps, uapi};
+use crate::uplink;
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
@@ -104,26 +105,25 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let engine = Engine::start(TUNNEL, outside, stamps(paths)?)?;
     let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
     let _place = listen_to_wg(for_wg);
-    let interface = config.uplink.interface.as_str();
     let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
-    let uplink = net.uplink(interface).await?;
-    let changes = Changes::open(net.port())?;
+    let found = net.uplink(config.uplink.interface.as_str()).await?;
+    let changes = (Changes::open(net.port())?, Changes::open(net.port())?);
     let net = Arc::new(Mutex::new(net));
 
     let (tell, inputs) = mpsc::channel(INPUTS);
     let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
-    let keeper = Keeper::new(Arc::clone(&net), interface, tell.clone());
-    tokio::spawn(keeper.keep(kernel_orders, changes));
+    let attached = house::attach(config, paths, &net, changes, (kernel_orders, tell.clone()))?;
 
-    let by_isp = Arc::new(Names::by_isp(&config.uplink.dns));
+    let by_isp = Arc::new(Names::by_isp(attached.resolvers.clone()));
     let trust = tls::trust();
-    let prober = prober(config, &trust, Arc::clone(&by_isp), tell);
+    let prober = prober(config, &trust, Arc::clone(&by_isp), tell.clone());
     let settings = settings(config, last.last_egress)?;
     let inspector = inspector(config, paths, net, prober.clone(), &settings);
-    let (core, effects) = Core::start(clock::uptime(), settings, last.wish, uplink);
+    let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
     let (questions, inquiries) = mpsc::channel(QUESTIONS);
+    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), told.clone(), tell));
     let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
@@ -131,14 +131,15 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
 
     let names = watch::Sender::new(None);
     let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
-    let asked = dns::start(dns_settings(config, paths, trust), ears)?;
+    let asked = dns::start(dns_settings(config, paths, trust, attached), ears)?;
 
     let mut looks = interval(TUNNEL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut agent = Agent {
         core,
         engine,
-        peer: Some(config.mullvad.relay.conf.peer.clone()),
+        peer: config.mullvad.relay.conf.peer.clone(),
+        called: None,
         snapshots,
         kernel,
         names,
@@ -161,10 +162,16 @@ fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
     Ok(Stamps::kept(file, mark)?)
 }
 
-fn dns_settings(config: &Config, paths: &Paths, trust: Trust) -> dns::Settings {
+fn dns_settings(
+    config: &Config,
+    paths: &Paths,
+    trust: Trust,
+    Attached { interface, resolvers }: Attached,
+) -> dns::Settings {
     dns::Settings {
         dns: config.dns.clone(),
-        uplink: config.uplink.clone(),
+        interface,
+        resolvers,
         trust,
         tailscaled: LocalApi::new(tailnet::socket(&paths.run_dir)),
         store: Store::new(&paths.state_dir),
@@ -204,6 +211,7 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
             relay: relay.conf.peer.endpoint,
             mtu: config.mullvad.mtu,
         },
+        interfaces: house::interfaces(config),
         expect: config.mullvad.expect,
         control: config.tailnet.control.as_ref().map(control_url),
         last_egress,
@@ -234,11 +242,12 @@ fn inspector(
 fn prober(config: &Config, trust: &Trust, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
     let check_url = &config.mullvad.check_url;
     let control = config.tailnet.control.as_ref().map(|control| control.host.clone());
+    let asked = control.clone().unwrap_or_else(|| Host::Name(TAILSCALES_CONTROL.to_owned()));
     let hosts: Vec<Host> = control.into_iter().chain([check_url.host.clone()]).collect();
     let by_tunnel = Arc::new(Names::by_tunnel(TUNNEL, &tunnel_resolvers(config)));
     Prober::new(
         ExitCheck::new(check_url.clone(), trust),
-        &hosts,
+        (asked, &hosts),
         (by_isp, by_tunnel),
         config.mullvad.expect,
         tell,

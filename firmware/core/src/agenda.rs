@@ -13,6 +13,8 @@ pub enum Why {
     CheckExit,
     /// The other door has stayed open long enough while this one is proven.
     Patience,
+    /// Look whether the house's network wants somebody to log in.
+    LookForPortal,
     /// Order again what the kernel refused.
     Retry,
     /// Drop what is left of the flows of older epochs.
@@ -20,7 +22,8 @@ pub enum Why {
 }
 
 impl Why {
-    const ALL: [Self; 5] = [Self::Ping, Self::CheckExit, Self::Patience, Self::Retry, Self::Forget];
+    const ALL: [Self; 6] =
+        [Self::Ping, Self::CheckExit, Self::Patience, Self::LookForPortal, Self::Retry, Self::Forget];
 }
 
 impl fmt::Display for Why {
@@ -29,6 +32,7 @@ impl fmt::Display for Why {
             Self::Ping => "ping the gateway",
             Self::CheckExit => "check the exit",
             Self::Patience => "patience with the other door is over",
+            Self::LookForPortal => "look for a login page",
             Self::Retry => "order again what the kernel refused",
             Self::Forget => "forget older epochs",
         })
@@ -50,6 +54,11 @@ impl Agenda {
     pub(crate) fn hasten(&mut self, why: Why, at: Uptime) {
         let planned = self.slots[why as usize];
         self.slots[why as usize] = Some(planned.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// Unless it is planned already.
+    pub(crate) fn begin(&mut self, why: Why, at: Uptime) {
+        self.slots[why as usize].get_or_insert(at);
     }
 
     pub(crate) fn stop(&mut self, why: Why) {

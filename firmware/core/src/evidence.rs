@@ -11,6 +11,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::names::NamesReport;
+use crate::uplink::Trouble;
 use crate::{Egress, Expect, Uptime};
 
 /// A session older than this is dead (`WireGuard`'s reject-after-time).
@@ -95,7 +96,7 @@ pub struct ExitReport {
 /// What is missing before a door may be open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
-    Uplink,
+    Uplink(Trouble),
     Gateway,
     Handshake,
     Pong,
@@ -114,7 +115,7 @@ impl Lack {
     pub(crate) const fn is_about_exit(&self) -> bool {
         match self {
             Self::ExitCheck(_) | Self::NotMullvad(_) => true,
-            Self::Uplink
+            Self::Uplink(_)
             | Self::Gateway
             | Self::Handshake
             | Self::Pong
@@ -283,7 +284,7 @@ impl Evidence {
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Uplink => f.write_str("the house's interface has no address yet: is the cable in?"),
+            Self::Uplink(trouble) => trouble.fmt(f),
             Self::Gateway => f.write_str("the house's router does not answer"),
             Self::Handshake => f.write_str("the relay does not answer the handshake"),
             Self::Pong => f.write_str("the relay does not answer through the tunnel"),

@@ -31,6 +31,7 @@ mod settings;
 pub mod stamps;
 pub mod tailnet;
 mod time;
+pub mod uplink;
 mod view;
 
 pub use agenda::Why;

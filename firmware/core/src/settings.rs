@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use crate::uplink::Interfaces;
 use crate::{Egress, TunnelEnd};
 
 /// What counts as proof that the tunnel ends where it should.
@@ -28,6 +29,7 @@ pub struct Settings {
     /// The relay's name, as its file is called.
     pub relay: String,
     pub tunnel: TunnelEnd,
+    pub interfaces: Interfaces,
     pub expect: Expect,
     /// The control server's URL; `None` is Tailscale's own.
     pub control: Option<String>,

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Evidence, Offload};
+use crate::machine::House;
 use crate::names::NamesReport;
 use crate::tailnet::{self, TailnetFacts};
 use crate::{Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
@@ -134,6 +135,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) state: &'a State,
     pub(crate) since: Uptime,
     pub(crate) facts: &'a Facts,
+    pub(crate) house: &'a House,
     pub(crate) evidence: &'a Evidence,
     pub(crate) tailnet: &'a TailnetFacts,
     pub(crate) drift: &'a Drift,
@@ -172,7 +174,9 @@ impl Subject<'_> {
         };
         let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
         let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());
-        let sentences: Vec<String> = [Some(door), unsaved, tailnet].into_iter().flatten().collect();
+        let house = self.house.sentences(self.facts, self.settings.tunnel.relay);
+        let sentences: Vec<String> =
+            core::iter::once(door).chain(house).chain(unsaved).chain(tailnet).collect();
         sentences.join("; ")
     }
 
@@ -210,7 +214,7 @@ impl Subject<'_> {
         let report = &self.evidence.tunnel;
         TunnelView {
             relay: self.settings.relay.clone(),
-            endpoint: self.settings.tunnel.relay,
+            endpoint: self.facts.tunnel.as_ref().map_or(self.settings.tunnel.relay, |tunnel| tunnel.relay),
             handshake: report.handshake,
             rx_bytes: report.rx_bytes,
             tx_bytes: report.tx_bytes,

@@ -13,6 +13,7 @@ use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
 use byway_core::tailnet::TailnetFacts;
+use byway_core::uplink::Trouble;
 use byway_core::{
     Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, PingReport, Posture, SeenAs, Settings,
     State, TunnelView, UplinkView, UpstreamView, Uptime, View, Wish,
@@ -128,7 +129,8 @@ fn house_prefixes_that_overlap_are_merged() {
 
 fn facts() -> Facts {
     let Settings { tunnel, flow_table, refuse_dot, .. } = house::settings();
-    Facts { uplink: Some(house::uplink()), tunnel: Some(tunnel), flow_table, refuse_dot }
+    let interfaces = Vec::from([String::from("eth0")]);
+    Facts { uplink: Some(house::uplink()), interfaces, tunnel: Some(tunnel), flow_table, refuse_dot }
 }
 
 fn by(egress: Egress, facts: Facts) -> Posture {
@@ -156,7 +158,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 25] = [
+const SCENES: [Scene; 29] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -164,6 +166,19 @@ const SCENES: [Scene; 25] = [
         drive.applied();
         drive
     }),
+    ("no cable", || {
+        let mut drive = Drive::start(house::settings(), Wish::Residential);
+        drive.applied();
+        drive.feed(Input::Attached(Err(Trouble::NoCable(String::from("eth0")))));
+        drive
+    }),
+    ("a network that wants a login", || {
+        let mut drive = Drive::at_home(Wish::Privacy);
+        drive.feed(Input::Portal(Some(String::from("http://portal.example/login"))));
+        drive
+    }),
+    ("a house without ipv4", || ipv6_only(None)),
+    ("a house without ipv4 but with nat64", || ipv6_only(Some("64:ff9b::/96"))),
     ("no router", || Drive::at_home(Wish::Residential)),
     ("a disk that keeps nothing", || {
         let mut drive = open(Egress::Privacy);
@@ -252,6 +267,18 @@ const SCENES: [Scene; 25] = [
     }),
 ];
 
+fn ipv6_only(nat64: Option<&str>) -> Drive {
+    let mut drive = Drive::at_home(Wish::Privacy);
+    let mut uplink = house::uplink();
+    uplink.addresses.remove(0);
+    uplink.gateway4 = None;
+    drive.feed(Input::Uplink(Some(uplink)));
+    drive.feed(Input::Nat64(nat64.map(|prefix| prefix.parse().expect("a prefix"))));
+    drive.applied();
+    drive.applied();
+    drive
+}
+
 fn no_pong() -> Drive {
     let mut drive = Drive::at_home(Wish::Privacy);
     drive.handshake();
@@ -316,7 +343,7 @@ fn lack(state: &State) -> Option<Lack> {
 /// A new lack is not compiled before it has a number here, and not accepted before a scene shows it.
 const fn rank(lack: &Lack) -> usize {
     match lack {
-        Lack::Uplink => 0,
+        Lack::Uplink(_) => 0,
         Lack::Gateway => 1,
         Lack::Handshake => 2,
         Lack::Pong => 3,

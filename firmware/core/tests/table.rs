@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use byway_core::names::NamesReport;
 use byway_core::tailnet::TailnetFacts;
+use byway_core::uplink::Trouble;
 use byway_core::{
     Door, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, State, TunnelReport,
     Unapplied, Uplink, Wish,
@@ -193,7 +194,15 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             vec![("names get no answer by privacy", Input::Names(Egress::Privacy, report))]
         }
         Input::Names(..) => vec![("mended", Input::Mended(String::from("/etc/resolv.conf named 192.0.2.1")))],
-        Input::Mended(_) => vec![("tick", Input::Tick)],
+        Input::Mended(_) => vec![
+            ("attached", Input::Attached(Ok(()))),
+            ("no cable", Input::Attached(Err(Trouble::NoCable(String::from("eth0"))))),
+        ],
+        Input::Attached(_) => vec![("nat64", Input::Nat64("64:ff9b::/96".parse().ok()))],
+        Input::Nat64(_) => {
+            vec![("a login page", Input::Portal(Some(String::from("http://portal.example/"))))]
+        }
+        Input::Portal(_) => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
 }
@@ -290,7 +299,8 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Apply(generation, posture) => format!("apply #{} {}", generation.0, order(posture)),
         Effect::Remember(wish) => format!("remember {wish}"),
-        Effect::Handshake => String::from("handshake"),
+        Effect::Handshake(_) => String::from("handshake"),
+        Effect::LookForPortal => String::from("look for a login page"),
         Effect::Ping => String::from("ping"),
         Effect::CheckExit(by) => format!("check exit by {by}"),
         Effect::ShutNames => String::from("shut names"),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use byway_core::Expect;
+use byway_core::uplink::Method;
 
 use super::super::reader::{At, Reader, Section};
 use super::super::upstream::{self, Bootstrap, Upstream};
@@ -73,11 +74,11 @@ fn resolver(reader: &mut Reader<'_>, text: At<&str>) -> Option<IpAddr> {
     upstream::check_address(address).map_err(|message| reader.mistake(text.at, message)).ok()
 }
 
-/// Its names are asked of the house's resolver, which must be known.
+/// Its names are asked of the house's resolver, which only DHCP gives by itself.
 fn house_domain<'a>(reader: &mut Reader<'a>, section: &Section<'a>, uplink: &Uplink) -> Option<String> {
     let text = reader.text(section, "house_domain")?;
     let domain: Domain = reader.parsed(section, "house_domain")?;
-    if uplink.dns.is_empty() {
+    if uplink.dns.is_empty() && uplink.method != Method::Dhcp {
         let message = "its names are asked of the first resolver of the house, and none is known: write dns = \
                        [\"192.168.1.1\"] below [uplink]";
         reader.mistake(text.at, message);

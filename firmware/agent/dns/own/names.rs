@@ -16,6 +16,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::timeout;
 
 use super::super::DNS_PORT;
+use super::super::house::HouseResolvers;
 use super::super::question::Question;
 use super::super::upstream::{Failure, Upstream};
 use crate::config::Host;
@@ -46,14 +47,20 @@ pub enum ResolveError {
 #[derive(Debug)]
 pub struct Names {
     way: Way,
-    servers: Vec<Upstream>,
+    servers: Servers,
+}
+
+#[derive(Debug)]
+enum Servers {
+    Fixed(Vec<SocketAddr>),
+    /// Whoever they are when something is asked.
+    OfTheHouse(HouseResolvers),
 }
 
 impl Names {
-    /// By the house's line; without servers, well-known public ones are asked.
-    pub fn by_isp(servers: &[IpAddr]) -> Self {
-        let servers = if servers.is_empty() { &PUBLIC } else { servers };
-        Self::asking(&Way::by_isp(), servers.iter().map(|server| (*server, DNS_PORT).into()))
+    /// By the house's line; where it has no resolvers, well-known public ones are asked.
+    pub const fn by_isp(resolvers: HouseResolvers) -> Self {
+        Self { way: Way::by_isp(), servers: Servers::OfTheHouse(resolvers) }
     }
 
     /// Through the tunnel, from the servers of the relay's configuration.
@@ -75,9 +82,10 @@ impl Names {
         // The dot at the end keeps search domains out.
         let full = Name::from_ascii(format!("{name}.")).map_err(|error| not_found(error.to_string()))?;
         let mut reason = None;
+        let servers = self.servers();
         let first = async {
             let mut asked: FuturesUnordered<_> =
-                self.servers.iter().map(|server| addresses(server, &full)).collect();
+                servers.iter().map(|server| addresses(server, &full)).collect();
             while let Some(answer) = asked.next().await {
                 match answer {
                     Ok(found) => return Some(found),
@@ -96,8 +104,19 @@ impl Names {
     }
 
     fn asking(way: &Way, servers: impl Iterator<Item = SocketAddr>) -> Self {
-        let servers = servers.map(|server| Upstream::plain(server, way.clone())).collect();
-        Self { way: way.clone(), servers }
+        Self { way: way.clone(), servers: Servers::Fixed(servers.collect()) }
+    }
+
+    fn servers(&self) -> Vec<Upstream> {
+        let servers = match &self.servers {
+            Servers::Fixed(servers) => servers.clone(),
+            Servers::OfTheHouse(resolvers) => {
+                let resolvers = resolvers.now();
+                let servers = if resolvers.is_empty() { &PUBLIC[..] } else { &resolvers };
+                servers.iter().map(|server| (*server, DNS_PORT).into()).collect()
+            }
+        };
+        servers.into_iter().map(|server| Upstream::plain(server, self.way.clone())).collect()
     }
 }
 

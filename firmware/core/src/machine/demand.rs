@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::house::FIRST_LOOK;
 use super::{Core, Effect, State, Turn};
 use crate::{Egress, Expect, Lack, Uptime, Why};
 
@@ -44,6 +45,9 @@ impl Core {
         };
         let pause = if proving || self.evidence.is_suspect(turn.now) { QUICK_PING } else { calm };
         self.agenda.set(Why::Ping, turn.now + pause);
+        if self.suspects_portal(turn) {
+            self.agenda.begin(Why::LookForPortal, turn.now + FIRST_LOOK);
+        }
         match self.settings.expect {
             Expect::Mullvad => turn.effects.push(Effect::Ping),
             Expect::Any => self.check_exit(Egress::Privacy, turn),

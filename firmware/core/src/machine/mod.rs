@@ -18,6 +18,7 @@
 
 mod contest;
 mod demand;
+mod house;
 mod on;
 mod pursue;
 mod to;
@@ -25,7 +26,9 @@ mod words;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
+pub(crate) use house::House;
 pub use words::{Effect, Generation, Input, State, Unapplied};
 
 use self::contest::Contest;
@@ -50,6 +53,9 @@ pub struct Core {
     facts: Facts,
     kernel: Kernel,
     evidence: Evidence,
+    house: House,
+    /// Where the relay was when it was last called.
+    called: Option<SocketAddr>,
     tailnet: TailnetFacts,
     agenda: Agenda,
 }
@@ -78,7 +84,8 @@ impl Core {
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
         let tunnel = Some(settings.tunnel.clone());
         let Settings { flow_table, refuse_dot, .. } = settings;
-        let facts = Facts { uplink, tunnel, flow_table, refuse_dot };
+        let interfaces = settings.interfaces.names();
+        let facts = Facts { uplink, interfaces, tunnel, flow_table, refuse_dot };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,
@@ -89,11 +96,14 @@ impl Core {
             facts,
             kernel: Kernel::default(),
             evidence: Evidence::default(),
+            house: House::default(),
+            called: None,
             tailnet: TailnetFacts::default(),
             agenda: Agenda::default(),
         };
         let mut turn = Turn { now, effects: Vec::new() };
         core.agenda.set(Why::Ping, now);
+        core.learn_way();
         core.to_seal(None, &mut turn);
         (core, turn.effects)
     }
@@ -106,7 +116,10 @@ impl Core {
                 let wish = self.wish.egress().map_or(self.last_egress, Egress::other);
                 self.on_wished(wish.into(), &mut turn);
             }
-            Input::Uplink(uplink) => self.facts.uplink = uplink,
+            Input::Uplink(uplink) => self.on_uplink(uplink),
+            Input::Attached(attached) => self.house.trouble = attached.err(),
+            Input::Nat64(prefix) => self.on_nat64(prefix),
+            Input::Portal(page) => self.house.portal = page,
             Input::Gateway(reachable) => self.evidence.gateway = reachable,
             Input::Tunnel(report) => self.on_tunnel(report, &turn),
             Input::Ping(report) => self.on_ping(&report, &turn),
@@ -154,6 +167,7 @@ impl Core {
             state: &self.state,
             since: self.since,
             facts: &self.facts,
+            house: &self.house,
             evidence: &self.evidence,
             tailnet: &self.tailnet,
             drift: &self.kernel.drift,

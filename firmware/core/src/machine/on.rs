@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::demand::QUICK_PING;
 use super::to::RETRY;
 use super::{Core, Effect, Generation, State, Turn, Unapplied};
-use crate::{Egress, ExitReport, Expect, Lack, PingReport, TunnelReport, Uptime, Why, Wish};
+use crate::{Egress, ExitReport, Expect, Lack, PingReport, Posture, TunnelReport, Uptime, Why, Wish};
 
 /// Between two checks of an open door that agree with it.
 const CALM_CHECK: Duration = Duration::from_mins(10);
@@ -78,9 +78,7 @@ impl Core {
         let posture = posture.clone();
         match (result, posture.door) {
             (Ok(()), door) => {
-                if posture.facts.uplink.is_some() && !self.evidence.has_session(turn.now) {
-                    turn.effects.push(Effect::Handshake);
-                }
+                self.call_relay(&posture, turn);
                 self.kernel.posture = Some(posture);
                 self.agenda.set(Why::Forget, turn.now + FORGET);
                 match (door, self.wish.egress()) {
@@ -105,6 +103,16 @@ impl Core {
                 }
                 self.to_unverified(format!("the kernel does not take the sealed rule set: {error}"), turn);
             }
+        }
+    }
+
+    /// Once the rule set lets the call through; anew where the relay is reached by another way now.
+    fn call_relay(&mut self, posture: &Posture, turn: &mut Turn) {
+        let (Some(tunnel), true) = (&posture.facts.tunnel, posture.facts.uplink.is_some()) else { return };
+        let elsewhere = self.called.is_some_and(|called| called != tunnel.relay);
+        if elsewhere || !self.evidence.has_session(turn.now) {
+            self.called = Some(tunnel.relay);
+            turn.effects.push(Effect::Handshake(tunnel.relay));
         }
     }
 
@@ -141,6 +149,7 @@ impl Core {
                     self.to_seal(None, turn);
                 }
             }
+            Why::LookForPortal => self.look_for_portal(turn),
             Why::Forget => turn.effects.extend(self.kernel.epoch.map(Effect::Forget)),
         }
     }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::to::RETRY;
 use super::{Core, State, Turn};
+use crate::uplink::Trouble;
 use crate::{Door, Egress, Lack, Uptime};
 
 /// How long the old door may stay open while the wished one is being proven, so that a flip is one transaction.
@@ -72,7 +73,7 @@ impl Core {
     }
 
     fn may_open(&self, egress: Egress, asked: Uptime, now: Uptime) -> Result<(), Lack> {
-        self.facts.uplink.as_ref().ok_or(Lack::Uplink)?;
+        self.has_uplink()?;
         if let Some((at, error)) = &self.kernel.refused
             && now.since(*at) < RETRY
         {
@@ -85,7 +86,12 @@ impl Core {
     }
 
     pub(super) fn may_stay(&self, egress: Egress, now: Uptime) -> Result<(), Lack> {
-        self.facts.uplink.as_ref().ok_or(Lack::Uplink)?;
+        self.has_uplink()?;
         self.evidence.may_stay(egress, self.settings.expect, now)
+    }
+
+    fn has_uplink(&self) -> Result<(), Lack> {
+        let lack = || Lack::Uplink(self.house.trouble.clone().unwrap_or(Trouble::NoAddress));
+        self.facts.uplink.as_ref().map(|_| ()).ok_or_else(lack)
     }
 }

@@ -1,9 +1,13 @@
 //! What the machine is made of: its states, what moves it, and what it asks of the agent.
 
 use alloc::string::String;
+use core::net::SocketAddr;
+
+use ipnet::Ipv6Net;
 
 use crate::names::NamesReport;
 use crate::tailnet::TailnetFacts;
+use crate::uplink::Trouble;
 use crate::{Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime, Wish};
 
 /// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
@@ -36,6 +40,12 @@ pub enum Input {
     Wished(Wish),
     Toggled,
     Uplink(Option<Uplink>),
+    /// What keeps the box from being attached to the house.
+    Attached(Result<(), Trouble>),
+    /// The prefix of 96 bits by which the house's network reaches IPv4 from IPv6 (RFC 6052 2.2), where there is one.
+    Nat64(Option<Ipv6Net>),
+    /// The page that the house's network wants somebody to log in on.
+    Portal(Option<String>),
     /// Whether the house's router has a valid neighbour entry.
     Gateway(bool),
     Tunnel(TunnelReport),
@@ -62,12 +72,15 @@ pub enum Effect {
     Apply(Generation, Posture),
     /// Keep across reboots.
     Remember(Wish),
-    /// Start a handshake with the relay now: the rule set has just begun to let it through.
-    Handshake,
+    /// Start a handshake with the relay there now: the rule set has just begun to let it through.
+    Handshake(SocketAddr),
     /// Ping the relay's gateway through the tunnel once; report [`Input::Ping`].
     Ping,
     /// Ask the check host who we are, by that door; report [`Input::Exit`].
     CheckExit(Egress),
+    /// Ask the control server in the clear, to see whether the house's network answers in its place; report
+    /// [`Input::Portal`].
+    LookForPortal,
     /// Answer no name of the internet any more: cancel what is asked, hang up, forget what was answered. Comes before
     /// the order that may close the door.
     ShutNames,

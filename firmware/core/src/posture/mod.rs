@@ -118,6 +118,8 @@ pub struct TunnelEnd {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub uplink: Option<Uplink>,
+    /// By which interfaces the house may be heard, before there is an address too.
+    pub interfaces: Vec<String>,
     pub tunnel: Option<TunnelEnd>,
     /// How many flows the kernel can track at once; 0: not known.
     pub flow_table: u32,

@@ -136,6 +136,12 @@ fn family_rules(posture: &Posture, family: Family) -> Vec<Rule> {
             iif: tailnet(),
             ..rule(5001, Action::Lookup(RESIDENTIAL_TABLE))
         },
+        // The agent's own words go to the house, also where a tailnet peer has the same address as a neighbour.
+        Rule {
+            fwmark: ours(Mark::AGENT),
+            iif: Some(String::from("lo")),
+            ..rule(5002, Action::Lookup(MAIN_TABLE))
+        },
         Rule { iif: tailnet(), ..rule(5010, Action::Unreachable) },
         Rule { fwmark: answer, iif: tunnel(), ..rule(5020, Action::Lookup(TAILSCALE_TABLE)) },
         // Nothing but answers is forwarded inwards, rule set or not.

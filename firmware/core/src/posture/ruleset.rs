@@ -135,7 +135,7 @@ fn snat(source: IpAddr, ports: &str) -> String {
 
 /// The sets whose elements are facts, or the door.
 fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
-    let Facts { uplink, tunnel, flow_table: _, refuse_dot: _ } = &posture.facts;
+    let Facts { uplink, interfaces, tunnel, flow_table: _, refuse_dot: _ } = &posture.facts;
     let quoted = |name: &str| format!("\"{name}\"");
     let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
     let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();
@@ -145,6 +145,7 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
     let relay_elements = |v4| relays(v4).map(|relay| format!("{} . {}", relay.ip(), relay.port())).collect();
     Vec::from([
         ("uplinks", uplink.iter().map(|uplink| quoted(&uplink.interface)).collect()),
+        ("heard", interfaces.iter().map(|interface| quoted(interface)).collect()),
         ("door", posture.door_interface().map(quoted).into_iter().collect()),
         ("wg_self4", texts(inside.iter().filter(|address| address.is_ipv4()))),
         ("wg_self6", texts(inside.iter().filter(|address| address.is_ipv6()))),

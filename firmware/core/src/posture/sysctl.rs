@@ -18,6 +18,18 @@ pub fn forwarding() -> Vec<Sysctl> {
     vec![sysctl("net/ipv4/ip_forward", "1"), sysctl("net/ipv6/conf/all/forwarding", "1")]
 }
 
+/// Written before an interface to the house comes up: advertisements of its routers are heard though the box forwards.
+pub fn before_uplink(interface: &str) -> Vec<Sysctl> {
+    vec![Sysctl { path: format!("net/ipv6/conf/{interface}/accept_ra"), value: "2" }]
+}
+
+/// Whether an interface to the house has IPv6: with the carrier it is taken away and given anew, since the kernel asks for
+/// routers only when it begins, and keeps what another network has lent.
+pub fn ipv6(interface: &str, has_carrier: bool) -> Vec<Sysctl> {
+    let value = if has_carrier { "0" } else { "1" };
+    vec![Sysctl { path: format!("net/ipv6/conf/{interface}/disable_ipv6"), value }]
+}
+
 /// Written before [`forwarding`].
 pub fn before_forwarding() -> Vec<Sysctl> {
     vec![

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
+use byway_core::uplink::Interfaces;
 use byway_core::{Egress, Expect, Settings, TunnelEnd, Uplink, Upstreams, Uptime};
 
 pub(crate) fn at(ms: u64) -> Uptime {
@@ -21,6 +22,7 @@ pub(crate) fn settings() -> Settings {
             relay: "192.0.2.130:51820".parse().expect("a socket address"),
             mtu: 1380,
         },
+        interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Mullvad,
         control: Some(String::from("https://headscale.example.com")),
         last_egress: Egress::Privacy,

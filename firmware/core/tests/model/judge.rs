@@ -135,6 +135,9 @@ impl Judge {
             | Input::Drifted(_)
             | Input::Names(..)
             | Input::Mended(_)
+            | Input::Attached(_)
+            | Input::Nat64(_)
+            | Input::Portal(_)
             | Input::Tick => {}
         }
     }
@@ -170,7 +173,8 @@ impl Judge {
                     assert!(open.is_none_or(|door| door.epoch == *epoch), "forgets the open door's flows");
                 }
                 Effect::Remember(wish) => assert_eq!(*wish, self.wish),
-                Effect::Handshake
+                Effect::Handshake(_)
+                | Effect::LookForPortal
                 | Effect::Ping
                 | Effect::ShutNames
                 | Effect::OpenNames(_)

@@ -247,7 +247,7 @@ impl World {
                 Effect::Ping => self.pings(),
                 Effect::CheckExit(by) => self.checks(by),
                 // The simulated relay shakes hands by itself.
-                Effect::Handshake | Effect::Forget(_) => {}
+                Effect::Handshake(_) | Effect::LookForPortal | Effect::Forget(_) => {}
                 Effect::ShutNames => self.kernel.names = None,
                 Effect::OpenNames(egress) => self.kernel.names = Some(egress),
                 Effect::StopForwarding => self.kernel.forwarding = false,

@@ -1,0 +1,131 @@
+//! What is known of the house beside the uplink's addresses: what keeps the box from being attached, whether its network
+//! wants a login first, and by which way the relay is reached from a house without IPv4.
+
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+
+use ipnet::{IpNet, Ipv6Net};
+
+use super::{Core, Effect, Turn};
+use crate::uplink::Trouble;
+use crate::{Facts, TunnelEnd, Uplink, Why};
+
+/// After the relay was not heard for the first time; what is well takes less.
+pub(super) const FIRST_LOOK: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Default)]
+pub(crate) struct House {
+    pub(super) trouble: Option<Trouble>,
+    pub(super) portal: Option<String>,
+    nat64: Option<Ipv6Net>,
+    /// Between the last two looks for a portal.
+    pause: Duration,
+}
+
+impl Core {
+    pub(super) fn on_uplink(&mut self, uplink: Option<Uplink>) {
+        if uplink != self.facts.uplink {
+            self.house.portal = None;
+            self.house.pause = Duration::ZERO;
+            self.agenda.stop(Why::LookForPortal);
+        }
+        self.facts.uplink = uplink;
+        self.learn_way();
+    }
+
+    pub(super) fn on_nat64(&mut self, prefix: Option<Ipv6Net>) {
+        self.house.nat64 = prefix;
+        self.learn_way();
+    }
+
+    /// Where the relay is, from this house.
+    pub(super) fn learn_way(&mut self) {
+        let end = &self.settings.tunnel;
+        let relay = way_to(end.relay, self.facts.uplink.as_ref(), self.house.nat64);
+        self.facts.tunnel = Some(TunnelEnd { relay, ..end.clone() });
+    }
+
+    /// While the relay is not heard, or a page has been seen; ever more rarely.
+    pub(super) fn look_for_portal(&mut self, turn: &mut Turn) {
+        if !self.suspects_portal(turn) {
+            self.house.pause = Duration::ZERO;
+            return;
+        }
+        // Of a page that was seen, the owner waits for the end.
+        let longest = if self.house.portal.is_some() { FIRST_LOOK } else { LONGEST_PAUSE };
+        self.house.pause = (self.house.pause * 2).clamp(FIRST_LOOK, longest);
+        self.agenda.set(Why::LookForPortal, turn.now + self.house.pause);
+        turn.effects.push(Effect::LookForPortal);
+    }
+
+    pub(super) fn suspects_portal(&self, turn: &Turn) -> bool {
+        let silent = !self.evidence.has_session(turn.now) || self.house.portal.is_some();
+        silent && self.facts.uplink.is_some()
+    }
+}
+
+impl House {
+    /// What to tell of a house that the box is attached to.
+    pub(crate) fn sentences(&self, facts: &Facts, wanted: SocketAddr) -> Vec<String> {
+        let Some(uplink) = &facts.uplink else { return Vec::new() };
+        let trouble = self.trouble.as_ref().map(Trouble::to_string);
+        let portal = self.portal.as_ref().map(|page| {
+            alloc::format!("the house's network wants somebody to log in on a web page first: {page}")
+        });
+        let only_v6 = (!has_ipv4(uplink)).then(|| {
+            let relay = facts.tunnel.as_ref().map(|tunnel| tunnel.relay);
+            let reached = match (wanted, relay) {
+                (SocketAddr::V6(_), _) => "the residential door carries no IPv4",
+                (SocketAddr::V4(_), Some(SocketAddr::V6(_))) => "the relay is reached by its NAT64",
+                (SocketAddr::V4(_), _) => "the relay's address is IPv4, so it cannot be reached",
+            };
+            alloc::format!("the house has IPv6 only: {reached}")
+        });
+        let carrier_grade = uplink
+            .is_carrier_grade()
+            .then(|| String::from("the house's own addresses are of the tailnet's range, 100.64.0.0/10"));
+        [portal, trouble, only_v6, carrier_grade].into_iter().flatten().collect()
+    }
+}
+
+fn has_ipv4(uplink: &Uplink) -> bool {
+    uplink.addresses.iter().any(|net| matches!(net, IpNet::V4(_)))
+}
+
+/// From a house without IPv4 by its NAT64, if it has one.
+fn way_to(relay: SocketAddr, uplink: Option<&Uplink>, nat64: Option<Ipv6Net>) -> SocketAddr {
+    match (relay.ip(), uplink, nat64) {
+        (IpAddr::V4(address), Some(uplink), Some(prefix)) if !has_ipv4(uplink) => {
+            // Of 96 bits, as `Input::Nat64` says; behind them is room for the address.
+            let bits = prefix.network().to_bits() | u128::from(address.to_bits());
+            SocketAddr::new(Ipv6Addr::from_bits(bits).into(), relay.port())
+        }
+        (IpAddr::V4(_) | IpAddr::V6(_), _, _) => relay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uplink(addresses: &[&str]) -> Uplink {
+        let addresses = addresses.iter().map(|net| net.parse().unwrap()).collect();
+        Uplink { interface: String::from("eth0"), addresses, gateway4: None, gateway6: None }
+    }
+
+    #[test]
+    fn a_relay_is_reached_by_nat64_only_from_a_house_without_ipv4() {
+        let relay: SocketAddr = "192.0.2.130:51820".parse().unwrap();
+        let (v6, both) = (uplink(&["2001:db8::2/64"]), uplink(&["192.168.1.2/24", "2001:db8::2/64"]));
+        let prefix: Ipv6Net = "64:ff9b::/96".parse().unwrap();
+        let by_nat64: SocketAddr = "[64:ff9b::c000:282]:51820".parse().unwrap();
+        assert_eq!(way_to(relay, Some(&v6), Some(prefix)), by_nat64);
+        assert_eq!(way_to(relay, Some(&both), Some(prefix)), relay);
+        assert_eq!(way_to(relay, Some(&v6), None), relay);
+        let relay6: SocketAddr = "[2001:db8:50::130]:51820".parse().unwrap();
+        assert_eq!(way_to(relay6, Some(&v6), Some(prefix)), relay6);
+    }
+}

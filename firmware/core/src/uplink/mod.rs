@@ -1,0 +1,332 @@
+//! Decides how the box is attached to the house: by which of its interfaces, what that one holds, and which sentence
+//! says what is missing. Addresses and routes that IPv6 routers advertise are the kernel's business.
+//!
+//! [`Attachment`] hears what each interface is and what the house lends it, and answers with the whole of what the
+//! interfaces should hold ([`Wanted`]); the agent makes it so, however often it is told.
+
+mod lease;
+mod trouble;
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use ipnet::IpNet;
+
+pub use lease::{BadLease, Lease};
+pub use trouble::Trouble;
+
+/// What Ethernet carries.
+pub const ETHERNET_MTU: u16 = 1500;
+
+/// A kind of interface to the house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Medium {
+    Cable,
+    Wifi,
+}
+
+impl Medium {
+    pub const BOTH: [Self; 2] = [Self::Cable, Self::Wifi];
+}
+
+/// Who says what an interface holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The house, by DHCP and router advertisements.
+    Dhcp,
+    /// The owner. Prefixes are the LAN's.
+    Static { addresses: Vec<IpNet>, gateways: Vec<IpAddr> },
+    /// Somebody else on the machine: the agent only watches.
+    Foreign,
+}
+
+/// The box's interfaces, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interfaces {
+    pub cable: String,
+    /// Present where the owner has configured one.
+    pub wifi: Option<String>,
+}
+
+impl Interfaces {
+    pub fn name(&self, medium: Medium) -> Option<&str> {
+        match medium {
+            Medium::Cable => Some(&self.cable),
+            Medium::Wifi => self.wifi.as_deref(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        Medium::BOTH.into_iter().filter_map(|medium| self.name(medium).map(String::from)).collect()
+    }
+}
+
+/// What one interface is like at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkState {
+    pub carrier: Carrier,
+    /// It has an address that is not link-local, and may be used.
+    pub usable: bool,
+    /// Another machine of the house has this one of its addresses (RFC 4862 5.4).
+    pub duplicate: Option<IpAddr>,
+    /// Its routers tell machines to ask for their addresses (RFC 4861 4.2, flag M).
+    pub managed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// There is no such interface.
+    #[default]
+    Missing,
+    /// No cable, or no radio network.
+    Down,
+    Up,
+}
+
+/// What an interface hears of the house's DHCP servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DhcpEvent {
+    /// Lent, or lent anew.
+    Leased(Lease),
+    /// What was lent is no longer ours.
+    Lost,
+    /// Nobody answers. The client goes on asking.
+    Unanswered,
+    /// What was offered is in use by another machine, and was declined (RFC 2131 4.4.4).
+    Taken(Ipv4Addr),
+}
+
+/// What a server of `DHCPv6` lends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease6 {
+    pub address: Lent,
+    pub resolvers: Vec<IpAddr>,
+}
+
+/// An address, and for how long; `None`: for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lent {
+    pub net: IpNet,
+    pub lasts: Option<Duration>,
+}
+
+/// What happens to the interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkInput {
+    Link(Medium, LinkState),
+    Dhcp(Medium, DhcpEvent),
+    Dhcp6(Medium, Option<Lease6>),
+    /// Why the radio has joined no network; `None`: it has.
+    Wifi(Option<String>),
+    /// Resolvers that the routers advertise (RFC 8106).
+    Advertised(Medium, Vec<IpAddr>),
+}
+
+/// What the interfaces must hold, whatever was before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub cable: Option<Link>,
+    pub wifi: Option<Link>,
+}
+
+impl Wanted {
+    pub const fn link(&self, medium: Medium) -> Option<&Link> {
+        match medium {
+            Medium::Cable => self.cable.as_ref(),
+            Medium::Wifi => self.wifi.as_ref(),
+        }
+    }
+}
+
+/// One interface that is in use: up, and asking the house for what it needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// A DHCP client runs.
+    pub dhcp: bool,
+    /// So does one of `DHCPv6`.
+    pub dhcp6: bool,
+    /// Beside those that the kernel makes of router advertisements; other IPv4 ones must go.
+    pub addresses: Vec<Lent>,
+    /// Beside those that routers advertise.
+    pub gateways: Vec<IpAddr>,
+    pub mtu: u16,
+}
+
+/// Servers that the house offers for the box's own use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// Name servers, for the box's own names alone.
+    pub dns: Vec<IpAddr>,
+    pub ntp: Vec<IpAddr>,
+}
+
+/// One interface as far as it is known.
+#[derive(Clone, Debug, Default)]
+struct Side {
+    link: LinkState,
+    lease: Option<Lease>,
+    lease6: Option<Lease6>,
+    advertised: Vec<IpAddr>,
+    unanswered: bool,
+    taken: Option<Ipv4Addr>,
+}
+
+/// The one way by which the box is attached to the house.
+#[derive(Debug)]
+pub struct Attachment {
+    method: Method,
+    interfaces: Interfaces,
+    cable: Side,
+    wifi: Side,
+    /// Why the radio has joined no network.
+    radio: Option<String>,
+}
+
+impl Attachment {
+    pub fn new(method: Method, interfaces: Interfaces) -> Self {
+        Self { method, interfaces, cable: Side::default(), wifi: Side::default(), radio: None }
+    }
+
+    pub fn hear(&mut self, input: LinkInput) {
+        match input {
+            LinkInput::Link(medium, link) => self.side(medium).learn_link(link),
+            LinkInput::Dhcp(medium, event) => self.side(medium).learn_dhcp(event),
+            LinkInput::Dhcp6(medium, lease) => self.side(medium).lease6 = lease,
+            LinkInput::Wifi(trouble) => self.radio = trouble,
+            LinkInput::Advertised(medium, resolvers) => self.side(medium).advertised = resolvers,
+        }
+    }
+
+    /// By which interface the house is reached. A cable that leads to no address does not silence the radio.
+    pub const fn medium(&self) -> Medium {
+        if self.interfaces.wifi.is_some() && !self.cable.link.usable { Medium::Wifi } else { Medium::Cable }
+    }
+
+    pub fn interface(&self) -> &str {
+        self.interfaces.name(self.medium()).unwrap_or(&self.interfaces.cable)
+    }
+
+    pub fn wanted(&self) -> Wanted {
+        match &self.method {
+            Method::Foreign => Wanted::default(),
+            Method::Dhcp | Method::Static { .. } => Wanted {
+                cable: Some(self.link(&self.cable)),
+                wifi: (self.medium() == Medium::Wifi).then(|| self.link(&self.wifi)),
+            },
+        }
+    }
+
+    /// Of the interface in use. Nobody's word counts twice.
+    pub fn offers(&self) -> Offers {
+        let side = self.attached();
+        let lease = side.lease.iter();
+        let resolvers = lease.clone().flat_map(|lease| lease.resolvers.iter().copied().map(IpAddr::V4));
+        let of_lease6 = side.lease6.iter().flat_map(|lease| lease.resolvers.iter().copied());
+        let dns = resolvers.chain(of_lease6).chain(side.advertised.iter().copied());
+        let ntp = lease.flat_map(|lease| lease.time_servers.iter().copied().map(IpAddr::V4));
+        Offers { dns: once_each(dns), ntp: once_each(ntp) }
+    }
+
+    /// What is missing before the box is attached; `None`: nothing.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let medium = self.medium();
+        let side = self.attached();
+        if side.link.usable {
+            return side.link.duplicate.map(Trouble::Duplicate);
+        }
+        Some(match (side.link.carrier, medium) {
+            (Carrier::Missing, _) => Trouble::NoLink(self.interface().into()),
+            (Carrier::Down, Medium::Cable) => Trouble::NoCable(self.interface().into()),
+            (Carrier::Down, Medium::Wifi) => self.radio.clone().map_or(Trouble::Joining, Trouble::NoWifi),
+            (Carrier::Up, medium) => self.without_address(side, medium),
+        })
+    }
+
+    fn without_address(&self, side: &Side, medium: Medium) -> Trouble {
+        let taken = side.taken.map(IpAddr::V4).or(side.link.duplicate);
+        match (&self.method, taken) {
+            (_, Some(address)) => Trouble::Duplicate(address),
+            (Method::Dhcp, None) if side.unanswered => Trouble::NoLease(medium),
+            (Method::Dhcp, None) => Trouble::Asking,
+            (Method::Static { .. } | Method::Foreign, None) => Trouble::NoAddress,
+        }
+    }
+
+    fn link(&self, side: &Side) -> Link {
+        let lit = side.link.carrier == Carrier::Up;
+        match &self.method {
+            Method::Dhcp if lit => side.leased(),
+            Method::Static { addresses, gateways } if lit => Link {
+                addresses: addresses.iter().map(|net| Lent { net: *net, lasts: None }).collect(),
+                gateways: gateways.clone(),
+                mtu: ETHERNET_MTU,
+                ..Link::default()
+            },
+            // What another network has lent must not be found on the next one.
+            Method::Dhcp | Method::Static { .. } | Method::Foreign => {
+                Link { mtu: ETHERNET_MTU, ..Link::default() }
+            }
+        }
+    }
+
+    const fn attached(&self) -> &Side {
+        match self.medium() {
+            Medium::Cable => &self.cable,
+            Medium::Wifi => &self.wifi,
+        }
+    }
+
+    const fn side(&mut self, medium: Medium) -> &mut Side {
+        match medium {
+            Medium::Cable => &mut self.cable,
+            Medium::Wifi => &mut self.wifi,
+        }
+    }
+}
+
+impl Side {
+    /// Without a carrier everything that was lent is of another time.
+    fn learn_link(&mut self, link: LinkState) {
+        if link.carrier == Carrier::Up {
+            self.link = link;
+        } else {
+            *self = Self { link, ..Self::default() };
+        }
+    }
+
+    fn learn_dhcp(&mut self, event: DhcpEvent) {
+        match event {
+            DhcpEvent::Leased(lease) => {
+                (self.unanswered, self.taken) = (false, None);
+                self.lease = Some(lease);
+            }
+            DhcpEvent::Lost => self.lease = None,
+            DhcpEvent::Unanswered => self.unanswered = true,
+            DhcpEvent::Taken(address) => self.taken = Some(address),
+        }
+    }
+
+    fn leased(&self) -> Link {
+        let lease = self.lease.as_ref();
+        let lent4 = lease.map(|lease| Lent { net: lease.address.into(), lasts: Some(lease.lasts) });
+        let lent6 = self.lease6.as_ref().map(|lease| lease.address.clone());
+        Link {
+            dhcp: true,
+            dhcp6: self.link.managed,
+            addresses: lent4.into_iter().chain(lent6).collect(),
+            gateways: lease.and_then(|lease| lease.router).map(IpAddr::V4).into_iter().collect(),
+            mtu: lease.and_then(|lease| lease.mtu).unwrap_or(ETHERNET_MTU),
+        }
+    }
+}
+
+fn once_each(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut seen = BTreeSet::new();
+    addresses.filter(|address| seen.insert(*address)).collect()
+}
+
+#[cfg(test)]
+mod tests;

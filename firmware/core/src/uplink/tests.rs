@@ -1,0 +1,163 @@
+//! The stories of an attachment: cable, radio, leases, and what is said of them.
+
+use alloc::string::{String, ToString as _};
+
+use super::*;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn names(wifi: bool) -> Interfaces {
+    Interfaces { cable: String::from("eth0"), wifi: wifi.then(|| String::from("wlan0")) }
+}
+
+fn link(carrier: Carrier, usable: bool) -> LinkState {
+    LinkState { carrier, usable, ..LinkState::default() }
+}
+
+fn lease() -> Lease {
+    let routers = [Ipv4Addr::new(10, 9, 9, 9), Ipv4Addr::new(192, 168, 1, 1)];
+    let resolvers = [Ipv4Addr::new(192, 168, 1, 1), Ipv4Addr::LOCALHOST];
+    Lease::new(Ipv4Addr::new(192, 168, 1, 7), 24, HOUR)
+        .unwrap()
+        .with_routers(&routers)
+        .with_servers(&resolvers, &[Ipv4Addr::new(192, 168, 1, 2)])
+        .with_mtu(Some(1492))
+}
+
+fn plugged_in(wifi: bool) -> Attachment {
+    let mut house = Attachment::new(Method::Dhcp, names(wifi));
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    house
+}
+
+fn leased(wifi: bool) -> Attachment {
+    let mut house = plugged_in(wifi);
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
+    house
+}
+
+fn says(house: &Attachment) -> String {
+    house.trouble().map_or_else(String::new, |trouble| trouble.to_string())
+}
+
+#[test]
+fn a_lease_is_held_with_the_router_that_is_a_neighbour_and_for_as_long_as_it_lasts() {
+    let house = leased(false);
+    let cable = house.wanted().cable.unwrap();
+    let lent = Lent { net: "192.168.1.7/24".parse().unwrap(), lasts: Some(HOUR) };
+    assert_eq!(cable.addresses, [lent]);
+    assert_eq!(cable.gateways, [IpAddr::from([192, 168, 1, 1])]);
+    assert_eq!((cable.mtu, cable.dhcp, cable.dhcp6), (1492, true, false));
+    assert_eq!(house.offers().dns, [IpAddr::from([192, 168, 1, 1])], "nobody asks itself");
+    assert_eq!(house.offers().ntp, [IpAddr::from([192, 168, 1, 2])]);
+    assert_eq!((house.interface(), house.trouble()), ("eth0", None));
+}
+
+#[test]
+fn what_was_lent_goes_with_the_carrier() {
+    let mut house = leased(false);
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Down, true)));
+    let cable = house.wanted().cable.unwrap();
+    assert_eq!(cable, Link { mtu: ETHERNET_MTU, ..Link::default() });
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    assert!(house.wanted().cable.unwrap().addresses.is_empty(), "another network, as far as anybody knows");
+    assert_eq!(house.offers(), Offers::default());
+}
+
+#[test]
+fn each_trouble_has_its_sentence() {
+    let mut house = Attachment::new(Method::Dhcp, names(false));
+    assert!(says(&house).contains("no interface eth0"));
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Down, false)));
+    assert!(says(&house).contains("no cable in eth0"));
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    assert!(says(&house).contains("asking the house"));
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Unanswered));
+    assert!(says(&house).contains("no DHCP server answers"));
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Taken(Ipv4Addr::new(192, 168, 1, 7))));
+    assert!(says(&house).contains("192.168.1.7 is taken"));
+    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
+    assert!(says(&house).contains("asking"), "the kernel has not said yet that it may be used");
+}
+
+#[test]
+fn a_duplicate_that_the_kernel_found_is_told_beside_an_address_that_works() {
+    let mut house = leased(false);
+    let duplicate = "2001:db8::7".parse().ok();
+    house.hear(LinkInput::Link(Medium::Cable, LinkState { duplicate, ..link(Carrier::Up, true) }));
+    assert!(says(&house).contains("2001:db8::7 is taken"));
+}
+
+#[test]
+fn the_radio_is_on_only_while_no_cable_leads_to_an_address() {
+    let mut house = plugged_in(true);
+    assert!(house.wanted().wifi.is_some(), "the cable may lead nowhere");
+    house.hear(LinkInput::Wifi(Some(String::from("the wi-fi \"home\" is not there"))));
+    house.hear(LinkInput::Link(Medium::Wifi, link(Carrier::Down, false)));
+    assert!(says(&house).contains("is not there"));
+    house.hear(LinkInput::Link(Medium::Wifi, link(Carrier::Up, false)));
+    assert!(house.wanted().wifi.unwrap().dhcp);
+    house.hear(LinkInput::Dhcp(Medium::Wifi, DhcpEvent::Unanswered));
+    assert!(says(&house).contains("joined the wi-fi, but"));
+    house.hear(LinkInput::Link(Medium::Wifi, link(Carrier::Up, true)));
+    assert_eq!((house.interface(), house.trouble()), ("wlan0", None));
+
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
+    assert_eq!((house.interface(), house.wanted().wifi), ("eth0", None), "cable wins");
+}
+
+#[test]
+fn static_addresses_are_held_while_there_is_a_carrier() {
+    let method = Method::Static {
+        addresses: ["192.168.1.4/24", "2001:db8::4/64"].map(|net| net.parse().unwrap()).into(),
+        gateways: ["192.168.1.1", "fe80::1"].map(|gateway| gateway.parse().unwrap()).into(),
+    };
+    let mut house = Attachment::new(method, names(false));
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    let cable = house.wanted().cable.unwrap();
+    assert_eq!((cable.addresses.len(), cable.gateways.len(), cable.dhcp), (2, 2, false));
+    assert!(says(&house).contains("no address yet"));
+}
+
+#[test]
+fn what_somebody_else_configures_is_left_to_them() {
+    let mut house = Attachment::new(Method::Foreign, names(false));
+    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
+    assert_eq!((house.wanted(), house.trouble()), (Wanted::default(), None));
+}
+
+#[test]
+fn routers_that_tell_machines_to_ask_are_asked() {
+    let mut house = plugged_in(false);
+    house.hear(LinkInput::Link(Medium::Cable, LinkState { managed: true, ..link(Carrier::Up, false) }));
+    assert!(house.wanted().cable.unwrap().dhcp6);
+    let address = Lent { net: "2001:db8::1000/128".parse().unwrap(), lasts: Some(HOUR) };
+    let resolvers = Vec::from(["2001:db8::53".parse().unwrap()]);
+    house.hear(LinkInput::Dhcp6(Medium::Cable, Some(Lease6 { address: address.clone(), resolvers })));
+    house.hear(LinkInput::Advertised(Medium::Cable, Vec::from(["2001:db8::53".parse().unwrap()])));
+    assert_eq!(house.wanted().cable.unwrap().addresses, [address]);
+    assert_eq!(house.offers().dns.len(), 1, "nobody's word counts twice");
+}
+
+#[test]
+fn an_address_that_no_machine_can_have_is_refused() {
+    for (address, prefix) in [
+        ("0.0.0.0", 24),
+        ("127.0.0.1", 8),
+        ("224.0.0.1", 24),
+        ("169.254.1.1", 16),
+        ("192.168.1.7", 33),
+        ("192.168.1.7", 0),
+    ] {
+        let address: Ipv4Addr = address.parse().unwrap();
+        assert_eq!(Lease::new(address, prefix, HOUR), Err(BadLease(address, prefix)));
+    }
+    assert_eq!(
+        Lease::new(Ipv4Addr::new(100, 64, 0, 7), 24, Duration::ZERO).unwrap().lasts,
+        Duration::from_secs(30)
+    );
+    for mtu in [576, 1279, 9000] {
+        assert_eq!(lease().with_mtu(Some(mtu)).mtu, None);
+    }
+}
