@@ -16,6 +16,8 @@ use crate::namespace::{load, run};
 use crate::postures::{every_posture, flips, uplink_with_only, v4_only};
 use crate::world::{eventually, house, in_a_box, mark_of, read, rule_set};
 
+#[path = "kernel/advertised.rs"]
+mod advertised;
 #[path = "kernel/attach.rs"]
 mod attach;
 #[path = "kernel/facts.rs"]

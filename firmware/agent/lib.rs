@@ -10,6 +10,7 @@ pub mod mistake;
 pub mod net;
 pub mod proof;
 pub mod run;
+pub mod stick;
 pub mod store;
 pub mod tailnet;
 pub mod tls;

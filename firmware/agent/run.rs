@@ -45,6 +45,8 @@ pub struct Paths {
 pub enum Ended {
     Stopped,
     BadConfig(ConfigError),
+    /// There is another configuration: to be run anew, in the same way.
+    Renewed,
 }
 
 /// The core with its hands.
@@ -74,6 +76,8 @@ struct Ears {
     orders: mpsc::Receiver<Order>,
     tailnet: mpsc::Receiver<tailnet::Report>,
     looks: Interval,
+    /// Another configuration is there.
+    stick: mpsc::Receiver<()>,
     signals: stop::Signals,
 }
 
@@ -84,6 +88,7 @@ impl Agent {
             let mut heard = None;
             let effects = tokio::select! {
                 signal = ears.signals.next() => return Ok(signal),
+                Some(()) = ears.stick.recv() => return Ok(stop::Signal::Renew),
                 Some(input) = ears.inputs.recv() => self.step(input),
                 Some(order) = ears.orders.recv() => {
                     heard = Some(order.heard);

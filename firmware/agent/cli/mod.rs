@@ -6,8 +6,10 @@ mod ask;
 mod check;
 mod text;
 
+use std::env;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use anyhow::Context as _;
 use byway_core::Wish;
@@ -166,6 +168,7 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
             let paths = run::Paths { config, state_dir, run_dir: run_dir.run_dir };
             match run::main(&paths)? {
                 run::Ended::Stopped => Ok(Ending::Done),
+                run::Ended::Renewed => Err(run_anew()),
                 run::Ended::BadConfig(mistakes) => {
                     eprintln!("{mistakes}");
                     Ok(Ending::Usage)
@@ -184,6 +187,14 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Dns { names: Names { name: None, .. }, json, run_dir } => ask::log(&run_dir.run_dir, json),
         Command::Doctor { json, run_dir } => ask::doctor(&run_dir.run_dir, json),
     }
+}
+
+/// In this process's place, by the same command line; returns only what keeps it from that.
+fn run_anew() -> anyhow::Error {
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "byway".into());
+    let error = process::Command::new("/proc/self/exe").arg0(name).args(arguments).exec();
+    anyhow::Error::new(error).context("cannot start anew with the new configuration")
 }
 
 /// Asks the agent if there is one; the rule set is sealed in any case.

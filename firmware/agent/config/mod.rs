@@ -9,6 +9,7 @@ mod upstream;
 mod url;
 mod value;
 mod well_known;
+mod wifi;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use read::{ReadFile, parse};
 pub use upstream::{Transport, Upstream};
 pub use url::{Host, Scheme, Url};
 pub use value::{HostName, InterfaceName, Secret};
+pub use wifi::{Country, Ssid, Wifi, WifiKey};
 
 /// What the owner wrote; right in itself, though the world may still disagree.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Uplink {
     pub method: Method,
     /// The house's resolvers, for the box's own names; empty: well-known public ones.
     pub dns: Vec<IpAddr>,
+    /// `[uplink.wifi]`: the way while there is no cable.
+    pub wifi: Option<Wifi>,
 }
 
 /// `[tailnet]`

@@ -3,6 +3,7 @@
 
 mod dns;
 mod uplink;
+mod wifi;
 
 use std::io;
 use std::ops::RangeInclusive;

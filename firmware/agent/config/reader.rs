@@ -66,9 +66,21 @@ impl<'a> Reader<'a> {
 
     /// A section, with every key refused that it does not know.
     pub(super) fn section(&mut self, file: &'a DeTable<'a>, name: &'static str) -> Section<'a> {
-        let Some((key, value)) = file.get_key_value(name) else {
-            return Section { name, at: 0, table: None };
-        };
+        self.table(file, name, name).unwrap_or(Section { name, at: 0, table: None })
+    }
+
+    /// A section within a section, of this whole name; `None` where it is not in the file, or is none.
+    pub(super) fn subsection(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        name: &'static str,
+    ) -> Option<Section<'a>> {
+        self.table(section.table?, key, name).filter(|found| found.table.is_some())
+    }
+
+    fn table(&mut self, parent: &'a DeTable<'a>, key: &str, name: &'static str) -> Option<Section<'a>> {
+        let (key, value) = parent.get_key_value(key)?;
         let at = key.span().start;
         let table = value.get_ref().as_table();
         if table.is_none() {
@@ -82,7 +94,7 @@ impl<'a> Reader<'a> {
                 self.mistake(key.span().start, reason);
             }
         }
-        Section { name, at, table }
+        Some(Section { name, at, table })
     }
 
     pub(super) fn text(&mut self, section: &Section<'a>, key: &str) -> Option<At<&'a str>> {

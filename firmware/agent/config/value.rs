@@ -57,6 +57,13 @@ impl InterfaceName {
     }
 }
 
+impl InterfaceName {
+    /// Linux's name of the first radio.
+    pub(super) fn wlan0() -> Self {
+        Self("wlan0".to_owned())
+    }
+}
+
 impl Default for InterfaceName {
     fn default() -> Self {
         Self("eth0".to_owned())
@@ -112,6 +119,11 @@ impl FromStr for Domain {
 pub struct Secret(String);
 
 impl Secret {
+    /// For what is asked of other secrets than keys.
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The secret itself, for the one place that must hand it on.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -66,7 +66,7 @@ mod tests {
         let (owners, houses) = (IpAddr::from([9, 9, 9, 9]), IpAddr::from([192, 168, 1, 1]));
         let without = HouseResolvers::new(&[], offers.clone());
         assert!(without.now().is_empty());
-        offer.send_replace(Offers { dns: Vec::from([houses]), ntp: Vec::new() });
+        offer.send_replace(Offers { dns: Vec::from([houses]), ..Offers::default() });
         assert_eq!(without.now(), [houses]);
         assert_eq!(HouseResolvers::new(&[owners], offers).now(), [owners]);
     }

@@ -1,9 +1,5 @@
 //! The house's interfaces: what each is like at the moment, and made to hold what the core wants of it. Whatever the
 //! kernel has from router advertisements is left alone while there is a carrier.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the kernel's enums are open, and only a few of their variants are ours"
-)]
 
 use std::net::IpAddr;
 
@@ -13,9 +9,7 @@ use byway_core::posture::sysctl::{before_uplink, ipv6};
 use byway_core::uplink::{Carrier, Lent, Link, LinkState, Medium};
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
-use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, Inet6IfaceFlags, LinkAttribute, LinkFlags, LinkMessage,
-};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -39,7 +33,6 @@ pub(super) async fn state(handle: &Handle, interface: &str) -> Result<LinkState>
         carrier: if lit { Carrier::Up } else { Carrier::Down },
         usable: lit && addresses.iter().any(|message| uplink::usable_address(message).is_some()),
         duplicate: addresses.iter().find(failed).and_then(netlink::own_address),
-        managed: is_managed(&link),
     })
 }
 
@@ -75,6 +68,9 @@ pub(super) async fn make(
     let index = link.header.index;
     let is_lit = link.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
     sysctl::write(&ipv6(interface, is_lit))?;
+    if wanted.standing {
+        return Ok(());
+    }
     keep_addresses(handle, index, &wanted.addresses).await?;
     if !is_lit {
         return remove_defaults(handle, index, |_| false).await;
@@ -94,20 +90,6 @@ pub(super) async fn make(
             || gateway.is_some_and(|gateway| wanted.gateways.contains(&gateway))
     };
     remove_defaults(handle, index, stands).await
-}
-
-fn is_managed(link: &LinkMessage) -> bool {
-    let of_inet6 = |attribute: &LinkAttribute| match attribute {
-        LinkAttribute::AfSpecUnspec(families) => families.iter().any(|family| match family {
-            AfSpecUnspec::Inet6(facts) => facts.iter().any(|fact| match fact {
-                AfSpecInet6::Flags(flags) => flags.contains(Inet6IfaceFlags::RaManaged),
-                _ => false,
-            }),
-            _ => false,
-        }),
-        _ => false,
-    };
-    link.attributes.iter().any(of_inet6)
 }
 
 /// Removes all other IPv4 addresses; IPv6's come and go with what routers say.

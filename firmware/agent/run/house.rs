@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use byway_core::Input;
-use byway_core::uplink::{Interfaces, Offers};
+use byway_core::uplink::{Interfaces, Medium, Offers};
+use byway_core::{Input, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::Paths;
@@ -19,30 +19,51 @@ pub(super) struct Attached {
     /// The interface in use.
     pub(super) interface: watch::Receiver<String>,
     pub(super) resolvers: HouseResolvers,
+    pub(super) offers: watch::Receiver<Offers>,
 }
 
 pub(super) fn attach(
     config: &Config,
     paths: &Paths,
+    found: Option<&Uplink>,
     net: &Arc<Mutex<Net>>,
     (of_kernel, of_links): (Changes, Changes),
     (orders, tell): (mpsc::Receiver<Order>, mpsc::Sender<Input>),
 ) -> anyhow::Result<Attached> {
     let interfaces = interfaces(config);
-    let interface = watch::Sender::new(interfaces.cable.clone());
+    let in_use = found.map_or(&interfaces.cable, |uplink| &uplink.interface);
+    let interface = watch::Sender::new(in_use.clone());
     let offers = watch::Sender::new(Offers::default());
     let attached = Attached {
         interface: interface.subscribe(),
         resolvers: HouseResolvers::new(&config.uplink.dns, offers.subscribe()),
+        offers: offers.subscribe(),
     };
     let keeper = Keeper::new(Arc::clone(net), interface.subscribe(), tell.clone());
-    let settings = uplink::Settings { method: config.uplink.method.clone(), interfaces };
+    let settings = uplink::Settings {
+        method: config.uplink.method.clone(),
+        interfaces,
+        wifi: config.uplink.wifi.clone(),
+        run_dir: paths.run_dir.clone(),
+    };
     let told = uplink::Told { core: tell, interface, offers };
-    uplink::start(settings, &paths.run_dir, Arc::clone(net), of_links, told)?;
+    uplink::start(settings, Arc::clone(net), of_links, told)?;
     tokio::spawn(keeper.keep(orders, of_kernel));
     Ok(attached)
 }
 
 pub(super) fn interfaces(config: &Config) -> Interfaces {
-    Interfaces { cable: config.uplink.interface.as_str().to_owned(), wifi: None }
+    let wifi = config.uplink.wifi.as_ref().map(|wifi| wifi.interface.as_str().to_owned());
+    Interfaces { cable: config.uplink.interface.as_str().to_owned(), wifi }
+}
+
+/// What an agent before this one has left: the cable's, if it has an address.
+pub(super) async fn find(net: &mut Net, config: &Config) -> anyhow::Result<Option<Uplink>> {
+    let interfaces = interfaces(config);
+    for name in Medium::BOTH.into_iter().filter_map(|medium| interfaces.name(medium)) {
+        if let Some(uplink) = net.uplink(name).await? {
+            return Ok(Some(uplink));
+        }
+    }
+    Ok(None)
 }

@@ -28,6 +28,7 @@ use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
 use crate::net::{self, Changes, Net};
 use crate::proof::{ExitCheck, GATEWAY, Prober};
+use crate::stick;
 use crate::store::{Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
@@ -68,12 +69,15 @@ pub fn is_running(run_dir: &Path) -> bool {
 }
 
 pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
-    let config = config::load(&paths.config);
+    let mut config = config::load(&paths.config);
     let lock = lock::take(&paths.run_dir);
     let may_run = config.is_ok() && lock.is_ok();
     if !may_run && !matches!(lock, Err(lock::Error::Held { .. })) {
         // A door that an agent left open when it was killed has nobody to watch it.
         net::seal_now().unwrap_or_else(|error| tracing::error!("the box is not sealed: {error:#}"));
+    }
+    if config.is_err() && lock.is_ok() && stick::look_now(&paths.config, &paths.run_dir) {
+        config = config::load(&paths.config);
     }
     let config = match config {
         Ok(config) => config,
@@ -86,12 +90,16 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     let outcome = runtime.block_on(run(&config, paths));
     // Also when something failed: from here on nobody watches the box.
     net::seal_for_good().context("the box is not sealed")?;
-    if outcome? == Signal::Interrupt {
+    let signal = outcome?;
+    if signal == Signal::Interrupt {
         runtime.block_on(tailnet::stop(&paths.run_dir))?;
     }
     // Look-ups that hang must not hold up the end.
     runtime.shutdown_background();
-    Ok(Ended::Stopped)
+    match signal {
+        Signal::Terminate | Signal::Interrupt => Ok(Ended::Stopped),
+        Signal::Renew => Ok(Ended::Renewed),
+    }
 }
 
 async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
@@ -106,13 +114,14 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
     let _place = listen_to_wg(for_wg);
     let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
-    let found = net.uplink(config.uplink.interface.as_str()).await?;
+    let found = house::find(&mut net, config).await?;
     let changes = (Changes::open(net.port())?, Changes::open(net.port())?);
     let net = Arc::new(Mutex::new(net));
 
     let (tell, inputs) = mpsc::channel(INPUTS);
     let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
-    let attached = house::attach(config, paths, &net, changes, (kernel_orders, tell.clone()))?;
+    let attached =
+        house::attach(config, paths, found.as_ref(), &net, changes, (kernel_orders, tell.clone()))?;
 
     let by_isp = Arc::new(Names::by_isp(attached.resolvers.clone()));
     let trust = tls::trust();
@@ -123,7 +132,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
     let (questions, inquiries) = mpsc::channel(QUESTIONS);
-    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), told.clone(), tell));
+    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), attached.offers.clone(), told.clone(), tell));
     let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
@@ -151,7 +160,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         config: paths.config.clone(),
     };
     agent.carry_out(effects).await?;
-    agent.live(Ears { inputs, orders, tailnet, looks, signals }).await
+    let stick = stick::watch(&paths.config, &paths.run_dir);
+    agent.live(Ears { inputs, orders, tailnet, looks, stick, signals }).await
 }
 
 fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
@@ -166,7 +176,7 @@ fn dns_settings(
     config: &Config,
     paths: &Paths,
     trust: Trust,
-    Attached { interface, resolvers }: Attached,
+    Attached { interface, resolvers, offers: _ }: Attached,
 ) -> dns::Settings {
     dns::Settings {
         dns: config.dns.clone(),

@@ -1,4 +1,5 @@
-//! How the agent ends: by SIGTERM, by a person's Ctrl-C, or by a panic; each leaves the box sealed.
+//! How the agent ends: by SIGTERM, by a person's Ctrl-C, for another configuration, or by a panic; each leaves the box
+//! sealed.
 
 use tokio::signal::unix::{self, SignalKind};
 
@@ -10,6 +11,8 @@ pub(super) enum Signal {
     Terminate,
     /// SIGINT: a person stops the whole.
     Interrupt,
+    /// A stick has brought another configuration: the agent starts anew, and tailscaled stays.
+    Renew,
 }
 
 pub(super) struct Signals {

@@ -56,6 +56,13 @@ pub fn wipe_auth_key(config: &Path) -> Result<Wiped, Error> {
     Ok(Wiped::Now)
 }
 
+/// A configuration's text as it is after a join; `None` where it holds no key.
+pub fn without_auth_key(text: &str) -> Option<String> {
+    let document = DeTable::parse(text).ok()?;
+    let (key, value) = text_of(KEY, document.get_ref(), Path::new("")).ok()??;
+    Some(Assignment { key: key.span(), value: value.span() }.cut_from(text))
+}
+
 fn empty(key_file: &Path) -> Result<Wiped, Error> {
     let failed = |source| Error::File { path: key_file.into(), source };
     if fs::metadata(key_file).map_err(failed)?.len() == 0 {

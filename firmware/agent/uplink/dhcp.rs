@@ -105,13 +105,19 @@ impl Client {
         let Some(words) = words else { return Ok(()) };
         let mut lines = BufReader::new(words).lines();
         let mut said = Vec::new();
+        let mut leased = false;
         while let Some(line) = lines.next_line().await? {
             if !line.is_empty() {
                 said.push(line);
                 continue;
             }
             match event(&std::mem::take(&mut said)) {
-                Ok(event) => self.tell(event).await,
+                // It begins by saying that it has none.
+                Ok(Some(DhcpEvent::Lost)) if !leased => {}
+                Ok(event) => {
+                    leased |= matches!(event, Some(DhcpEvent::Leased(_)));
+                    self.tell(event).await;
+                }
                 Err(reason) => tracing::warn!("an answer of the house's DHCP server is of no use: {reason}"),
             }
         }

@@ -4,14 +4,16 @@
 
 mod child;
 mod dhcp;
+mod dhcp6;
+mod helpers;
 pub(crate) mod nat64;
+mod router;
+pub mod wifi;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use byway_core::Input;
 use byway_core::uplink::{
     Attachment, DhcpEvent, Interfaces, LinkInput, Medium, Method, Offers, Trouble, Wanted,
@@ -19,19 +21,24 @@ use byway_core::uplink::{
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use self::dhcp::Dhcp;
+pub use self::dhcp6::Dhcp6;
+use self::helpers::Helpers;
+pub use self::router::{Heard, RouterOptions};
+use crate::clock;
+use crate::config::Wifi;
 use crate::net::{Changes, Net};
 
 /// Between two looks at the interfaces, when the kernel tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
-/// Of the interfaces' helpers, under way at once.
-const INPUTS: usize = 16;
 
 /// What the owner has said.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub method: Method,
     pub interfaces: Interfaces,
+    pub wifi: Option<Wifi>,
+    /// Where helpers find their files.
+    pub run_dir: PathBuf,
 }
 
 /// Who hears what comes of it.
@@ -44,16 +51,11 @@ pub struct Told {
 }
 
 /// Starts attaching. Whoever asks for offers before the house has made any gets none.
-pub fn start(
-    Settings { method, interfaces }: Settings,
-    run_dir: &Path,
-    net: Arc<Mutex<Net>>,
-    changes: Changes,
-    told: Told,
-) -> anyhow::Result<()> {
-    let script = Dhcp::prepare(run_dir).context("no script for udhcpc")?;
+pub fn start(settings: Settings, net: Arc<Mutex<Net>>, changes: Changes, told: Told) -> anyhow::Result<()> {
+    let helpers = Helpers::new(&settings)?;
+    let Settings { method, interfaces, .. } = settings;
     let attachment = Attachment::new(method, interfaces.clone());
-    let house = House { interfaces, net, script, attachment, done: Wanted::default(), told, trouble: None };
+    let house = House { interfaces, net, attachment, helpers, done: Wanted::default(), told, trouble: None };
     tokio::spawn(house.attend(changes));
     Ok(())
 }
@@ -62,8 +64,8 @@ pub fn start(
 struct House {
     interfaces: Interfaces,
     net: Arc<Mutex<Net>>,
-    script: PathBuf,
     attachment: Attachment,
+    helpers: Helpers,
     /// What the interfaces were last made to hold.
     done: Wanted,
     told: Told,
@@ -71,30 +73,23 @@ struct House {
     trouble: Option<Result<(), Trouble>>,
 }
 
-/// What runs for the interfaces at the moment.
-struct Helpers {
-    tell: mpsc::Sender<LinkInput>,
-    dhcp: BTreeMap<Medium, Dhcp>,
-}
-
 impl House {
     async fn attend(mut self, mut kernel: Changes) {
-        let (tell, mut inputs) = mpsc::channel(INPUTS);
-        let mut helpers = Helpers { tell, dhcp: BTreeMap::new() };
         let mut looks = looks();
         loop {
             let heard = tokio::select! {
-                Some(input) = inputs.recv() => Some(input),
+                input = self.helpers.next(&self.interfaces) => Some(input),
                 Ok(()) = kernel.next() => None,
                 _ = looks.tick() => None,
             };
             let anew = matches!(heard, Some(LinkInput::Dhcp(_, DhcpEvent::Leased(_)) | LinkInput::Dhcp6(..)));
             if let Some(input) = heard {
-                self.attachment.hear(input);
+                self.attachment.hear(clock::uptime(), input);
             }
+            self.attachment.forget(clock::uptime());
             // What they are like decides what they should hold, and that again what they are like.
             self.look().await;
-            self.attach(&mut helpers, anew).await;
+            self.attach(anew).await;
             self.look().await;
             if !self.tell().await {
                 return;
@@ -106,20 +101,20 @@ impl House {
         for medium in Medium::BOTH {
             if let Some(name) = self.interfaces.name(medium) {
                 match self.net.lock().await.link_state(name).await {
-                    Ok(state) => self.attachment.hear(LinkInput::Link(medium, state)),
+                    Ok(state) => self.attachment.hear(clock::uptime(), LinkInput::Link(medium, state)),
                     Err(error) => tracing::warn!("cannot look at {name}: {error:#}"),
                 }
             }
         }
     }
 
-    async fn attach(&mut self, helpers: &mut Helpers, anew: bool) {
+    async fn attach(&mut self, anew: bool) {
         let wanted = self.attachment.wanted();
+        self.helpers.keep(&self.interfaces, &wanted);
         for medium in Medium::BOTH {
             let Some(name) = self.interfaces.name(medium) else { continue };
             let attached = match (wanted.link(medium), self.done.link(medium)) {
                 (Some(link), before) => {
-                    helpers.keep_dhcp(medium, name, link.dhcp, &self.script);
                     let mut net = self.net.lock().await;
                     let raised = if before.is_none() { net.raise(name).await } else { Ok(()) };
                     match raised {
@@ -127,10 +122,7 @@ impl House {
                         Err(error) => Err(error),
                     }
                 }
-                (None, Some(_)) => {
-                    helpers.keep_dhcp(medium, name, false, &self.script);
-                    self.net.lock().await.lower(name).await
-                }
+                (None, Some(_)) => self.net.lock().await.lower(name).await,
                 (None, None) => Ok(()),
             };
             if let Err(error) = attached {
@@ -160,16 +152,6 @@ impl House {
         }
         self.trouble = Some(trouble.clone());
         self.told.core.send(Input::Attached(trouble)).await.is_ok()
-    }
-}
-
-impl Helpers {
-    fn keep_dhcp(&mut self, medium: Medium, interface: &str, wanted: bool, script: &Path) {
-        if !wanted {
-            self.dhcp.remove(&medium);
-        } else if !self.dhcp.contains_key(&medium) {
-            self.dhcp.insert(medium, Dhcp::start(medium, interface, script, self.tell.clone()));
-        }
     }
 }
 

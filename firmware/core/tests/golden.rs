@@ -14,6 +14,7 @@ use byway_core::posture::ruleset::{flip, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
+use byway_core::uplink::router::Nat64;
 use byway_core::{
     Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, PingReport, Posture, SeenAs, Settings,
     State, TunnelView, UplinkView, UpstreamView, Uptime, View, Wish,
@@ -178,7 +179,7 @@ const SCENES: [Scene; 29] = [
         drive
     }),
     ("a house without ipv4", || ipv6_only(None)),
-    ("a house without ipv4 but with nat64", || ipv6_only(Some("64:ff9b::/96"))),
+    ("a house without ipv4 but with nat64", || ipv6_only(Some("64:ff9b::"))),
     ("no router", || Drive::at_home(Wish::Residential)),
     ("a disk that keeps nothing", || {
         let mut drive = open(Egress::Privacy);
@@ -273,7 +274,7 @@ fn ipv6_only(nat64: Option<&str>) -> Drive {
     uplink.addresses.remove(0);
     uplink.gateway4 = None;
     drive.feed(Input::Uplink(Some(uplink)));
-    drive.feed(Input::Nat64(nat64.map(|prefix| prefix.parse().expect("a prefix"))));
+    drive.feed(Input::Nat64(nat64.map(|prefix| Nat64::of_96_bits(prefix.parse().expect("an address")))));
     drive.applied();
     drive.applied();
     drive

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use byway_core::names::NamesReport;
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
+use byway_core::uplink::router::Nat64;
 use byway_core::{
     Door, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, State, TunnelReport,
     Unapplied, Uplink, Wish,
@@ -198,7 +199,9 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             ("attached", Input::Attached(Ok(()))),
             ("no cable", Input::Attached(Err(Trouble::NoCable(String::from("eth0"))))),
         ],
-        Input::Attached(_) => vec![("nat64", Input::Nat64("64:ff9b::/96".parse().ok()))],
+        Input::Attached(_) => {
+            vec![("nat64", Input::Nat64(Some(Nat64::of_96_bits("64:ff9b::".parse().expect("an address")))))]
+        }
         Input::Nat64(_) => {
             vec![("a login page", Input::Portal(Some(String::from("http://portal.example/"))))]
         }

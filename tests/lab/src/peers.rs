@@ -1,5 +1,7 @@
-//! Builds the real peers from their pinned Go modules and crates, each once: a peer whose sources, options and tool
-//! chain are unchanged is not built again. It runs none of them.
+//! Builds the real peers from their pinned Go modules, crates and sources, each once: a peer whose sources, options and
+//! tool chain are unchanged is not built again. It runs none of them.
+
+mod busybox;
 
 use std::env;
 use std::fs::{self, File};
@@ -14,6 +16,8 @@ use crate::tools::{self, path_text};
 /// The parts of tailscaled that the box needs beside the bare minimum; featuretags turns them into build tags.
 const BOX_FEATURES: &str =
     "osrouter,advertiseexitnode,dns,ipnbus,health,unixsocketidentity,portmapper,listenrawdisco,cachenetmap";
+
+const APPLETS: &str = "applets";
 
 /// One program: its file, its module's folder in `tests/lab/peers`, its package, whole or trimmed.
 struct Recipe {
@@ -97,6 +101,10 @@ impl Peers {
         for recipe in &RECIPES {
             recipe.build(&folder, &go_version, &mut announce)?;
         }
+        once(&folder, busybox::PROGRAM, &busybox::made_of()?, &mut announce, |fresh| {
+            busybox::build(&folder, fresh)
+        })?;
+        busybox::link_applets(&folder.join(APPLETS))?;
         Ok(Self { folder })
     }
 
@@ -128,6 +136,11 @@ impl Peers {
     /// The trimmed daemon, as the box runs it.
     pub fn tailscaled_box(&self) -> PathBuf {
         self.folder.join("tailscaled-box")
+    }
+
+    /// A folder with what the box runs of BusyBox, for its PATH: `arping`, `udhcpc`, `udhcpc6`.
+    pub fn applets(&self) -> PathBuf {
+        self.folder.join(APPLETS)
     }
 
     pub fn wireguard_go(&self) -> PathBuf {

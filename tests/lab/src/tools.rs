@@ -40,6 +40,9 @@ pub(crate) fn require_for_bench() -> Result<()> {
 
 /// Everything that building the peers needs.
 pub(crate) fn require_for_peers() -> Result<()> {
+    const BUSYBOX: [(&str, &str); 5] =
+        [("bzip2", "bzip2"), ("cc", "gcc"), ("make", "make"), ("sha256sum", "coreutils"), ("tar", "tar")];
+    BUSYBOX.iter().try_for_each(|(program, package)| require(program, package))?;
     require("go", "golang-go (1.26.6 or newer)")
 }
 

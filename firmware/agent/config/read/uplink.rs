@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::super::Uplink;
 use super::super::reader::{At, Reader, Section};
+use super::wifi;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
@@ -19,7 +20,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Uplink
     let interface = reader.parsed(section, "interface").unwrap_or_default();
     let servers = reader.texts(section, "dns").map_or(Vec::new(), |list| list.value);
     let dns = servers.into_iter().filter_map(|server| machine(reader, server, RESOLVER)).collect();
-    Uplink { interface, method: method(reader, section), dns }
+    let wifi = wifi::read(reader, section, &interface);
+    Uplink { interface, method: method(reader, section), dns, wifi }
 }
 
 fn method<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Method {

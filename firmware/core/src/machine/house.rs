@@ -3,13 +3,14 @@
 
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 
 use super::{Core, Effect, Turn};
 use crate::uplink::Trouble;
+use crate::uplink::router::Nat64;
 use crate::{Facts, TunnelEnd, Uplink, Why};
 
 /// After the relay was not heard for the first time; what is well takes less.
@@ -20,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 pub(crate) struct House {
     pub(super) trouble: Option<Trouble>,
     pub(super) portal: Option<String>,
-    nat64: Option<Ipv6Net>,
+    nat64: Option<Nat64>,
     /// Between the last two looks for a portal.
     pause: Duration,
 }
@@ -36,7 +37,7 @@ impl Core {
         self.learn_way();
     }
 
-    pub(super) fn on_nat64(&mut self, prefix: Option<Ipv6Net>) {
+    pub(super) fn on_nat64(&mut self, prefix: Option<Nat64>) {
         self.house.nat64 = prefix;
         self.learn_way();
     }
@@ -96,12 +97,10 @@ fn has_ipv4(uplink: &Uplink) -> bool {
 }
 
 /// From a house without IPv4 by its NAT64, if it has one.
-fn way_to(relay: SocketAddr, uplink: Option<&Uplink>, nat64: Option<Ipv6Net>) -> SocketAddr {
+fn way_to(relay: SocketAddr, uplink: Option<&Uplink>, nat64: Option<Nat64>) -> SocketAddr {
     match (relay.ip(), uplink, nat64) {
         (IpAddr::V4(address), Some(uplink), Some(prefix)) if !has_ipv4(uplink) => {
-            // Of 96 bits, as `Input::Nat64` says; behind them is room for the address.
-            let bits = prefix.network().to_bits() | u128::from(address.to_bits());
-            SocketAddr::new(Ipv6Addr::from_bits(bits).into(), relay.port())
+            SocketAddr::new(prefix.address_of(address).into(), relay.port())
         }
         (IpAddr::V4(_) | IpAddr::V6(_), _, _) => relay,
     }
@@ -120,7 +119,7 @@ mod tests {
     fn a_relay_is_reached_by_nat64_only_from_a_house_without_ipv4() {
         let relay: SocketAddr = "192.0.2.130:51820".parse().unwrap();
         let (v6, both) = (uplink(&["2001:db8::2/64"]), uplink(&["192.168.1.2/24", "2001:db8::2/64"]));
-        let prefix: Ipv6Net = "64:ff9b::/96".parse().unwrap();
+        let prefix = Nat64::of_96_bits("64:ff9b::".parse().unwrap());
         let by_nat64: SocketAddr = "[64:ff9b::c000:282]:51820".parse().unwrap();
         assert_eq!(way_to(relay, Some(&v6), Some(prefix)), by_nat64);
         assert_eq!(way_to(relay, Some(&both), Some(prefix)), relay);

@@ -3,11 +3,10 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
-use ipnet::Ipv6Net;
-
 use crate::names::NamesReport;
 use crate::tailnet::TailnetFacts;
 use crate::uplink::Trouble;
+use crate::uplink::router::Nat64;
 use crate::{Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime, Wish};
 
 /// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
@@ -42,8 +41,8 @@ pub enum Input {
     Uplink(Option<Uplink>),
     /// What keeps the box from being attached to the house.
     Attached(Result<(), Trouble>),
-    /// The prefix of 96 bits by which the house's network reaches IPv4 from IPv6 (RFC 6052 2.2), where there is one.
-    Nat64(Option<Ipv6Net>),
+    /// By which prefix the house's network reaches IPv4 from IPv6, where it does.
+    Nat64(Option<Nat64>),
     /// The page that the house's network wants somebody to log in on.
     Portal(Option<String>),
     /// Whether the house's router has a valid neighbour entry.

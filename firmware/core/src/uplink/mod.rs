@@ -5,7 +5,10 @@
 //! interfaces should hold ([`Wanted`]); the agent makes it so, however often it is told.
 
 mod lease;
+mod lease6;
+pub mod router;
 mod trouble;
+pub mod wifi;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -15,7 +18,9 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::Uptime;
 pub use lease::{BadLease, Lease};
+use router::{Advertised, Dhcp, Nat64, Said};
 pub use trouble::Trouble;
 
 /// What Ethernet carries.
@@ -72,8 +77,6 @@ pub struct LinkState {
     pub usable: bool,
     /// Another machine of the house has this one of its addresses (RFC 4862 5.4).
     pub duplicate: Option<IpAddr>,
-    /// Its routers tell machines to ask for their addresses (RFC 4861 4.2, flag M).
-    pub managed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,8 +124,8 @@ pub enum LinkInput {
     Dhcp6(Medium, Option<Lease6>),
     /// Why the radio has joined no network; `None`: it has.
     Wifi(Option<String>),
-    /// Resolvers that the routers advertise (RFC 8106).
-    Advertised(Medium, Vec<IpAddr>),
+    /// A router says something beside addresses and routes.
+    Said(Medium, Said),
 }
 
 /// What the interfaces must hold, whatever was before.
@@ -148,6 +151,8 @@ pub struct Link {
     pub dhcp: bool,
     /// So does one of `DHCPv6`.
     pub dhcp6: bool,
+    /// What it holds is left, until the house has answered: an agent before this one may have been lent it.
+    pub standing: bool,
     /// Beside those that the kernel makes of router advertisements; other IPv4 ones must go.
     pub addresses: Vec<Lent>,
     /// Beside those that routers advertise.
@@ -161,6 +166,8 @@ pub struct Offers {
     /// Name servers, for the box's own names alone.
     pub dns: Vec<IpAddr>,
     pub ntp: Vec<IpAddr>,
+    /// By which the house's network reaches IPv4 from IPv6.
+    pub nat64: Option<Nat64>,
 }
 
 /// One interface as far as it is known.
@@ -169,7 +176,9 @@ struct Side {
     link: LinkState,
     lease: Option<Lease>,
     lease6: Option<Lease6>,
-    advertised: Vec<IpAddr>,
+    advertised: Advertised,
+    /// Something was lent, and is not any more.
+    lost: bool,
     unanswered: bool,
     taken: Option<Ipv4Addr>,
 }
@@ -190,13 +199,20 @@ impl Attachment {
         Self { method, interfaces, cable: Side::default(), wifi: Side::default(), radio: None }
     }
 
-    pub fn hear(&mut self, input: LinkInput) {
+    pub fn hear(&mut self, now: Uptime, input: LinkInput) {
         match input {
             LinkInput::Link(medium, link) => self.side(medium).learn_link(link),
             LinkInput::Dhcp(medium, event) => self.side(medium).learn_dhcp(event),
             LinkInput::Dhcp6(medium, lease) => self.side(medium).lease6 = lease,
             LinkInput::Wifi(trouble) => self.radio = trouble,
-            LinkInput::Advertised(medium, resolvers) => self.side(medium).advertised = resolvers,
+            LinkInput::Said(medium, said) => self.side(medium).advertised.hear(now, said),
+        }
+    }
+
+    /// What routers have said holds for a time; to be called now and then.
+    pub fn forget(&mut self, now: Uptime) {
+        for medium in Medium::BOTH {
+            self.side(medium).advertised.forget(now);
         }
     }
 
@@ -225,9 +241,9 @@ impl Attachment {
         let lease = side.lease.iter();
         let resolvers = lease.clone().flat_map(|lease| lease.resolvers.iter().copied().map(IpAddr::V4));
         let of_lease6 = side.lease6.iter().flat_map(|lease| lease.resolvers.iter().copied());
-        let dns = resolvers.chain(of_lease6).chain(side.advertised.iter().copied());
+        let dns = resolvers.chain(of_lease6).chain(side.advertised.resolvers());
         let ntp = lease.flat_map(|lease| lease.time_servers.iter().copied().map(IpAddr::V4));
-        Offers { dns: once_each(dns), ntp: once_each(ntp) }
+        Offers { dns: once_each(dns), ntp: once_each(ntp), nat64: side.advertised.nat64() }
     }
 
     /// What is missing before the box is attached; `None`: nothing.
@@ -303,7 +319,7 @@ impl Side {
                 (self.unanswered, self.taken) = (false, None);
                 self.lease = Some(lease);
             }
-            DhcpEvent::Lost => self.lease = None,
+            DhcpEvent::Lost => (self.lease, self.lost) = (None, true),
             DhcpEvent::Unanswered => self.unanswered = true,
             DhcpEvent::Taken(address) => self.taken = Some(address),
         }
@@ -315,7 +331,8 @@ impl Side {
         let lent6 = self.lease6.as_ref().map(|lease| lease.address.clone());
         Link {
             dhcp: true,
-            dhcp6: self.link.managed,
+            standing: lease.is_none() && !self.lost,
+            dhcp6: self.advertised.dhcp() == Dhcp::Addresses,
             addresses: lent4.into_iter().chain(lent6).collect(),
             gateways: lease.and_then(|lease| lease.router).map(IpAddr::V4).into_iter().collect(),
             mtu: lease.and_then(|lease| lease.mtu).unwrap_or(ETHERNET_MTU),

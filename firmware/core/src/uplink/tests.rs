@@ -2,8 +2,10 @@
 
 use alloc::string::{String, ToString as _};
 
+use super::router::Lifetime;
 use super::*;
 
+const NOW: Uptime = Uptime::since_boot(Duration::from_secs(1000));
 const HOUR: Duration = Duration::from_hours(1);
 
 fn names(wifi: bool) -> Interfaces {
@@ -26,14 +28,14 @@ fn lease() -> Lease {
 
 fn plugged_in(wifi: bool) -> Attachment {
     let mut house = Attachment::new(Method::Dhcp, names(wifi));
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
     house
 }
 
 fn leased(wifi: bool) -> Attachment {
     let mut house = plugged_in(wifi);
-    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
     house
 }
 
@@ -57,27 +59,39 @@ fn a_lease_is_held_with_the_router_that_is_a_neighbour_and_for_as_long_as_it_las
 #[test]
 fn what_was_lent_goes_with_the_carrier() {
     let mut house = leased(false);
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Down, true)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Down, true)));
     let cable = house.wanted().cable.unwrap();
     assert_eq!(cable, Link { mtu: ETHERNET_MTU, ..Link::default() });
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
     assert!(house.wanted().cable.unwrap().addresses.is_empty(), "another network, as far as anybody knows");
     assert_eq!(house.offers(), Offers::default());
+}
+
+#[test]
+fn what_an_agent_before_was_lent_stands_until_the_house_has_answered() {
+    let mut house = plugged_in(false);
+    assert!(house.wanted().cable.unwrap().standing);
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Unanswered));
+    assert!(house.wanted().cable.unwrap().standing, "it lasts as long as it was lent");
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
+    assert!(!house.wanted().cable.unwrap().standing);
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Lost));
+    assert!(!house.wanted().cable.unwrap().standing);
 }
 
 #[test]
 fn each_trouble_has_its_sentence() {
     let mut house = Attachment::new(Method::Dhcp, names(false));
     assert!(says(&house).contains("no interface eth0"));
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Down, false)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Down, false)));
     assert!(says(&house).contains("no cable in eth0"));
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
     assert!(says(&house).contains("asking the house"));
-    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Unanswered));
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Unanswered));
     assert!(says(&house).contains("no DHCP server answers"));
-    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Taken(Ipv4Addr::new(192, 168, 1, 7))));
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Taken(Ipv4Addr::new(192, 168, 1, 7))));
     assert!(says(&house).contains("192.168.1.7 is taken"));
-    house.hear(LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
+    house.hear(NOW, LinkInput::Dhcp(Medium::Cable, DhcpEvent::Leased(lease())));
     assert!(says(&house).contains("asking"), "the kernel has not said yet that it may be used");
 }
 
@@ -85,7 +99,7 @@ fn each_trouble_has_its_sentence() {
 fn a_duplicate_that_the_kernel_found_is_told_beside_an_address_that_works() {
     let mut house = leased(false);
     let duplicate = "2001:db8::7".parse().ok();
-    house.hear(LinkInput::Link(Medium::Cable, LinkState { duplicate, ..link(Carrier::Up, true) }));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, LinkState { duplicate, ..link(Carrier::Up, true) }));
     assert!(says(&house).contains("2001:db8::7 is taken"));
 }
 
@@ -93,17 +107,17 @@ fn a_duplicate_that_the_kernel_found_is_told_beside_an_address_that_works() {
 fn the_radio_is_on_only_while_no_cable_leads_to_an_address() {
     let mut house = plugged_in(true);
     assert!(house.wanted().wifi.is_some(), "the cable may lead nowhere");
-    house.hear(LinkInput::Wifi(Some(String::from("the wi-fi \"home\" is not there"))));
-    house.hear(LinkInput::Link(Medium::Wifi, link(Carrier::Down, false)));
+    house.hear(NOW, LinkInput::Wifi(Some(String::from("the wi-fi \"home\" is not there"))));
+    house.hear(NOW, LinkInput::Link(Medium::Wifi, link(Carrier::Down, false)));
     assert!(says(&house).contains("is not there"));
-    house.hear(LinkInput::Link(Medium::Wifi, link(Carrier::Up, false)));
+    house.hear(NOW, LinkInput::Link(Medium::Wifi, link(Carrier::Up, false)));
     assert!(house.wanted().wifi.unwrap().dhcp);
-    house.hear(LinkInput::Dhcp(Medium::Wifi, DhcpEvent::Unanswered));
+    house.hear(NOW, LinkInput::Dhcp(Medium::Wifi, DhcpEvent::Unanswered));
     assert!(says(&house).contains("joined the wi-fi, but"));
-    house.hear(LinkInput::Link(Medium::Wifi, link(Carrier::Up, true)));
+    house.hear(NOW, LinkInput::Link(Medium::Wifi, link(Carrier::Up, true)));
     assert_eq!((house.interface(), house.trouble()), ("wlan0", None));
 
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
     assert_eq!((house.interface(), house.wanted().wifi), ("eth0", None), "cable wins");
 }
 
@@ -114,7 +128,7 @@ fn static_addresses_are_held_while_there_is_a_carrier() {
         gateways: ["192.168.1.1", "fe80::1"].map(|gateway| gateway.parse().unwrap()).into(),
     };
     let mut house = Attachment::new(method, names(false));
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
     let cable = house.wanted().cable.unwrap();
     assert_eq!((cable.addresses.len(), cable.gateways.len(), cable.dhcp), (2, 2, false));
     assert!(says(&house).contains("no address yet"));
@@ -123,21 +137,34 @@ fn static_addresses_are_held_while_there_is_a_carrier() {
 #[test]
 fn what_somebody_else_configures_is_left_to_them() {
     let mut house = Attachment::new(Method::Foreign, names(false));
-    house.hear(LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, true)));
     assert_eq!((house.wanted(), house.trouble()), (Wanted::default(), None));
 }
 
 #[test]
 fn routers_that_tell_machines_to_ask_are_asked() {
     let mut house = plugged_in(false);
-    house.hear(LinkInput::Link(Medium::Cable, LinkState { managed: true, ..link(Carrier::Up, false) }));
+    assert!(!house.wanted().cable.unwrap().dhcp6);
+    house.hear(NOW, LinkInput::Said(Medium::Cable, Said::Dhcp(Dhcp::Addresses)));
     assert!(house.wanted().cable.unwrap().dhcp6);
-    let address = Lent { net: "2001:db8::1000/128".parse().unwrap(), lasts: Some(HOUR) };
-    let resolvers = Vec::from(["2001:db8::53".parse().unwrap()]);
-    house.hear(LinkInput::Dhcp6(Medium::Cable, Some(Lease6 { address: address.clone(), resolvers })));
-    house.hear(LinkInput::Advertised(Medium::Cable, Vec::from(["2001:db8::53".parse().unwrap()])));
-    assert_eq!(house.wanted().cable.unwrap().addresses, [address]);
-    assert_eq!(house.offers().dns.len(), 1, "nobody's word counts twice");
+    let lent =
+        Lease6::new("2001:db8::1000".parse().unwrap(), 3600, &["2001:db8::53".parse().unwrap()]).unwrap();
+    house.hear(NOW, LinkInput::Dhcp6(Medium::Cable, Some(lent.clone())));
+    assert_eq!(house.wanted().cable.unwrap().addresses, [lent.address]);
+}
+
+#[test]
+fn what_routers_say_is_offered_for_as_long_as_it_holds_and_nobodys_word_counts_twice() {
+    let mut house = leased(false);
+    let resolver = "2001:db8::53".parse().unwrap();
+    let lifetime = Lifetime::For(Duration::from_mins(1));
+    for _ in 0..2 {
+        let said = Said::Resolvers(Vec::from([resolver]), lifetime);
+        house.hear(NOW, LinkInput::Said(Medium::Cable, said));
+    }
+    assert_eq!(house.offers().dns, [IpAddr::from([192, 168, 1, 1]), resolver.into()]);
+    house.forget(NOW + Duration::from_secs(61));
+    assert_eq!(house.offers().dns.len(), 1);
 }
 
 #[test]
