@@ -248,7 +248,10 @@ async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsi
     let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
     let nobody = HouseResolvers::new(&[], watch::channel(Offers::default()).1);
     let names = || Arc::new(Names::by_isp(nobody.clone()));
-    let check = ExitCheck::new("http://192.0.2.80/".parse::<Url>().unwrap(), &byway::tls::trust());
+    let check = ExitCheck::new(
+        "http://192.0.2.80/".parse::<Url>().unwrap(),
+        &byway::tls::trust(&byway::tls::authorities()),
+    );
     let (tell, _inputs) = mpsc::channel(1);
     let prober =
         Prober::new(check, ("192.0.2.80".parse().unwrap(), &[]), (names(), names()), Expect::Any, tell);

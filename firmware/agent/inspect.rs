@@ -3,24 +3,22 @@
 
 mod dns;
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use byway_core::clock::Source;
 use byway_core::{Egress, Expect, Settings, View, tailnet};
 use tokio::sync::Mutex;
 
-use crate::clock;
 use crate::control::{Client, Finding};
 use crate::dns::ResolvConf;
 use crate::net::{Net, Usage};
 use crate::proof::Prober;
 use crate::store::Store;
 use crate::tailnet::LocalApi;
-
-/// No clock of a working box shows less: the day the first line of byway was written, as Unix time.
-const FIRST_DAY: u64 = 1_795_392_000;
 
 #[derive(Debug)]
 pub struct Inspector {
@@ -69,7 +67,7 @@ impl Inspector {
         Vec::from([
             self.rules().await,
             self.forwarding().await,
-            clock_is_plausible(),
+            time(view),
             self.disk(),
             uplink(view),
             self.names(view).await,
@@ -156,23 +154,43 @@ impl Inspector {
     }
 }
 
-fn clock_is_plausible() -> Finding {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let time = humantime::format_rfc3339_seconds(SystemTime::now());
-    match (clock::source(), seconds >= FIRST_DAY) {
-        (Some(_), true) => kept("clock", format!("{time}, kept in step by ntp")),
-        (None, true) => kept("clock", format!("{time}, plausible; the kernel knows of nobody who sets it")),
-        (_, false) => broken("clock", format!("{time} is in the past: no certificate can be checked")),
+fn time(view: &View) -> Finding {
+    let report = &view.clock;
+    let shown = humantime::format_rfc3339_seconds(SystemTime::now());
+    let source = report.source.unwrap_or(Source::None);
+    let mut detail = format!("{shown}, {}", by(source));
+    if let Some(offset) = report.offset {
+        _ = write!(detail, ", {offset} when it was checked");
+    }
+    if report.answered > 0 {
+        _ = write!(detail, "; {} of {} time servers agree", report.agreed, report.answered);
+    }
+    if let Some(trouble) = &report.trouble {
+        _ = write!(detail, "; {trouble}");
+    }
+    Finding { promise: "clock".to_owned(), kept: source != Source::None, detail }
+}
+
+fn by(source: Source) -> &'static str {
+    match source {
+        Source::Ntp => "kept in step by ntp",
+        Source::Tls => "by the dates of hosts with good certificates",
+        Source::Rtc => "by a clock with a battery",
+        Source::Saved => "no earlier than what was saved",
+        Source::Build => "no earlier than this agent was made",
+        Source::None => "which cannot be right",
     }
 }
 
 fn uplink(view: &View) -> Finding {
+    let told = view.house.join("; ");
     match &view.uplink {
         Some(uplink) => {
             let addresses: Vec<String> = uplink.addresses.iter().map(ToString::to_string).collect();
-            kept("uplink", format!("{} with {}", uplink.interface, addresses.join(", ")))
+            let odd = if told.is_empty() { told } else { format!("; {told}") };
+            kept("uplink", format!("{} with {}{odd}", uplink.interface, addresses.join(", ")))
         }
-        None => broken("uplink", "no address yet: is the cable in?"),
+        None => broken("uplink", told),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Remembers across power cuts: the last wish, the last good addresses of the box's own names, the tailnet's domain; `stamps` what the
-//! handshakes' stamps are above. A file is replaced whole or not at all; one that cannot be read is set aside and
+//! handshakes' stamps are above, `clock` what the time was. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
+mod clock;
+mod slots;
 mod stamps;
 
 use std::collections::BTreeMap;
@@ -10,12 +12,14 @@ use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use byway_core::{Egress, Wish};
 
+pub use self::clock::ClockFile;
 pub use self::stamps::StampFile;
 
 /// A file of another version is foreign: after an update that was undone, the old agent finds the new one's file.
@@ -133,6 +137,13 @@ impl Store {
         let written = write_fresh(&probe, &PROBE_BYTES);
         _ = fs::remove_file(&probe);
         written
+    }
+
+    /// When the newest of its files, or folders, was last written, as time since 1970.
+    pub fn last_write(&self) -> Option<Duration> {
+        let entries = fs::read_dir(&self.folder).ok()?.flatten();
+        let written = entries.filter_map(|entry| entry.metadata().and_then(|found| found.modified()).ok());
+        written.filter_map(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()).max()
     }
 
     fn recall<T: DeserializeOwned>(&self, kind: &str, default: T) -> Recalled<T> {

@@ -36,8 +36,8 @@ fn main() -> Result<()> {
     let tailscaled = LocalApi::new("/nonexistent");
     // Nobody tells it a domain, so nothing is written there.
     let store = Store::new("/nonexistent");
-    let dns = dns(Options::parse());
-    let settings = Settings { dns, interface, resolvers, trust: tls::trust(), tailscaled, store };
+    let (dns, trust) = (dns(Options::parse()), tls::trust(&tls::authorities()));
+    let settings = Settings { dns, interface, resolvers, trust, tailscaled, store };
     let _health = start(settings, Ears { door, views, inquiries })?;
     loop {
         std::thread::park();

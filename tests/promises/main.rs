@@ -4,6 +4,7 @@
 mod answers;
 mod babble;
 mod clients;
+mod clock;
 mod disk;
 mod doors;
 mod evidence;
@@ -110,6 +111,13 @@ const PROMISES: &[Promise] = &[
     ("what_was_remembered_and_is_torn_is_set_aside", disk::torn),
     ("a_torn_configuration_seals_and_says_where", disk::torn_configuration),
     ("a_run_folder_that_takes_no_file_seals_and_says_so", disk::no_run_folder),
+    ("a_box_that_wakes_in_1970_starts_from_what_it_knows_and_is_set_right", clock::wakes_in_1970),
+    (
+        "a_box_without_time_servers_comes_up_and_knows_the_time_from_certificates_hosts",
+        clock::without_time_servers,
+    ),
+    ("one_time_server_years_ahead_is_outvoted_and_all_of_them_are_contradicted", clock::liars),
+    ("a_clock_stepped_by_three_years_breaks_nothing_and_is_put_right", clock::steps_of_years),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),

@@ -31,6 +31,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("dns", "allow_private", "[\"home.example.com\"]"),
     ("dns", "refuse_dot", "false"),
     ("dns", "log", "false"),
+    ("clock", "keep", "\"ntp\""),
+    ("clock", "servers", "[\"192.168.1.1\"]"),
 ];
 
 /// Section, key, and why it is refused although it is known.
@@ -46,7 +48,7 @@ const SECTIONS_NOT_YET: &[(&str, &str)] = &[
     ("ssh", "ssh is not there yet: leave [ssh] out"),
 ];
 
-const SECTIONS: [&str; 5] = ["box", "uplink", "tailnet", "mullvad", "dns"];
+const SECTIONS: [&str; 6] = ["box", "uplink", "tailnet", "mullvad", "dns", "clock"];
 
 /// A value as it may be written, quotes included; empty for an unknown key.
 pub(super) fn example(section: &str, key: &str) -> &'static str {

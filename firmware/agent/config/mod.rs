@@ -18,6 +18,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use byway_core::clock::Keep;
 use byway_core::uplink::Method;
 use byway_core::{Egress, Expect};
 
@@ -41,6 +42,7 @@ pub struct Config {
     pub tailnet: Tailnet,
     pub mullvad: Mullvad,
     pub dns: Dns,
+    pub clock: Clock,
 }
 
 /// `[uplink]`: the way to the house's router.
@@ -88,6 +90,14 @@ pub struct Dns {
     pub refuse_dot: bool,
     /// Whether the last questions are kept, in memory.
     pub log: bool,
+}
+
+/// `[clock]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    pub keep: Keep,
+    /// Time servers, in place of the built-in ones; empty: those.
+    pub servers: Vec<IpAddr>,
 }
 
 /// A file as Mullvad's generator makes them.

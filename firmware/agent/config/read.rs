@@ -1,6 +1,7 @@
 //! Reads `byway.toml` (DESIGN 7): which sections and keys mean what, which must be there, which exclude each other.
 //! Reads the files it names through the function it is given; opens nothing itself.
 
+mod clock;
 mod dns;
 mod uplink;
 mod wifi;
@@ -83,6 +84,7 @@ impl<'a> Walk<'a> {
         let tailnet = self.reader.section(file, "tailnet");
         let mullvad = self.reader.section(file, "mullvad");
         let dns = self.reader.section(file, "dns");
+        let clock = self.reader.section(file, "clock");
         let egresses = [("privacy", Egress::Privacy), ("residential", Egress::Residential)];
         let name = self.reader.parsed(&own, "name").unwrap_or_default();
         let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
@@ -91,7 +93,8 @@ impl<'a> Walk<'a> {
         let mullvad = self.mullvad(&mullvad);
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
-        Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns? })
+        let clock = clock::read(&mut self.reader, &clock);
+        Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns?, clock })
     }
 
     fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {

@@ -1,5 +1,6 @@
 //! Whole configurations: a right one, and a table of wrong ones with the exact words that the owner reads.
 
+mod clock;
 mod dns;
 mod wifi;
 
@@ -45,6 +46,9 @@ house_domain = ".Lan."
 allow_private = ["home.example.com", "Plex.direct"]
 refuse_dot = true
 log = true
+[clock]
+keep = "none"
+servers = ["192.168.1.1", "2001:db8::123"]
 "#;
 
 /// What the wrong ones below are made from: the least that is right.
@@ -95,6 +99,9 @@ fn reads_every_key() {
     assert_eq!(dns.house_domain.as_deref(), Some("lan"));
     assert_eq!(dns.allow_private, ["home.example.com", "plex.direct"]);
     assert_eq!((dns.refuse_dot, dns.log), (true, true));
+    let clock = config.clock;
+    assert_eq!(clock.keep, Keep::None);
+    assert_eq!(clock.servers, ["192.168.1.1".parse::<IpAddr>().unwrap(), "2001:db8::123".parse().unwrap()]);
 }
 
 #[test]
@@ -114,6 +121,7 @@ fn has_a_default_for_what_may_be_left_out() {
     assert_eq!(anybodys.dns.privacy, dns.residential);
     assert_eq!((dns.house_domain, dns.allow_private.len()), (None, 0));
     assert_eq!((dns.refuse_dot, dns.log), (false, false));
+    assert_eq!(config.clock, Clock { keep: Keep::Ntp, servers: Vec::new() });
 }
 
 #[test]

@@ -27,7 +27,7 @@ use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
 pub use dns::{Asked, Logged, Question, Told};
-pub use status::{Clock, Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
+pub use status::{Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {
     run_dir.join("byway.sock")

@@ -297,7 +297,7 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
 }
 
 fn status(view: &View) -> Status {
-    Status::new(view, clock::now(), clock::source())
+    Status::new(view, clock::now())
 }
 
 fn ok(answer: &impl Serialize) -> Response<Body> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use byway_core::clock::Source;
 use byway_core::tailnet::{ExitNode, TailnetFacts};
 use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,11 @@ pub struct Status {
     pub uplink: Option<Uplink>,
     pub drift: Drift,
     pub dns: Dns,
-    pub clock: Option<Clock>,
+    /// `"ntp"`, `"tls"`, `"rtc"`, `"saved"`, `"build"`, `"none"`: where the time comes from.
+    pub clock: Option<Source>,
+    /// What had to be added to the clock when it was last checked; null: not since the agent's start.
+    pub clock_offset_ms: Option<i64>,
+    pub clock_checked_s: Option<u64>,
     pub version: String,
 }
 
@@ -86,13 +91,6 @@ pub struct Upstream {
     pub error: Option<String>,
 }
 
-/// Where the time comes from, as far as the kernel knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Clock {
-    Ntp,
-}
-
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -109,7 +107,7 @@ impl Now {
 }
 
 impl Status {
-    pub fn new(view: &View, now: Now, clock: Option<Clock>) -> Self {
+    pub fn new(view: &View, now: Now) -> Self {
         Self {
             name: view.name.clone(),
             wish: view.wish,
@@ -130,7 +128,9 @@ impl Status {
                 privacy: upstream(&view.dns.privacy, now),
                 residential: upstream(&view.dns.residential, now),
             },
-            clock,
+            clock: view.clock.source,
+            clock_offset_ms: view.clock.offset.map(|offset| offset.as_micros() / 1000),
+            clock_checked_s: view.clock.checked.map(|checked| age(now, checked)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -225,7 +225,7 @@ mod tests {
         view.dns.residential.report.error = Some("no answer within 4 s".to_owned());
         let now = Now { uptime: at(42), wall: SystemTime::UNIX_EPOCH };
         assert_eq!(
-            serde_json::to_value(Status::new(&view, now, None)).unwrap()["dns"],
+            serde_json::to_value(Status::new(&view, now)).unwrap()["dns"],
             serde_json::json!({
                 "privacy": {"upstream": "https://dns.mullvad.net", "last_ok_s": 12, "failures": 2, "p50_ms": 23, "error": null},
                 "residential": {"upstream": "https://dns.quad9.net", "last_ok_s": null, "failures": 0, "p50_ms": null, "error": "no answer within 4 s"},

@@ -13,15 +13,14 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{Host, Scheme, Url};
+use crate::config::{Scheme, Url};
 use crate::dns::own::{Names, ResolveError};
-use crate::tls::Trust;
+use crate::tls::{Trust, server_name};
 use crate::way::Way;
 
 /// For a whole check: look-up, both families, everything.
@@ -107,7 +106,7 @@ impl ExitCheck {
             Scheme::Http => self.get(stream).await,
             Scheme::Https => {
                 let tls = self.tls.as_ref().map_err(|reason| ExitCheckError::Tls(reason.clone()))?;
-                let name = server_name(&self.url.host)?;
+                let name = server_name(&self.url.host).map_err(ExitCheckError::Tls)?;
                 let stream = tls.connect(name, stream).await;
                 self.get(stream.map_err(|error| ExitCheckError::Tls(error.to_string()))?).await
             }
@@ -142,15 +141,6 @@ impl ExitCheck {
 impl std::fmt::Debug for ExitCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ExitCheck").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-fn server_name(host: &Host) -> Result<ServerName<'static>, ExitCheckError> {
-    match host {
-        Host::Address(address) => Ok((*address).into()),
-        Host::Name(name) => {
-            ServerName::try_from(name.clone()).map_err(|error| ExitCheckError::Tls(error.to_string()))
-        }
     }
 }
 
@@ -208,7 +198,9 @@ mod tests {
     }
 
     async fn ask(url: &str) -> Result<Vec<Exit>, ExitCheckError> {
-        ExitCheck::new(url.parse().unwrap(), &crate::tls::trust()).ask(&Names::by_tunnel("lo", &[])).await
+        ExitCheck::new(url.parse().unwrap(), &crate::tls::trust(&crate::tls::authorities()))
+            .ask(&Names::by_tunnel("lo", &[]))
+            .await
     }
 
     async fn ask_for(answer: String) -> Result<Vec<Exit>, ExitCheckError> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use byway_core::uplink::{Interfaces, Medium, Offers};
 use byway_core::{Input, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -22,16 +23,18 @@ pub(super) struct Attached {
     pub(super) offers: watch::Receiver<Offers>,
 }
 
-pub(super) fn attach(
+/// And the uplink that an agent before this one has left.
+pub(super) async fn attach(
     config: &Config,
     paths: &Paths,
-    found: Option<&Uplink>,
-    net: &Arc<Mutex<Net>>,
-    (of_kernel, of_links): (Changes, Changes),
     (orders, tell): (mpsc::Receiver<Order>, mpsc::Sender<Input>),
-) -> anyhow::Result<Attached> {
+) -> anyhow::Result<(Arc<Mutex<Net>>, Option<Uplink>, Attached)> {
+    let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
+    let found = find(&mut net, config).await?;
+    let (of_kernel, of_links) = (Changes::open(net.port())?, Changes::open(net.port())?);
+    let net = Arc::new(Mutex::new(net));
     let interfaces = interfaces(config);
-    let in_use = found.map_or(&interfaces.cable, |uplink| &uplink.interface);
+    let in_use = found.as_ref().map_or(&interfaces.cable, |uplink| &uplink.interface);
     let interface = watch::Sender::new(in_use.clone());
     let offers = watch::Sender::new(Offers::default());
     let attached = Attached {
@@ -39,7 +42,7 @@ pub(super) fn attach(
         resolvers: HouseResolvers::new(&config.uplink.dns, offers.subscribe()),
         offers: offers.subscribe(),
     };
-    let keeper = Keeper::new(Arc::clone(net), interface.subscribe(), tell.clone());
+    let keeper = Keeper::new(Arc::clone(&net), interface.subscribe(), tell.clone());
     let settings = uplink::Settings {
         method: config.uplink.method.clone(),
         interfaces,
@@ -47,9 +50,9 @@ pub(super) fn attach(
         run_dir: paths.run_dir.clone(),
     };
     let told = uplink::Told { core: tell, interface, offers };
-    uplink::start(settings, Arc::clone(net), of_links, told)?;
+    uplink::start(settings, Arc::clone(&net), of_links, told)?;
     tokio::spawn(keeper.keep(orders, of_kernel));
-    Ok(attached)
+    Ok((net, found, attached))
 }
 
 pub(super) fn interfaces(config: &Config) -> Interfaces {
@@ -57,8 +60,8 @@ pub(super) fn interfaces(config: &Config) -> Interfaces {
     Interfaces { cable: config.uplink.interface.as_str().to_owned(), wifi }
 }
 
-/// What an agent before this one has left: the cable's, if it has an address.
-pub(super) async fn find(net: &mut Net, config: &Config) -> anyhow::Result<Option<Uplink>> {
+/// The cable's, if that has an address.
+async fn find(net: &mut Net, config: &Config) -> anyhow::Result<Option<Uplink>> {
     let interfaces = interfaces(config);
     for name in Medium::BOTH.into_iter().filter_map(|medium| interfaces.name(medium)) {
         if let Some(uplink) = net.uplink(name).await? {

@@ -20,16 +20,16 @@ use super::house::{self, Attached};
 use super::stop::{self, Signal, Signals};
 use super::wish::WishKeeper;
 use super::{Agent, Ears, Ended, Paths, lock, names};
-use crate::clock;
+use crate::clock::{self, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
 use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
-use crate::net::{self, Changes, Net};
+use crate::net::{self, Net};
 use crate::proof::{ExitCheck, GATEWAY, Prober};
 use crate::stick;
-use crate::store::{Recalled, StampFile, Store};
+use crate::store::{LastWish, Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
 use crate::tunnel::{Engine, Outside, Stamps, uapi};
@@ -104,27 +104,21 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
 
 async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
+    let awake = clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir));
     let store = Store::new(&paths.state_dir);
-    let Recalled { value: last, note } = store.wish(config.egress);
-    if let Some(note) = note {
-        tracing::warn!("{note}");
-    }
+    let last = last_wish(&store, config.egress);
     let outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
     let engine = Engine::start(TUNNEL, outside, stamps(paths)?)?;
     let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
     let _place = listen_to_wg(for_wg);
-    let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
-    let found = house::find(&mut net, config).await?;
-    let changes = (Changes::open(net.port())?, Changes::open(net.port())?);
-    let net = Arc::new(Mutex::new(net));
-
     let (tell, inputs) = mpsc::channel(INPUTS);
     let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
-    let attached =
-        house::attach(config, paths, found.as_ref(), &net, changes, (kernel_orders, tell.clone()))?;
+    let (net, found, attached) = house::attach(config, paths, (kernel_orders, tell.clone())).await?;
 
     let by_isp = Arc::new(Names::by_isp(attached.resolvers.clone()));
-    let trust = tls::trust();
+    let authorities = tls::authorities();
+    let trust = tls::trust(&authorities);
+    let referee = Referee::new(referees(config)?, Arc::clone(&by_isp), &authorities);
     let prober = prober(config, &trust, Arc::clone(&by_isp), tell.clone());
     let settings = settings(config, last.last_egress)?;
     let inspector = inspector(config, paths, net, prober.clone(), &settings);
@@ -132,12 +126,15 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let (views, told) = watch::channel(core.view());
     let (ask, orders) = mpsc::channel(ORDERS);
     let (questions, inquiries) = mpsc::channel(QUESTIONS);
-    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), attached.offers.clone(), told.clone(), tell));
+    let offers = attached.offers.clone();
+    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers.clone(), told.clone(), tell.clone()));
     let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
 
+    let servers = Servers::new(&config.clock.servers, offers);
+    let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
     let names = watch::Sender::new(None);
     let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
     let asked = dns::start(dns_settings(config, paths, trust, attached), ears)?;
@@ -161,7 +158,17 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     };
     agent.carry_out(effects).await?;
     let stick = stick::watch(&paths.config, &paths.run_dir);
-    agent.live(Ears { inputs, orders, tailnet, looks, stick, signals }).await
+    let outcome = agent.live(Ears { inputs, orders, tailnet, looks, stick, signals }).await;
+    time.stop().await;
+    outcome
+}
+
+fn last_wish(store: &Store, first: Egress) -> LastWish {
+    let Recalled { value: last, note } = store.wish(first);
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
+    last
 }
 
 fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
@@ -286,6 +293,15 @@ fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {
 /// As tailscaled keeps it: without a path.
 fn control_url(url: &Url) -> String {
     url.to_string().trim_end_matches('/').to_owned()
+}
+
+/// Hosts with certificates whose date counts: those that the box speaks to anyway.
+fn referees(config: &Config) -> anyhow::Result<[Url; 2]> {
+    let control = match &config.tailnet.control {
+        Some(control) => control.clone(),
+        None => format!("https://{TAILSCALES_CONTROL}").parse().map_err(anyhow::Error::msg)?,
+    };
+    Ok([control, config.mullvad.check_url.clone()])
 }
 
 /// The control server's name; none where it is an address, which needs no look-up.

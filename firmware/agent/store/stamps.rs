@@ -1,118 +1,45 @@
-//! Remembers how far the handshakes' stamps are reserved: one file with two places, written in turn and in
-//! place, so that a power cut at any byte leaves the last mark or the new one, and a mark costs one block.
+//! Remembers how far the handshakes' stamps are reserved.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use byway_core::stamps::{Boot, Mark};
 
-use super::{Recalled, Store, StoreError, at};
-
-const STAMPS: &str = "stamps";
-/// Apart by a block of every usual disk: what tears one leaves the other whole.
-const PLACES: [u64; 2] = [0, 4096];
-const MAGIC: [u8; 8] = *b"bywaymk2";
-/// Of an entry: what it is, five numbers, and the sum over them.
-const LENGTH: usize = 60;
-const SUMMED: usize = 56;
-/// No mark or turn is later: there is room for what is added.
-const LATEST: u64 = 1 << 40;
+use super::slots::{Record, Slots};
+use super::{Recalled, Store, StoreError};
 
 /// Where the mark is kept.
 #[derive(Debug)]
-pub struct StampFile {
-    store: Store,
-    path: PathBuf,
-    /// Counts the writes; odd and even ones have a place each.
-    turn: u64,
-}
-
-/// What a place holds; the greater turn is the newer.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    turn: u64,
-    mark: Mark,
-}
+pub struct StampFile(Slots<Mark>);
 
 impl StampFile {
     /// The file, and the mark in it; none where there was none.
     pub fn open(store: Store) -> (StampFile, Recalled<Option<Mark>>) {
-        let path = store.folder.join(STAMPS);
-        let (newest, note) = match read(&path) {
-            Ok(newest) => (newest, None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
-            Err(error) => (None, Some(format!("{} cannot be read: {error}", path.display()))),
-        };
-        let turn = newest.map_or(0, |entry| entry.turn);
-        (StampFile { store, path, turn }, Recalled { value: newest.map(|entry| entry.mark), note })
+        let (slots, recalled) = Slots::open(store);
+        (StampFile(slots), recalled)
     }
 
     /// On the disk when this returns, the stamp rounded up to a second. A refusal leaves the last mark.
     pub fn write(&mut self, mark: Mark) -> Result<(), StoreError> {
-        self.store.make_folder()?;
-        let entry = Entry { turn: self.turn + 1, mark };
-        write(&self.path, place(entry.turn), &encode(entry)).map_err(at(&self.path))?;
-        self.turn = entry.turn;
-        Ok(())
+        self.0.write(mark)
     }
 }
 
-fn place(turn: u64) -> u64 {
-    if turn.is_multiple_of(2) { PLACES[0] } else { PLACES[1] }
-}
+impl Record for Mark {
+    const FILE: &str = "stamps";
+    const MAGIC: [u8; 8] = *b"bywaymk2";
 
-fn read(path: &Path) -> io::Result<Option<Entry>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let mut bytes = Vec::new();
-    file.take(PLACES[1] + LENGTH as u64).read_to_end(&mut bytes)?;
-    let entries = PLACES.map(|place| {
-        let place = usize::try_from(place).expect("a few thousand");
-        decode(bytes.get(place..place + LENGTH)?)
-    });
-    Ok(entries.into_iter().flatten().max_by_key(|entry| entry.turn))
-}
-
-fn write(path: &Path, place: u64, bytes: &[u8]) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    file.write_all_at(bytes, place)?;
-    file.sync_data()?;
-    // Costs nothing once the folder knows the file.
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn encode(entry: Entry) -> [u8; LENGTH] {
-    let Entry { turn, mark: Mark { stamp, wall, boot: Boot(boot), lead } } = entry;
-    let mut bytes = [0; LENGTH];
-    bytes[..8].copy_from_slice(&MAGIC);
-    let numbers = [(8, turn), (16, rounded_up(stamp)), (24, wall.as_secs()), (32, rounded_up(lead))];
-    for (place, number) in numbers {
-        bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
+    fn numbers(&self) -> [u64; 3] {
+        [rounded_up(self.stamp), self.wall.as_secs(), rounded_up(self.lead)]
     }
-    bytes[40..SUMMED].copy_from_slice(&boot.to_le_bytes());
-    let sum = crc32fast::hash(&bytes[..SUMMED]);
-    bytes[SUMMED..].copy_from_slice(&sum.to_le_bytes());
-    bytes
-}
 
-fn decode(bytes: &[u8]) -> Option<Entry> {
-    let (head, sum) = bytes.split_last_chunk::<4>()?;
-    let number = |place: usize| Some(u64::from_le_bytes(*head.get(place..)?.first_chunk()?));
-    let turn = number(8)?;
-    let numbers = [number(16)?, number(24)?, number(32)?];
-    let boot = Boot(u128::from_le_bytes(*head.get(40..)?.first_chunk()?));
-    let whole = head.starts_with(&MAGIC) && crc32fast::hash(head) == u32::from_le_bytes(*sum);
-    let [stamp, wall, lead] = numbers.map(Duration::from_secs);
-    let possible = numbers.into_iter().chain([turn]).all(|number| number <= LATEST);
-    (whole && possible).then_some(Entry { turn, mark: Mark { stamp, wall, boot, lead } })
+    fn boot(&self) -> Boot {
+        self.boot
+    }
+
+    fn from_parts(numbers: [u64; 3], boot: Boot) -> Option<Self> {
+        let [stamp, wall, lead] = numbers.map(Duration::from_secs);
+        Some(Self { stamp, wall, boot, lead })
+    }
 }
 
 /// To whole seconds: a mark may be higher than it was asked for.
@@ -122,6 +49,8 @@ fn rounded_up(mark: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const FIRST: Duration = Duration::from_hours(500_000);
@@ -139,75 +68,20 @@ mod tests {
         }
     }
 
+    /// An update must not lose it.
     #[test]
-    fn a_power_cut_at_any_byte_leaves_the_last_mark_or_the_new_one() {
-        for writes in 1..=4 {
-            let folder = tempfile::tempdir().unwrap();
-            let (mut file, _) = open(folder.path());
-            for hours in 0..writes {
-                file.write(mark(FIRST + hours * HOUR)).unwrap();
-            }
-            let (last, new) = (mark(FIRST + (writes - 1) * HOUR), mark(FIRST + writes * HOUR));
-            let before = std::fs::read(&file.path).unwrap();
-            for (torn, rest) in
-                (0..=LENGTH).flat_map(|torn| [None, Some(0), Some(0xff)].map(|rest| (torn, rest)))
-            {
-                let entry = Entry { turn: file.turn + 1, mark: new };
-                let mut bytes = encode(entry).to_vec();
-                match rest {
-                    None => bytes.truncate(torn),
-                    Some(rest) => bytes[torn..].fill(rest),
-                }
-                std::fs::write(&file.path, &before).unwrap();
-                write(&file.path, place(entry.turn), &bytes).unwrap();
-                let (mut next, recalled) = open(folder.path());
-                let found = recalled.value.unwrap();
-                assert!(found == last || (found == new && torn > 16), "{found:?} torn at {torn}");
-                let later = mark(found.stamp + HOUR);
-                next.write(later).unwrap();
-                assert_eq!(open(folder.path()).1.value, Some(later));
-            }
-        }
-    }
-
-    #[test]
-    fn does_not_grow_and_is_for_root_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let (mut file, _) = open(&folder.path().join("deep/er"));
-        for hours in 0..100 {
-            file.write(mark(FIRST + hours * HOUR)).unwrap();
-        }
-        let metadata = file.path.metadata().unwrap();
-        assert_eq!(metadata.len(), PLACES[1] + LENGTH as u64);
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_refusal_leaves_the_last_mark_and_names_the_file() {
+    fn reads_what_earlier_agents_have_written() {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, _) = open(folder.path());
         file.write(mark(FIRST)).unwrap();
-        let path = std::mem::replace(&mut file.path, folder.path().join("wish/stamps"));
-        let error = file.write(mark(FIRST + HOUR)).unwrap_err().to_string();
-        assert!(error.contains("wish/stamps"), "{error}");
-        file.path = path;
-        file.write(mark(FIRST + HOUR)).unwrap();
-        assert_eq!(open(folder.path()).1.value, Some(mark(FIRST + HOUR)));
-    }
-
-    #[test]
-    fn believes_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(STAMPS);
-        for content in [&b""[..], b"bywaymk1", &[0xff; 8192]] {
-            std::fs::write(&path, content).unwrap();
-            assert_eq!(open(folder.path()).1, Recalled { value: None, note: None });
-        }
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        let note = open(folder.path()).1.note.unwrap();
-        assert!(note.contains("stamps cannot be read"), "{note}");
+        let bytes = std::fs::read(folder.path().join("stamps")).unwrap();
+        let written = &bytes[4096..];
+        assert_eq!(written.len(), 60);
+        assert_eq!(&written[..8], b"bywaymk2");
+        let numbers = [1, 1_800_000_000, 900_000_000, 900_000_000_u64].map(u64::to_le_bytes).concat();
+        assert_eq!(written[8..40], numbers);
+        assert_eq!(written[40..56], (u128::MAX - 7).to_le_bytes());
+        assert_eq!(written[56..], [0x29, 0xec, 0x5a, 0x19]);
     }
 
     fn mark(stamp: Duration) -> Mark {

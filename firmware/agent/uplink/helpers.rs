@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use byway_core::uplink::wifi::WifiState;
-use byway_core::uplink::{Interfaces, Lease6, LinkInput, Medium, Wanted};
+use byway_core::uplink::{Interfaces, Lease6, Link, LinkInput, Medium, Wanted};
 use futures_util::future::select_all;
 use nix::net::if_::if_nametoindex;
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use super::Settings;
 use super::dhcp::Dhcp;
 use super::dhcp6::Dhcp6;
+use super::probe::Probe;
 use super::router::{Heard, RouterOptions};
 use super::wifi::Supplicant;
 use crate::config::Wifi;
@@ -29,6 +31,7 @@ pub(super) struct Helpers {
     script6: PathBuf,
     dhcp: BTreeMap<Medium, Dhcp>,
     dhcp6: BTreeMap<Medium, Dhcp6>,
+    probes: BTreeMap<(Medium, Ipv4Addr), Probe>,
     routers: RouterOptions,
     radio: Option<Supplicant>,
     tell: mpsc::Sender<LinkInput>,
@@ -47,6 +50,7 @@ impl Helpers {
             script6: Dhcp6::prepare(&settings.run_dir).context("no script for udhcpc6")?,
             dhcp: BTreeMap::new(),
             dhcp6: BTreeMap::new(),
+            probes: BTreeMap::new(),
             routers: RouterOptions::open()?,
             radio: None,
             tell,
@@ -91,8 +95,20 @@ impl Helpers {
                 }
                 (_, _) => _ = self.dhcp.remove(&medium),
             }
+            self.keep_probes(medium, interfaces.name(medium), wanted.link(medium));
             let asks6 = wanted.link(medium).is_some_and(|link| link.dhcp6);
             self.keep_dhcp6(medium, interfaces.name(medium).filter(|_| asks6));
+        }
+    }
+
+    fn keep_probes(&mut self, medium: Medium, interface: Option<&str>, link: Option<&Link>) {
+        let wanted = link.map(|link| link.probes.as_slice()).unwrap_or_default();
+        self.probes.retain(|(of, address), _| *of != medium || wanted.contains(address));
+        for (interface, address) in
+            interface.into_iter().flat_map(|name| wanted.iter().map(move |it| (name, *it)))
+        {
+            let start = || Probe::start(medium, interface, address, self.tell.clone());
+            self.probes.entry((medium, address)).or_insert_with(start);
         }
     }
 

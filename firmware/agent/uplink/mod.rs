@@ -7,6 +7,7 @@ mod dhcp;
 mod dhcp6;
 mod helpers;
 pub(crate) mod nat64;
+mod probe;
 mod router;
 pub mod wifi;
 

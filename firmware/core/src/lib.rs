@@ -21,6 +21,7 @@ extern crate alloc;
 extern crate std;
 
 mod agenda;
+pub mod clock;
 mod egress;
 mod epoch;
 mod evidence;
@@ -35,6 +36,7 @@ pub mod uplink;
 mod view;
 
 pub use agenda::Why;
+pub use clock::ClockReport;
 pub use egress::{Egress, Wish};
 pub use epoch::Epoch;
 pub use evidence::{Exit, ExitReport, Lack, Offload, PingReport, TunnelReport};

@@ -10,14 +10,12 @@
 use core::time::Duration;
 
 use crate::Uptime;
+use crate::time::PLAUSIBLE;
 
 /// A mark is this far ahead of the stamps in use. Each costs the disk one block.
 const AHEAD: Duration = Duration::from_hours(1);
 /// The next is asked for when less is left: hundreds of times what the slowest card takes to write.
 const LEFT: Duration = Duration::from_mins(30);
-/// No machine stays off for longer. A later clock is wrong, and stamps as late as that would make the key
-/// useless to whoever does not have our mark.
-const PLAUSIBLE: Duration = Duration::from_hours(5 * 365 * 24);
 /// Between two lines of stamps: more than the making of one takes.
 const GAP: Duration = Duration::from_secs(2);
 /// A handshake waits no longer than this for a disk that says nothing.
@@ -138,7 +136,8 @@ impl Stamps {
         self.disk = Disk::Refused(now);
     }
 
-    /// None while the wall clock cannot be right.
+    /// None while the wall clock cannot be right: stamps as late as it would make the key useless to whoever does not
+    /// have our mark.
     fn first(&self, now: Uptime, wall: Duration) -> Option<Duration> {
         let least = self.least(now);
         (wall <= least + PLAUSIBLE).then(|| wall.max(least + self.unseen(now, wall)))

@@ -3,6 +3,9 @@
 use core::ops::Add;
 use core::time::Duration;
 
+/// No machine stays off for longer, and no agent is used for longer than it took to be made anew. A later clock is wrong.
+pub(crate) const PLAUSIBLE: Duration = Duration::from_hours(5 * 365 * 24);
+
 /// A moment, as time since boot, suspended time included (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Uptime(Duration);

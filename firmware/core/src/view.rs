@@ -12,7 +12,7 @@ use crate::evidence::{Evidence, Offload};
 use crate::machine::House;
 use crate::names::NamesReport;
 use crate::tailnet::{self, TailnetFacts};
-use crate::{Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
+use crate::{ClockReport, Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
 
 /// The box in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +42,11 @@ pub struct View {
     pub tailnet: TailnetFacts,
     pub seen_as: Option<SeenAs>,
     pub uplink: Option<UplinkView>,
+    /// What is missing of the house's line, or else what is odd about it, in sentences.
+    pub house: Vec<String>,
     pub drift: Drift,
     pub dns: DnsView,
+    pub clock: ClockReport,
 }
 
 /// Whom each door asks for names, and how they answer.
@@ -106,7 +109,8 @@ impl View {
         let tunnel = TunnelView { handshake: None, rx_bytes: 0, tx_bytes: 0, ..self.tunnel.clone() };
         let seen_as = self.seen_as.clone().map(|seen| SeenAs { checked: Uptime::default(), ..seen });
         let dns = self.dns.without_ages();
-        Self { tunnel, seen_as, dns, ..self.clone() }
+        let clock = self.clock.without_ages();
+        Self { tunnel, seen_as, dns, clock, ..self.clone() }
     }
 }
 
@@ -139,6 +143,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) evidence: &'a Evidence,
     pub(crate) tailnet: &'a TailnetFacts,
     pub(crate) drift: &'a Drift,
+    pub(crate) clock: &'a ClockReport,
 }
 
 impl Subject<'_> {
@@ -155,8 +160,10 @@ impl Subject<'_> {
             tailnet: self.tailnet.clone(),
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
+            house: self.house.sentences(self.facts, self.settings.tunnel.relay),
             drift: self.drift.clone(),
             dns: self.dns(),
+            clock: self.clock.clone(),
         }
     }
 
@@ -174,9 +181,11 @@ impl Subject<'_> {
         };
         let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
         let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());
+        // What is missing may be what the door lacks.
         let house = self.house.sentences(self.facts, self.settings.tunnel.relay);
-        let sentences: Vec<String> =
-            core::iter::once(door).chain(house).chain(unsaved).chain(tailnet).collect();
+        let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
+        let of_the_box = [unsaved, self.clock.complaint(), tailnet].into_iter().flatten();
+        let sentences: Vec<String> = core::iter::once(door).chain(house).chain(of_the_box).collect();
         sentences.join("; ")
     }
 

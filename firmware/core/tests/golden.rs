@@ -7,13 +7,15 @@ mod house;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use byway_core::clock::{self, ClockReport, Offset, Source};
 use byway_core::names::NamesReport;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
 use byway_core::tailnet::TailnetFacts;
-use byway_core::uplink::Trouble;
+use byway_core::uplink;
 use byway_core::uplink::router::Nat64;
 use byway_core::{
     Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, PingReport, Posture, SeenAs, Settings,
@@ -159,7 +161,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 29] = [
+const SCENES: [Scene; 33] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -170,7 +172,7 @@ const SCENES: [Scene; 29] = [
     ("no cable", || {
         let mut drive = Drive::start(house::settings(), Wish::Residential);
         drive.applied();
-        drive.feed(Input::Attached(Err(Trouble::NoCable(String::from("eth0")))));
+        drive.feed(Input::Attached(Err(uplink::Trouble::NoCable(String::from("eth0")))));
         drive
     }),
     ("a network that wants a login", || {
@@ -241,6 +243,51 @@ const SCENES: [Scene; 29] = [
         drive
     }),
     ("open by another provider", another_provider),
+    ("open by privacy, the time is known", || {
+        let mut drive = open(Egress::Privacy);
+        let report = ClockReport {
+            source: Some(Source::Ntp),
+            offset: Some(Offset::from_micros(-1_500)),
+            checked: Some(drive.now()),
+            answered: 4,
+            agreed: 3,
+            trouble: None,
+        };
+        drive.feed(Input::Clock(report));
+        drive
+    }),
+    ("open by privacy, no time server answers", || {
+        let mut drive = open(Egress::Privacy);
+        let trouble = Some(clock::Trouble::Silence);
+        drive.feed(Input::Clock(ClockReport {
+            source: Some(Source::Saved),
+            trouble,
+            ..ClockReport::default()
+        }));
+        drive
+    }),
+    ("open by privacy, the time servers lie", || {
+        let mut drive = open(Egress::Privacy);
+        let said = Duration::from_hours(543_333);
+        let trouble = Some(clock::Trouble::Contradicted { said, host: String::from("hs.example.net") });
+        drive.feed(Input::Clock(ClockReport {
+            source: Some(Source::Tls),
+            trouble,
+            ..ClockReport::default()
+        }));
+        drive
+    }),
+    ("the clock cannot be set", || {
+        let mut drive = Drive::at_home(Wish::Privacy);
+        let (shown, error) = (Duration::ZERO, String::from("Operation not permitted"));
+        let trouble = Some(clock::Trouble::CannotRaise { shown, error });
+        drive.feed(Input::Clock(ClockReport {
+            source: Some(Source::None),
+            trouble,
+            ..ClockReport::default()
+        }));
+        drive
+    }),
     ("the relay fell silent", silent),
     ("residential wished, privacy still open", || {
         let mut drive = open(Egress::Privacy);
@@ -358,7 +405,23 @@ const fn rank(lack: &Lack) -> usize {
 
 /// Every field; a new one is not compiled before it is printed here.
 fn told(view: &View) -> String {
-    let View { name, wish, door, phase, why, since, tunnel, tailnet, seen_as, uplink, drift, dns } = view;
+    let View {
+        name,
+        wish,
+        door,
+        phase,
+        why,
+        since,
+        tunnel,
+        tailnet,
+        seen_as,
+        uplink,
+        house,
+        drift,
+        dns,
+        clock,
+    } = view;
+    assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
     let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
@@ -368,7 +431,7 @@ fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n",
+         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n{}",
         or_none(*door),
         or_none(handshake),
         seen_as.as_ref().map_or_else(|| String::from("none"), seen),
@@ -377,7 +440,16 @@ fn told(view: &View) -> String {
         or_none(drift.last.as_ref()),
         asked(&dns.privacy),
         asked(&dns.residential),
+        time(clock),
     )
+}
+
+/// A line once something is known.
+fn time(ClockReport { source, offset, checked, answered, agreed, trouble }: &ClockReport) -> String {
+    let Some(source) = source else { return String::new() };
+    let (offset, checked) = (or_none(offset.as_ref()), or_none(checked.map(Uptime::elapsed_since_boot)));
+    let trouble = or_none(trouble.as_ref());
+    format!("clock: {source:?}, {offset} at {checked}, {agreed} of {answered} agree, trouble {trouble}\n")
 }
 
 fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {

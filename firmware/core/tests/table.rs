@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
@@ -205,7 +206,11 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
         Input::Nat64(_) => {
             vec![("a login page", Input::Portal(Some(String::from("http://portal.example/"))))]
         }
-        Input::Portal(_) => vec![("tick", Input::Tick)],
+        Input::Portal(_) => {
+            let report = ClockReport { source: Some(Source::None), ..ClockReport::default() };
+            vec![("no time", Input::Clock(report))]
+        }
+        Input::Clock(_) => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
 }

@@ -15,20 +15,26 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::box_clock::BoxClock;
 use crate::events::Events;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tailscale::environment;
 use crate::tools::{self, path_text, write_secret};
-use crate::topology::{PRIVACY_DNS, Place, RESIDENTIAL_DNS, Topology};
+use crate::topology::{PRIVACY_DNS, Place, RESIDENTIAL_DNS, TIME_SERVERS, Topology};
 use crate::{World, wait_for};
 
 /// DESIGN 7: how long SIGTERM may take.
 const SIGTERM_LIMIT: Duration = Duration::from_secs(5);
 
-/// Before its agent and its `wg`: a machine has one such folder, and stands for many boxes.
-const WITH_ITS_OWN_WIREGUARD: &str =
-    "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && exec \"$@\"";
+/// Before every command on the box: the machine's clock is not the box's to set.
+const WITHOUT_THE_MACHINES_CLOCK: [&str; 4] =
+    ["setpriv", "--inh-caps=-sys_time", "--bounding-set=-sys_time", "--"];
+
+/// Before its agent and its `wg`: a machine has one such folder, and stands for many boxes. One with a clock of its own
+/// has its own boots too.
+const WITH_ITS_OWN_WIREGUARD: &str = "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && \
+     { [ -z \"$BYWAY_LAB_BOOT\" ] || mount --bind \"$BYWAY_LAB_BOOT\" /proc/sys/kernel/random/boot_id; } && exec \"$@\"";
 
 const DNS_HEAD: &str = "[dns]";
 
@@ -63,6 +69,9 @@ pub struct BywayBox {
     binary: PathBuf,
     authority: PathBuf,
     folder: PathBuf,
+    fake_clock: PathBuf,
+    /// Without one its agents see the machine's.
+    clock: Option<BoxClock>,
     /// Bytes, of all its agents so far.
     peak_memory: u64,
 }
@@ -116,8 +125,26 @@ impl BywayBox {
             binary: binary.to_owned(),
             authority: world.authority().to_owned(),
             folder,
+            fake_clock: world.peers.fake_clock(),
+            clock: None,
             peak_memory: 0,
         })
+    }
+
+    /// From its next agent on it has a wall clock of its own, which shows 1970 and wakes there after each power cut, as
+    /// a Pi's does. tailscaled and the kernel go on by the machine's.
+    pub fn give_clock(&mut self) -> Result<()> {
+        self.clock = Some(BoxClock::make(&self.fake_clock, &self.folder)?);
+        Ok(())
+    }
+
+    /// From its next agent on it has the machine's again.
+    pub fn take_clock(&mut self) {
+        self.clock = None;
+    }
+
+    pub fn clock(&self) -> Result<&BoxClock> {
+        self.clock.as_ref().context("this box has no clock of its own")
     }
 
     /// Switches it on as the image does: sealed before any link is up, then the network, then the agent.
@@ -138,6 +165,9 @@ impl BywayBox {
         self.note_memory();
         self.topology.power_cut_box()?;
         self.agent = None;
+        if let Some(clock) = &self.clock {
+            clock.forget()?;
+        }
         let run = self.run_dir();
         fs::remove_dir_all(&run)
             .and_then(|()| fs::create_dir(&run))
@@ -157,6 +187,7 @@ impl BywayBox {
         let (config, state, run) = (self.config_path(), self.state_dir(), self.run_dir());
         let wireguard = self.wireguard_dir();
         let args = [
+            "sh",
             "-c",
             WITH_ITS_OWN_WIREGUARD,
             path_text(&wireguard)?,
@@ -170,8 +201,14 @@ impl BywayBox {
             path_text(&run)?,
         ];
         let path = self.path();
-        let env = [&environment(path_text(&self.authority)?)[..], &[("PATH", &path)]].concat();
-        self.agent = Some(self.namespace.spawn("byway", Path::new("sh"), &args, &env)?);
+        let [setpriv, without @ ..] = WITHOUT_THE_MACHINES_CLOCK;
+        let args = [&without[..], &args].concat();
+        let mut env = Vec::from(environment(path_text(&self.authority)?));
+        env.push(("PATH", &path));
+        for (name, path) in self.clock.iter().flat_map(BoxClock::environment) {
+            env.push((name, path_text(path)?));
+        }
+        self.agent = Some(self.namespace.spawn("byway", Path::new(setpriv), &args, &env)?);
         Ok(())
     }
 
@@ -338,7 +375,8 @@ impl BywayBox {
     }
 
     fn said(&self, words: &[&str]) -> Result<Said> {
-        let output = self.namespace.output(words, &environment(path_text(&self.authority)?))?;
+        let words = [&WITHOUT_THE_MACHINES_CLOCK, words].concat();
+        let output = self.namespace.output(&words, &environment(path_text(&self.authority)?))?;
         Ok(Said {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -376,8 +414,12 @@ tailscaled = "{tailscaled}"
 config = ["se-got-wg-001.conf"]
 check_url = "https://check.example.net/json"
 
+[clock]
+servers = {:?}
+
 {DNS_HEAD}
 {}"#,
+        TIME_SERVERS.as_flattened(),
         own_name_servers()
     )
 }

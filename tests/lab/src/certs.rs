@@ -4,15 +4,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::topology::CONTROL_V4;
+
+/// Of a certificate, when the world begins.
+const AGE: Duration = Duration::from_hours(48);
 
 /// Files of the authority and of what it signed, PEM.
 #[derive(Debug, Clone)]
@@ -90,6 +96,9 @@ fn sign(issuer: &Issuer<'_, KeyPair>, folder: &Path, host: &str, more: &[&str]) 
     let mut names = vec![host.to_owned()];
     names.extend(more.iter().map(|name| (*name).to_owned()));
     let mut params = CertificateParams::new(names)?;
+    // As fresh as real ones are: to a clock that is years behind they are not good yet.
+    let (year, month, day) = date(SystemTime::now() - AGE)?;
+    params.not_before = date_time_ymd(year, month, day);
     // Without a name of its own it would bear the authority's, and look self-signed.
     params.distinguished_name.push(DnType::CommonName, host);
     let certificate = params.signed_by(&key, issuer)?;
@@ -97,6 +106,12 @@ fn sign(issuer: &Issuer<'_, KeyPair>, folder: &Path, host: &str, more: &[&str]) 
         certificate: write(folder, &format!("{host}.pem"), &certificate.pem())?,
         key: write(folder, &format!("{host}.key"), &key.serialize_pem())?,
     })
+}
+
+/// Year, month and day.
+fn date(at: SystemTime) -> Result<(i32, u8, u8)> {
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    Ok((text[..4].parse()?, text[5..7].parse()?, text[8..10].parse()?))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {

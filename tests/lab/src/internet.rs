@@ -2,7 +2,7 @@
 //! discard and chargen for traffic. They answer what they see; only the check can be told to answer wrongly or not at all.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -131,9 +131,10 @@ async fn answer_check<S: AsyncRead + AsyncWrite + Unpin>(
 async fn answer_page<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, who: WhoAmI) -> Result<()> {
     read_request(&mut stream).await?;
     let body = serde_json::to_string(&who)?;
+    let (date, length) = (httpdate::fmt_http_date(SystemTime::now()), body.len());
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
+        "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes()).await?;
     Ok(stream.shutdown().await?)

@@ -3,6 +3,7 @@
 //! README.md beside this package has the map.
 
 pub mod bench;
+pub mod box_clock;
 pub mod byway_box;
 pub mod capture;
 pub mod control;
@@ -32,6 +33,7 @@ pub mod question;
 pub mod relay;
 pub mod sample;
 pub mod stage;
+pub mod time_server;
 pub mod topology;
 pub mod traffic;
 pub mod upstream;

@@ -67,6 +67,9 @@ const RECIPES: [Recipe; 5] = [
     },
 ];
 
+/// The library that gives a box a wall clock of its own: one file, which needs no crate.
+const FAKE_CLOCK: &str = "fake_clock.so";
+
 /// A published crate of that name, version and own lock file, which only `just bench` needs.
 struct CrateRecipe {
     program: &'static str,
@@ -105,6 +108,7 @@ impl Peers {
             busybox::build(&folder, fresh)
         })?;
         busybox::link_applets(&folder.join(APPLETS))?;
+        build_fake_clock(&folder, &mut announce)?;
         Ok(Self { folder })
     }
 
@@ -145,6 +149,11 @@ impl Peers {
 
     pub fn wireguard_go(&self) -> PathBuf {
         self.folder.join("wireguard-go")
+    }
+
+    /// For `LD_PRELOAD`.
+    pub fn fake_clock(&self) -> PathBuf {
+        self.folder.join(FAKE_CLOCK)
     }
 
     /// There after [`Peers::build_for_bench`] only.
@@ -222,6 +231,18 @@ impl CrateRecipe {
         cargo.envs(CRATE_PROFILE);
         Ok(cargo)
     }
+}
+
+fn build_fake_clock(folder: &Path, announce: &mut impl FnMut(&str)) -> Result<()> {
+    let source = lab_folder().join("examples/fake_clock.rs");
+    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let rustc_version = succeed(in_lab(Command::new("rustc"), &["--version", "--verbose"]))?;
+    once(folder, FAKE_CLOCK, &format!("{rustc_version}\n{text}"), announce, |fresh| {
+        // The lints are clippy's business, which sees it as an example of this package.
+        let words = ["--edition", "2024", "--crate-type", "cdylib", "--allow", "warnings", "-O", "-o"];
+        let files = [path_text(fresh)?, path_text(&source)?];
+        succeed(in_lab(Command::new("rustc"), &[&words[..], &files].concat())).map(drop)
+    })
 }
 
 /// Makes the program with `make`, at the path that it is given, unless the stamp says that it is there already.

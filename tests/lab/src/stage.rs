@@ -13,6 +13,7 @@ use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage
 use crate::phone::Family;
 use crate::topology::{
     BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs,
+    TIME_SERVERS,
 };
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
@@ -254,6 +255,7 @@ fn places(house: Numbering) -> Places {
         house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
         resolvers: Numbering::resolvers().chain([parse("10.64.0.1")]).collect(),
+        clocks: TIME_SERVERS.as_flattened().iter().map(|address| parse(address)).collect(),
         upstreams: upstreams.collect(),
     }
 }

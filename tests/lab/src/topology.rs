@@ -17,6 +17,8 @@ pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0
 /// More of the server: protocols without ports need an address for each flow.
 pub const MORE_SERVERS: [[&str; 2]; 3] =
     [["192.0.2.81", "2001:db8:40::81"], ["192.0.2.82", "2001:db8:40::82"], ["192.0.2.83", "2001:db8:40::83"]];
+/// Those of them that tell the time.
+pub const TIME_SERVERS: [[&str; 2]; 3] = MORE_SERVERS;
 /// Who answers for names by the privacy door, and hears nobody but the relay.
 pub const PRIVACY_DNS: (Ipv4Addr, Ipv6Addr) =
     (Ipv4Addr::new(192, 0, 2, 53), Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x53));

@@ -15,8 +15,9 @@ use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::phone::Phone;
 use crate::relay::Relay;
+use crate::time_server::TimeServer;
 use crate::tools;
-use crate::topology::{Place, SERVER_V4, Topology};
+use crate::topology::{Place, SERVER_V4, TIME_SERVERS, Topology};
 use crate::upstream::Upstreams;
 
 /// A small internet with a house in it; no box runs yet. One at a time on a machine: raising a second one waits.
@@ -30,6 +31,8 @@ pub struct World {
     pub check: Check,
     /// Who is asked for names by each door.
     pub upstreams: Upstreams,
+    /// Whom the box asks for the time.
+    pub time: [TimeServer; 3],
     /// Where the box is.
     pub house: House,
     pub peers: Peers,
@@ -55,6 +58,7 @@ impl World {
         let house = House::open(&topology)?;
         topology.plug_in_box()?;
         let upstreams = Upstreams::start(&namespace(Place::Srv), &folder, &certs)?;
+        let time = time_servers(&namespace(Place::Srv))?;
         let relay = Relay::start(topology.run(), namespace(Place::Relay), &peers)?;
         let control =
             Control::start(namespace(Place::Ctl), &peers, &folder.join("headscale"), &certs.control)?;
@@ -67,6 +71,7 @@ impl World {
             check: internet.check.clone(),
             upstreams,
             house,
+            time,
             peers,
             _internets_resolver: internets_resolver,
             _internet: internet,
@@ -93,6 +98,12 @@ impl World {
     pub fn folder(&self) -> PathBuf {
         self.topology.run().folder().to_owned()
     }
+}
+
+fn time_servers(namespace: &Namespace) -> Result<[TimeServer; 3]> {
+    let start = |[v4, v6]: [&str; 2]| TimeServer::start(namespace, &[v4.parse()?, v6.parse()?]);
+    let [first, second, third] = TIME_SERVERS.map(start);
+    Ok([first?, second?, third?])
 }
 
 #[expect(clippy::print_stderr, reason = "minutes of silence look like a hang to the person at the terminal")]

@@ -69,9 +69,13 @@ impl Core {
 }
 
 impl House {
-    /// What to tell of a house that the box is attached to.
+    pub(super) fn missing(&self) -> Trouble {
+        self.trouble.clone().unwrap_or(Trouble::NoAddress)
+    }
+
+    /// What is missing, or else what is odd about a house that the box is attached to.
     pub(crate) fn sentences(&self, facts: &Facts, wanted: SocketAddr) -> Vec<String> {
-        let Some(uplink) = &facts.uplink else { return Vec::new() };
+        let Some(uplink) = &facts.uplink else { return Vec::from([self.missing().to_string()]) };
         let trouble = self.trouble.as_ref().map(Trouble::to_string);
         let portal = self.portal.as_ref().map(|page| {
             alloc::format!("the house's network wants somebody to log in on a web page first: {page}")

@@ -36,7 +36,7 @@ use crate::agenda::Agenda;
 use crate::evidence::Evidence;
 use crate::tailnet::TailnetFacts;
 use crate::view::{self, View};
-use crate::{Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Why, Wish};
+use crate::{ClockReport, Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Why, Wish};
 
 /// The core. Cheap to call; call [`Core::step`] for every input and whenever [`Core::deadline`] has passed.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ pub struct Core {
     /// Where the relay was when it was last called.
     called: Option<SocketAddr>,
     tailnet: TailnetFacts,
+    clock: ClockReport,
     agenda: Agenda,
 }
 
@@ -99,6 +100,7 @@ impl Core {
             house: House::default(),
             called: None,
             tailnet: TailnetFacts::default(),
+            clock: ClockReport::default(),
             agenda: Agenda::default(),
         };
         let mut turn = Turn { now, effects: Vec::new() };
@@ -127,6 +129,7 @@ impl Core {
             Input::Tailnet(facts) => self.tailnet = facts,
             Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
             Input::Names(egress, report) => self.evidence.learn_names(egress, report),
+            Input::Clock(report) => self.clock = report,
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Mended(what) => self.kernel.drift.count(what),
@@ -171,6 +174,7 @@ impl Core {
             evidence: &self.evidence,
             tailnet: &self.tailnet,
             drift: &self.kernel.drift,
+            clock: &self.clock,
         }
         .view()
     }

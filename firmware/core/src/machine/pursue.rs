@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use super::to::RETRY;
 use super::{Core, State, Turn};
-use crate::uplink::Trouble;
 use crate::{Door, Egress, Lack, Uptime};
 
 /// How long the old door may stay open while the wished one is being proven, so that a flip is one transaction.
@@ -91,7 +90,7 @@ impl Core {
     }
 
     fn has_uplink(&self) -> Result<(), Lack> {
-        let lack = || Lack::Uplink(self.house.trouble.clone().unwrap_or(Trouble::NoAddress));
+        let lack = || Lack::Uplink(self.house.missing());
         self.facts.uplink.as_ref().map(|_| ()).ok_or_else(lack)
     }
 }

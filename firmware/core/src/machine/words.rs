@@ -7,7 +7,10 @@ use crate::names::NamesReport;
 use crate::tailnet::TailnetFacts;
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
-use crate::{Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime, Wish};
+use crate::{
+    ClockReport, Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime,
+    Wish,
+};
 
 /// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +57,8 @@ pub enum Input {
     Applied(Generation, Result<(), Unapplied>),
     /// How the upstream of that door has been answering for names.
     Names(Egress, NamesReport),
+    /// What is known of the wall clock; the core itself goes by none.
+    Clock(ClockReport),
     /// Whether the newest wish is kept across reboots, and if not, why.
     Remembered(Result<(), String>),
     /// Something in the kernel differs from the posture that was read back.

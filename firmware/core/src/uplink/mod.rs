@@ -7,6 +7,7 @@
 mod lease;
 mod lease6;
 pub mod router;
+mod side;
 mod trouble;
 pub mod wifi;
 
@@ -20,7 +21,8 @@ use ipnet::IpNet;
 
 use crate::Uptime;
 pub use lease::{BadLease, Lease};
-use router::{Advertised, Dhcp, Nat64, Said};
+use router::{Nat64, Said};
+use side::Side;
 pub use trouble::Trouble;
 
 /// What Ethernet carries.
@@ -102,6 +104,13 @@ pub enum DhcpEvent {
     Taken(Ipv4Addr),
 }
 
+/// Whether another machine answers for an address (RFC 5227 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    Free,
+    Taken,
+}
+
 /// What a server of `DHCPv6` lends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease6 {
@@ -121,6 +130,8 @@ pub struct Lent {
 pub enum LinkInput {
     Link(Medium, LinkState),
     Dhcp(Medium, DhcpEvent),
+    /// The LAN was asked for an address of the owner's choice.
+    Probed(Medium, Ipv4Addr, Probed),
     Dhcp6(Medium, Option<Lease6>),
     /// Why the radio has joined no network; `None`: it has.
     Wifi(Option<String>),
@@ -151,7 +162,9 @@ pub struct Link {
     pub dhcp: bool,
     /// So does one of `DHCPv6`.
     pub dhcp6: bool,
-    /// What it holds is left, until the house has answered: an agent before this one may have been lent it.
+    /// Which of its addresses the LAN is to be asked for before they are held.
+    pub probes: Vec<Ipv4Addr>,
+    /// What it holds is left, until the house has answered: it may be of an agent before this one.
     pub standing: bool,
     /// Beside those that the kernel makes of router advertisements; other IPv4 ones must go.
     pub addresses: Vec<Lent>,
@@ -168,19 +181,6 @@ pub struct Offers {
     pub ntp: Vec<IpAddr>,
     /// By which the house's network reaches IPv4 from IPv6.
     pub nat64: Option<Nat64>,
-}
-
-/// One interface as far as it is known.
-#[derive(Clone, Debug, Default)]
-struct Side {
-    link: LinkState,
-    lease: Option<Lease>,
-    lease6: Option<Lease6>,
-    advertised: Advertised,
-    /// Something was lent, and is not any more.
-    lost: bool,
-    unanswered: bool,
-    taken: Option<Ipv4Addr>,
 }
 
 /// The one way by which the box is attached to the house.
@@ -203,6 +203,7 @@ impl Attachment {
         match input {
             LinkInput::Link(medium, link) => self.side(medium).learn_link(link),
             LinkInput::Dhcp(medium, event) => self.side(medium).learn_dhcp(event),
+            LinkInput::Probed(medium, address, probed) => self.side(medium).learn_probe(address, probed),
             LinkInput::Dhcp6(medium, lease) => self.side(medium).lease6 = lease,
             LinkInput::Wifi(trouble) => self.radio = trouble,
             LinkInput::Said(medium, said) => self.side(medium).advertised.hear(now, said),
@@ -250,19 +251,19 @@ impl Attachment {
     pub fn trouble(&self) -> Option<Trouble> {
         let medium = self.medium();
         let side = self.attached();
+        let taken = side.taken.map(IpAddr::V4).or(side.link.duplicate);
         if side.link.usable {
-            return side.link.duplicate.map(Trouble::Duplicate);
+            return taken.map(Trouble::Duplicate);
         }
         Some(match (side.link.carrier, medium) {
             (Carrier::Missing, _) => Trouble::NoLink(self.interface().into()),
             (Carrier::Down, Medium::Cable) => Trouble::NoCable(self.interface().into()),
             (Carrier::Down, Medium::Wifi) => self.radio.clone().map_or(Trouble::Joining, Trouble::NoWifi),
-            (Carrier::Up, medium) => self.without_address(side, medium),
+            (Carrier::Up, medium) => self.without_address(side, medium, taken),
         })
     }
 
-    fn without_address(&self, side: &Side, medium: Medium) -> Trouble {
-        let taken = side.taken.map(IpAddr::V4).or(side.link.duplicate);
+    fn without_address(&self, side: &Side, medium: Medium, taken: Option<IpAddr>) -> Trouble {
         match (&self.method, taken) {
             (_, Some(address)) => Trouble::Duplicate(address),
             (Method::Dhcp, None) if side.unanswered => Trouble::NoLease(medium),
@@ -275,12 +276,7 @@ impl Attachment {
         let lit = side.link.carrier == Carrier::Up;
         match &self.method {
             Method::Dhcp if lit => side.leased(),
-            Method::Static { addresses, gateways } if lit => Link {
-                addresses: addresses.iter().map(|net| Lent { net: *net, lasts: None }).collect(),
-                gateways: gateways.clone(),
-                mtu: ETHERNET_MTU,
-                ..Link::default()
-            },
+            Method::Static { addresses, gateways } if lit => side.fixed(addresses, gateways),
             // What another network has lent must not be found on the next one.
             Method::Dhcp | Method::Static { .. } | Method::Foreign => {
                 Link { mtu: ETHERNET_MTU, ..Link::default() }
@@ -299,43 +295,6 @@ impl Attachment {
         match medium {
             Medium::Cable => &mut self.cable,
             Medium::Wifi => &mut self.wifi,
-        }
-    }
-}
-
-impl Side {
-    /// Without a carrier everything that was lent is of another time.
-    fn learn_link(&mut self, link: LinkState) {
-        if link.carrier == Carrier::Up {
-            self.link = link;
-        } else {
-            *self = Self { link, ..Self::default() };
-        }
-    }
-
-    fn learn_dhcp(&mut self, event: DhcpEvent) {
-        match event {
-            DhcpEvent::Leased(lease) => {
-                (self.unanswered, self.taken) = (false, None);
-                self.lease = Some(lease);
-            }
-            DhcpEvent::Lost => (self.lease, self.lost) = (None, true),
-            DhcpEvent::Unanswered => self.unanswered = true,
-            DhcpEvent::Taken(address) => self.taken = Some(address),
-        }
-    }
-
-    fn leased(&self) -> Link {
-        let lease = self.lease.as_ref();
-        let lent4 = lease.map(|lease| Lent { net: lease.address.into(), lasts: Some(lease.lasts) });
-        let lent6 = self.lease6.as_ref().map(|lease| lease.address.clone());
-        Link {
-            dhcp: true,
-            standing: lease.is_none() && !self.lost,
-            dhcp6: self.advertised.dhcp() == Dhcp::Addresses,
-            addresses: lent4.into_iter().chain(lent6).collect(),
-            gateways: lease.and_then(|lease| lease.router).map(IpAddr::V4).into_iter().collect(),
-            mtu: lease.and_then(|lease| lease.mtu).unwrap_or(ETHERNET_MTU),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString as _};
 
-use super::router::Lifetime;
+use super::router::{Dhcp, Lifetime};
 use super::*;
 
 const NOW: Uptime = Uptime::since_boot(Duration::from_secs(1000));
@@ -122,16 +122,29 @@ fn the_radio_is_on_only_while_no_cable_leads_to_an_address() {
 }
 
 #[test]
-fn static_addresses_are_held_while_there_is_a_carrier() {
+fn an_address_of_the_owners_choice_is_held_once_nobody_else_answers_for_it() {
     let method = Method::Static {
         addresses: ["192.168.1.4/24", "2001:db8::4/64"].map(|net| net.parse().unwrap()).into(),
         gateways: ["192.168.1.1", "fe80::1"].map(|gateway| gateway.parse().unwrap()).into(),
     };
     let mut house = Attachment::new(method, names(false));
     house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
-    let cable = house.wanted().cable.unwrap();
-    assert_eq!((cable.addresses.len(), cable.gateways.len(), cable.dhcp), (2, 2, false));
+    let ours = Ipv4Addr::new(192, 168, 1, 4);
+    let held = |house: &Attachment| {
+        let cable = house.wanted().cable.unwrap();
+        (cable.addresses.len(), cable.gateways.len(), cable.probes.len(), cable.standing)
+    };
+    assert_eq!(held(&house), (1, 1, 1, true));
     assert!(says(&house).contains("no address yet"));
+    house.hear(NOW, LinkInput::Probed(Medium::Cable, ours, Probed::Taken));
+    assert_eq!(held(&house), (1, 1, 1, false));
+    assert!(says(&house).contains("192.168.1.4 is taken"));
+    house.hear(NOW, LinkInput::Probed(Medium::Cable, ours, Probed::Free));
+    assert_eq!(held(&house), (2, 2, 0, false));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Down, false)));
+    assert_eq!(held(&house), (0, 0, 0, false));
+    house.hear(NOW, LinkInput::Link(Medium::Cable, link(Carrier::Up, false)));
+    assert_eq!(held(&house), (1, 1, 1, true), "another network, as far as anybody knows");
 }
 
 #[test]

@@ -132,6 +132,7 @@ impl Judge {
             | Input::Tailnet(_)
             | Input::Applied(..)
             | Input::Remembered(_)
+            | Input::Clock(_)
             | Input::Drifted(_)
             | Input::Names(..)
             | Input::Mended(_)

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use super::{Door, Vantage};
 use crate::packet::{Datagram, Packet, Transport};
 
+const NTP: u16 = 123;
+
 /// The addresses by which the judge knows whose packet it sees.
 #[derive(Debug, Clone)]
 pub struct Places {
@@ -25,6 +27,8 @@ pub struct Places {
     pub checks: Vec<SocketAddr>,
     /// Name servers that the box asks on port 53; clients must not.
     pub resolvers: Vec<IpAddr>,
+    /// Whom the box asks for the time, by UDP.
+    pub clocks: Vec<IpAddr>,
     /// Name servers that the box asks what its clients have asked, each by one door.
     pub upstreams: Vec<(Door, IpAddr)>,
 }
@@ -82,15 +86,18 @@ impl Places {
         packet.tag().is_some() || (!own && packet.mentions(|address| self.servers.contains(&address)))
     }
 
-    /// The box's own exit checks and name look-ups, and errors about those.
+    /// The box's own exit checks, name look-ups and questions for the time, and errors about those.
     fn is_own(&self, datagram: &Datagram) -> bool {
         if let Some(inner) = datagram.inner() {
             return self.is_own(inner);
         }
         let Some((from, to)) = datagram.ends() else { return false };
         let is_tcp = matches!(datagram.transport, Transport::Tcp { .. });
+        let is_udp = matches!(datagram.transport, Transport::Udp { .. });
         [from, to].iter().any(|end| {
-            (is_tcp && self.checks.contains(end)) || (end.port() == 53 && self.resolvers.contains(&end.ip()))
+            (is_udp && end.port() == NTP && self.clocks.contains(&end.ip()))
+                || (is_tcp && self.checks.contains(end))
+                || (end.port() == 53 && self.resolvers.contains(&end.ip()))
         })
     }
 

@@ -113,9 +113,10 @@ fn a_tailnet_address_out_of_the_tunnel_is_never_right() {
 #[test]
 fn the_box_asks_who_it_is_and_for_names_by_any_door() {
     let check = tcp("192.168.77.2:1", CHECK, TcpFlags::ACK, 1);
+    let time = udp("192.168.77.2:1", "192.0.2.80:123", None);
     let names = udp("192.168.77.2:1", "192.0.2.80:53", None);
     let tunnel = udp("192.168.77.2:51820", "192.0.2.130:51820", None);
-    for packet in [check.clone(), names, tunnel, error("192.168.77.2", "192.0.2.80", check)] {
+    for packet in [check.clone(), names, time, tunnel, error("192.168.77.2", "192.0.2.80", check)] {
         let verdict = judged_house(1500, packet);
         verdict.assert_clean();
         assert_eq!(verdict.packets_by(Door::Residential), 0);
@@ -322,6 +323,7 @@ fn places() -> Places {
         house: vec!["198.51.100.10/32".parse().unwrap(), "2001:db8:77::/64".parse().unwrap()],
         checks: vec![CHECK.parse().unwrap()],
         resolvers: vec![address("192.0.2.80")],
+        clocks: vec![address("192.0.2.80")],
         upstreams: vec![
             (Door::Privacy, address("192.0.2.53")),
             (Door::Residential, address("2001:db8:40::54")),

@@ -1,4 +1,11 @@
-//! The three clocks: time since boot for every decision, wall time for people, and who sets the latter.
+//! The clocks: time since boot for every decision, wall time for people and certificates, and the task that keeps the
+//! latter right. What it is set to, and on whose word, is decided in [`byway_core::clock`].
+
+mod keeper;
+mod ntp;
+mod referee;
+mod servers;
+mod set;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};
@@ -7,7 +14,10 @@ use byway_core::Uptime;
 use byway_core::stamps::Boot;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::control::{Clock, Now};
+use crate::control::Now;
+pub use keeper::{Awake, Means, Task};
+pub use referee::Referee;
+pub use servers::Servers;
 
 /// Time since boot, suspended time included.
 pub fn uptime() -> Uptime {
@@ -39,15 +49,4 @@ pub fn wall() -> Duration {
 
 pub fn now() -> Now {
     Now { uptime: uptime(), wall: SystemTime::now() }
-}
-
-/// `Ntp` when the kernel says that somebody keeps the clock in step; else nothing is known of it.
-pub fn source() -> Option<Clock> {
-    // SAFETY: an all-zero timex asks for nothing to be changed (adjtimex(2), modes = 0).
-    #[expect(unsafe_code, reason = "no wrapper of adjtimex in nix")]
-    let state = unsafe {
-        let mut timex: libc::timex = std::mem::zeroed();
-        libc::adjtimex(&raw mut timex)
-    };
-    (state >= 0 && state != libc::TIME_ERROR).then_some(Clock::Ntp)
 }

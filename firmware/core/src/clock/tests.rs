@@ -1,0 +1,474 @@
+//! A clock in a house that a test furnishes: what its time servers say, what hosts with certificates say, and by how
+//! much it is wrong. Only what the machine asks for is answered.
+
+use alloc::vec;
+use std::net::{IpAddr, Ipv4Addr};
+use std::string::ToString;
+
+use super::*;
+use crate::stamps::{Mark, Stamps};
+
+const BUILT: Duration = Duration::from_hours(498_192);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+/// The truth, at the boot of all of these.
+const TRUTH: Duration = Duration::from_hours(498_192 + 100 * 24);
+const BOOT: Boot = Boot(7);
+
+struct House {
+    clock: Clock,
+    now: Now,
+    /// Of each time server, by how much its clock is ahead; `None`: silent.
+    servers: Vec<Option<Duration>>,
+    houses_own: Vec<Duration>,
+    dates: Vec<Duration>,
+    refuses: bool,
+    steps: u32,
+    slews: u32,
+    referred: u32,
+    marked: u32,
+    asked: Vec<Uptime>,
+    saved: Vec<Stamp>,
+}
+
+fn at(seconds: u64) -> Uptime {
+    Uptime::since_boot(Duration::from_secs(seconds))
+}
+
+fn now(seconds: u64, at_boot: Duration) -> Now {
+    Now { uptime: at(seconds), wall: at_boot + Duration::from_secs(seconds), in_step: false }
+}
+
+fn found() -> Found {
+    Found { boot: BOOT, built: BUILT, keep: Keep::Ntp, saved: None, last_write: None, has_rtc: false }
+}
+
+impl House {
+    /// Just woken with this clock, three good time servers, two good hosts.
+    fn woken(at_boot: Duration) -> Self {
+        Self::found(&found(), at_boot)
+    }
+
+    fn found(found: &Found, at_boot: Duration) -> Self {
+        let mut now = now(10, at_boot);
+        let woken = found.wake(now);
+        now.wall = woken.raise.unwrap_or(now.wall);
+        Self {
+            clock: Clock::start(now, found, &woken, Ok(())),
+            now,
+            servers: vec![Some(Duration::ZERO); 3],
+            houses_own: Vec::new(),
+            dates: vec![TRUTH; 2],
+            refuses: false,
+            steps: 0,
+            slews: 0,
+            referred: 0,
+            marked: 0,
+            asked: Vec::new(),
+            saved: Vec::new(),
+        }
+    }
+
+    fn lying(mut self, servers: &[Option<Duration>]) -> Self {
+        self.servers = servers.to_vec();
+        self
+    }
+
+    fn without_referee(mut self) -> Self {
+        self.dates.clear();
+        self
+    }
+
+    /// Lets time pass until the machine has nothing to do before then.
+    fn run(&mut self, seconds: u64) {
+        let until = self.now.uptime + Duration::from_secs(seconds);
+        self.feed(Input::Uplink(true));
+        while let Some(due) = self.clock.deadline().filter(|due| *due <= until) {
+            self.pass(due.since(self.now.uptime));
+            self.feed(Input::Tick);
+        }
+        self.pass(until.since(self.now.uptime));
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now.uptime = self.now.uptime + span;
+        self.now.wall += span;
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for effect in self.clock.step(self.now, input) {
+                match effect {
+                    Effect::Ask => {
+                        self.asked.push(self.now.uptime);
+                        inputs.push(Input::Answers(self.answers()));
+                    }
+                    Effect::Refer => {
+                        self.referred += 1;
+                        inputs.push(Input::Dates(self.dates()));
+                    }
+                    Effect::Set(adjustment) => inputs.push(Input::Set(self.set(adjustment))),
+                    Effect::InStep => self.marked += 1,
+                    Effect::Save(stamp) => self.saved.push(stamp),
+                }
+            }
+        }
+    }
+
+    fn answers(&self) -> Vec<Sample> {
+        let sample = |nth: u8, ahead: Duration, is_houses| Sample {
+            server: IpAddr::V4(Ipv4Addr::new(192, 0, 2, nth)),
+            is_houses,
+            at_boot: TRUTH + ahead,
+            round_trip: Duration::from_millis(20),
+        };
+        let fixed = (1..).zip(&self.servers);
+        let fixed = fixed.filter_map(|(nth, ahead)| Some(sample(nth, (*ahead)?, false)));
+        fixed.chain(self.houses_own.iter().map(|ahead| sample(100, *ahead, true))).collect()
+    }
+
+    fn dates(&self) -> Vec<Date> {
+        let dates = ["hs.example.net", "check.example.net"].iter().zip(&self.dates);
+        dates.map(|(host, at_boot)| Date { host: host.to_string(), at_boot: *at_boot }).collect()
+    }
+
+    fn set(&mut self, adjustment: Adjustment) -> Result<(), String> {
+        if self.refuses {
+            return Err("Operation not permitted".to_string());
+        }
+        let at_boot = match adjustment {
+            Adjustment::Slew(_) => {
+                self.slews += 1;
+                TRUTH
+            }
+            Adjustment::Step(at_boot) => {
+                self.steps += 1;
+                at_boot
+            }
+        };
+        self.now.wall = at_boot + self.now.uptime.elapsed_since_boot();
+        Ok(())
+    }
+
+    fn source(&self) -> Source {
+        self.clock.report().source.unwrap()
+    }
+
+    fn trouble(&self) -> String {
+        self.clock.report().trouble.as_ref().map_or_else(String::new, ToString::to_string)
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.clock.report().complaint()
+    }
+
+    fn is_right(&self) -> bool {
+        self.now.at_boot().abs_diff(TRUTH) < DATE_ERROR
+    }
+}
+
+#[test]
+fn wakes_no_earlier_than_it_fell_asleep() {
+    let asleep = BUILT + 30 * DAY;
+    let stamp = |boot| Stamp { wall: asleep, uptime: at(3), boot, source: Source::Ntp };
+    let woken = |found: &Found, wall| {
+        let Woken { source, raise, .. } = found.wake(Now { uptime: at(10), wall, in_step: false });
+        (source, raise)
+    };
+    let early = Duration::from_secs(10);
+    assert_eq!(woken(&found(), early), (Source::Build, Some(BUILT)));
+    let saved = Found { saved: Some(stamp(Boot(1))), ..found() };
+    assert_eq!(woken(&saved, early), (Source::Saved, Some(asleep)));
+    let written = Found { last_write: Some(asleep + DAY), ..saved.clone() };
+    assert_eq!(woken(&written, early), (Source::Saved, Some(asleep + DAY)));
+    let nonsense = Found { last_write: Some(BUILT + 6 * YEAR), ..found() };
+    assert_eq!(woken(&nonsense, early), (Source::Build, Some(BUILT)));
+    assert_eq!(woken(&saved, asleep + DAY), (Source::Saved, None));
+    let battery = Found { has_rtc: true, ..saved };
+    assert_eq!(woken(&battery, asleep + DAY), (Source::Rtc, None));
+    assert_eq!(
+        woken(&battery, asleep.saturating_sub(DAY)),
+        (Source::Saved, Some(asleep)),
+        "a battery that ran out"
+    );
+    assert_eq!(woken(&battery, BUILT + 6 * YEAR), (Source::None, None));
+}
+
+#[test]
+fn an_agent_of_the_same_boot_goes_on_from_what_the_last_one_knew() {
+    let stamp = Stamp { wall: TRUTH, uptime: at(100), boot: BOOT, source: Source::Ntp };
+    // A file from before the clock was set back.
+    let again = Found { saved: Some(stamp), last_write: Some(TRUTH + DAY), has_rtc: true, ..found() };
+    let wake = |later: u64, wall, in_step| again.wake(Now { uptime: at(100 + later), wall, in_step });
+    let minute = Duration::from_mins(1);
+    let kept = Woken { source: Source::Ntp, raise: None, is_others: false };
+    assert_eq!(wake(60, TRUTH + minute, true), kept, "what the kernel calls in step is our own doing");
+    assert_eq!(
+        wake(60, TRUTH.saturating_sub(3 * YEAR), false),
+        Woken { raise: Some(TRUTH + minute), ..kept }
+    );
+    assert_eq!(wake(60, TRUTH + YEAR, false), Woken { source: Source::Rtc, ..kept }, "set by a stranger");
+}
+
+#[test]
+fn a_clock_that_somebody_else_keeps_is_left_alone_until_he_stops() {
+    let mut house = House::woken(TRUTH + YEAR);
+    house.now.in_step = true;
+    let woken = found().wake(house.now);
+    house.clock = Clock::start(house.now, &found(), &woken, Ok(()));
+    house.run(10_000);
+    assert_eq!((house.source(), house.asked.len(), house.steps), (Source::Ntp, 0, 0));
+    assert_eq!(house.clock.last(house.now), None);
+    house.now.in_step = false;
+    house.run(10_000);
+    assert!(house.is_right() && !house.asked.is_empty());
+}
+
+#[test]
+fn is_set_by_servers_that_agree_and_a_host_that_confirms() {
+    for at_boot in [Duration::ZERO, TRUTH.saturating_sub(90 * DAY), TRUTH + 3 * YEAR] {
+        let mut house = House::woken(at_boot);
+        house.run(1);
+        assert_eq!((house.source(), house.steps, house.referred), (Source::Ntp, 1, 1));
+        assert!(house.is_right() && house.trouble().is_empty());
+        assert_eq!(house.saved.len(), 1);
+        assert_eq!((house.clock.report().answered, house.clock.report().agreed), (3, 3));
+    }
+}
+
+#[test]
+fn a_small_error_needs_no_confirmation_and_a_smaller_one_no_step() {
+    for (error, slews, steps) in [(10, 0, 0), (100, 1, 0), (499, 1, 0), (600, 0, 1), (59_000, 0, 1)] {
+        let mut house = House::woken(TRUTH + Duration::from_millis(error)).without_referee();
+        house.run(1);
+        assert_eq!((house.slews, house.steps, house.referred), (slews, steps, 0), "{error} ms");
+        assert_eq!((house.source(), house.marked), (Source::Ntp, 1));
+    }
+}
+
+#[test]
+fn one_liar_is_outvoted_and_so_is_the_house_s_server() {
+    let mut house = House::woken(TRUTH.saturating_sub(DAY)).lying(&[
+        Some(YEAR),
+        Some(Duration::ZERO),
+        Some(Duration::ZERO),
+    ]);
+    house.houses_own = vec![YEAR; 5];
+    house.servers.push(Some(Duration::ZERO));
+    house.run(1);
+    assert!(house.is_right() && house.complaint().is_none(), "{}", house.trouble());
+    assert_eq!((house.clock.report().answered, house.clock.report().agreed), (9, 3));
+}
+
+#[test]
+fn liars_in_unison_are_contradicted_and_told() {
+    let mut house = House::woken(TRUTH);
+    house.run(1);
+    house.servers = vec![Some(3 * YEAR); 3];
+    house.run(2 * 2048);
+    assert_eq!((house.steps, house.source()), (0, Source::Ntp));
+    let complaint = house.complaint().unwrap();
+    assert!(
+        complaint.contains("say 2030-") && complaint.contains("hs.example.net contradicts"),
+        "{complaint}"
+    );
+    house.servers = vec![Some(Duration::ZERO); 3];
+    house.run(64);
+    assert_eq!(house.complaint(), None);
+}
+
+#[test]
+fn liars_in_unison_do_not_keep_a_lost_clock_wrong() {
+    let mut house = House::woken(BUILT).lying(&[Some(3 * YEAR); 3]);
+    house.run(1);
+    assert_eq!((house.source(), house.steps), (Source::Tls, 1));
+    assert!(house.is_right() && house.complaint().is_some());
+}
+
+#[test]
+fn without_a_referee_a_lost_clock_goes_forward_only() {
+    let mut house = House::woken(BUILT).without_referee();
+    house.run(1);
+    assert!(house.is_right() && house.source() == Source::Ntp);
+
+    let mut house = House::woken(TRUTH + DAY).without_referee();
+    house.run(100);
+    assert_eq!((house.source(), house.steps), (Source::Build, 0));
+    assert!(house.trouble().contains("no certificate's host confirms it"), "{}", house.trouble());
+
+    let mut house = House::woken(BUILT).lying(&[Some(6 * YEAR); 3]).without_referee();
+    house.run(100);
+    assert_eq!((house.source(), house.steps), (Source::Build, 0), "more than five years are not believed");
+
+    let mut kept = House::woken(TRUTH).without_referee();
+    kept.run(1);
+    kept.servers = vec![Some(DAY); 3];
+    kept.run(2 * 2048);
+    assert_eq!((kept.source(), kept.steps), (Source::Ntp, 0), "what was right in this boot stays");
+}
+
+#[test]
+fn silent_servers_leave_it_to_the_hosts_and_are_asked_again() {
+    let mut house = House::woken(BUILT).lying(&[None; 3]);
+    house.run(3);
+    assert_eq!((house.source(), house.steps), (Source::Tls, 1));
+    assert!(house.is_right() && house.complaint().is_none());
+    assert_eq!(house.trouble(), "no time server answers");
+    house.servers = vec![Some(Duration::ZERO); 3];
+    house.run(64);
+    assert_eq!((house.source(), house.trouble().as_str()), (Source::Ntp, ""));
+}
+
+#[test]
+fn silence_everywhere_changes_nothing_and_is_asked_less_and_less() {
+    let mut house = House::woken(BUILT).lying(&[None; 3]).without_referee();
+    house.run(300);
+    let asked: Vec<u64> = house.asked.iter().map(|asked| asked.since(at(10)).as_secs()).collect();
+    assert_eq!(asked, [0, 1, 3, 7, 15, 31, 63, 127, 191, 255]);
+    assert_eq!((house.source(), house.complaint()), (Source::Build, None));
+    house.feed(Input::Uplink(false));
+    assert_eq!(house.clock.deadline(), None);
+    house.run(0);
+    assert_eq!(house.asked.last(), Some(&house.now.uptime), "at once when the line is back");
+}
+
+#[test]
+fn servers_or_hosts_at_odds_are_told_by_name() {
+    let odds = [Some(Duration::ZERO), Some(YEAR)];
+    let mut house = House::woken(TRUTH).lying(&odds).without_referee();
+    house.run(1);
+    let said = house.complaint().unwrap();
+    assert!(said.contains("192.0.2.1 says 2027-02-09 00:00, 192.0.2.2 says 2028-02-09 00:00"), "{said}");
+
+    let mut house = House::woken(TRUTH).lying(&odds);
+    house.run(1);
+    assert_eq!((house.source(), house.complaint()), (Source::Ntp, None), "the confirmed one counts");
+
+    let mut house = House::woken(TRUTH).lying(&[None]);
+    house.dates = vec![TRUTH, TRUTH + YEAR];
+    house.run(3);
+    assert!(house.complaint().unwrap().contains("hs.example.net says 2027"), "{}", house.trouble());
+    house.dates = vec![TRUTH, TRUTH + 9 * YEAR];
+    house.run(64);
+    assert_eq!(house.source(), Source::Tls, "an impossible date is none");
+}
+
+#[test]
+fn a_lone_server_needs_a_host_that_confirms() {
+    let mut house = House::woken(TRUTH).lying(&[]).without_referee();
+    house.houses_own = vec![Duration::ZERO; 2];
+    house.run(1);
+    assert_eq!((house.source(), house.complaint()), (Source::Build, None));
+    assert!(house.trouble().contains("only one time server answers, 192.0.2.100"), "{}", house.trouble());
+    house.dates = vec![TRUTH];
+    house.run(64);
+    assert_eq!(house.source(), Source::Ntp);
+}
+
+#[test]
+fn a_clock_that_cannot_be_set_is_told_and_tried_again() {
+    let mut house = House::woken(TRUTH + DAY);
+    house.refuses = true;
+    house.run(10);
+    assert_eq!(house.source(), Source::Build);
+    assert!(
+        house.trouble().contains("24 hours ahead and cannot be set: Operation not"),
+        "{}",
+        house.trouble()
+    );
+    house.refuses = false;
+    house.run(64);
+    assert!(house.is_right() && house.trouble().is_empty());
+
+    let early = now(10, Duration::ZERO);
+    let woken = found().wake(early);
+    let clock = Clock::start(early, &found(), &woken, Err("Operation not permitted".to_string()));
+    assert_eq!(clock.report().source, Some(Source::None));
+    let complaint = clock.report().complaint().unwrap();
+    assert!(complaint.contains("shows 1970-01-01 00:00 and cannot be set"), "{complaint}");
+}
+
+#[test]
+fn somebody_else_s_clock_is_checked_and_not_set() {
+    let found = Found { keep: Keep::None, ..found() };
+    let mut house = House::found(&found, TRUTH + Duration::from_millis(700));
+    house.run(1);
+    assert_eq!((house.source(), house.steps + house.slews + house.marked), (Source::Ntp, 0));
+    let mut house = House::found(&found, TRUTH + 3 * DAY);
+    house.run(10);
+    assert_eq!((house.source(), house.steps), (Source::Build, 0));
+    assert!(house.trouble().contains("72 hours ahead, and [clock] keep = \"none\""), "{}", house.trouble());
+    let early = House::found(&found, Duration::ZERO);
+    assert!(early.complaint().unwrap().contains("shows 1970"));
+}
+
+#[test]
+fn a_step_between_question_and_answer_is_made_up_for() {
+    let mut house = House::woken(TRUTH);
+    house.run(1);
+    let asked = house.now;
+    assert_eq!(house.clock.step(asked, Input::Uplink(false)), []);
+    assert_eq!(house.clock.step(asked, Input::Uplink(true)), [Effect::Ask]);
+    house.now.wall += 3 * YEAR;
+    house.feed(Input::Answers(house.answers()));
+    assert!(house.is_right() && house.steps == 1);
+}
+
+#[test]
+fn a_clock_that_somebody_else_set_is_noticed_and_set_right() {
+    let mut house = House::woken(TRUTH);
+    house.run(60);
+    house.now.wall += 3 * YEAR;
+    house.run(17);
+    assert!(house.is_right() && house.steps == 1, "{:?}", house.now);
+    house.run(60);
+    assert_eq!(house.asked.len(), 2, "its own steps are no surprise");
+
+    // Also where only the hosts answer.
+    house.servers = vec![None; 3];
+    house.now.wall -= 3 * YEAR;
+    house.run(17);
+    assert!(house.is_right() && house.source() == Source::Tls);
+
+    let mut house = House::woken(TRUTH).lying(&[None; 3]).without_referee();
+    house.run(60);
+    house.now.wall -= 3 * YEAR;
+    house.run(17);
+    assert!(house.complaint().unwrap().contains("no time server answers"), "{}", house.trouble());
+    assert_eq!(house.source(), Source::None);
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_heard() {
+    let mut house = House::woken(TRUTH.saturating_sub(DAY));
+    for late in [Input::Answers(house.answers()), Input::Dates(house.dates()), Input::Set(Ok(()))] {
+        assert_eq!(house.clock.step(house.now, late), []);
+    }
+    assert_eq!(house.source(), Source::Build);
+}
+
+/// The stamps of handshakes and the clock's, by the machines that ask for them.
+#[test]
+fn a_day_of_clock_and_handshakes_writes_less_than_half_a_megabyte() {
+    /// Each is written in place: a block.
+    const BLOCK: usize = 4096;
+    let mut house = House::woken(BUILT);
+    house.run(24 * 3600);
+    let mut stamps = Stamps::new(None, BOOT, BUILT);
+    let mut marks: Vec<Mark> = Vec::new();
+    let mut is_lost = true;
+    for second in 0..24 * 3600 {
+        let Now { uptime, wall, .. } = now(10 + second, TRUTH);
+        // The relay is lost, and found again, every two hours.
+        is_lost = second % 7200 == 0 || is_lost;
+        is_lost = is_lost && stamps.begin(uptime, wall).is_err();
+        if let Some(mark) = stamps.reserve(uptime, wall) {
+            stamps.on_reserved(mark);
+            marks.push(mark);
+        }
+    }
+    assert!(house.saved.len() > 40 && marks.len() > 40, "{} and {}", house.saved.len(), marks.len());
+    let bytes = (house.saved.len() + marks.len()) * BLOCK;
+    assert!(bytes < 500_000, "{bytes} bytes");
+}
