@@ -4,7 +4,6 @@
 use std::env;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::events::Events;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tailscale::environment;
-use crate::tools::{self, path_text, write_secret};
+use crate::tools::{path_text, write_secret};
 use crate::topology::{PRIVACY_DNS, Place, RESIDENTIAL_DNS, TIME_SERVERS, Topology};
 use crate::{World, wait_for};
 
@@ -35,11 +34,6 @@ const WITHOUT_THE_MACHINES_CLOCK: [&str; 4] =
 /// has its own boots too.
 const WITH_ITS_OWN_WIREGUARD: &str = "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && \
      { [ -z \"$BYWAY_LAB_BOOT\" ] || mount --bind \"$BYWAY_LAB_BOOT\" /proc/sys/kernel/random/boot_id; } && exec \"$@\"";
-
-const DNS_HEAD: &str = "[dns]";
-
-/// What the image has of `BusyBox`, by name in the box's PATH.
-const APPLETS: [&str; 2] = ["udhcpc", "arping"];
 
 /// What is on the card. Prints only what is no secret.
 #[derive(Clone)]
@@ -68,6 +62,8 @@ pub struct BywayBox {
     topology: Arc<Topology>,
     binary: PathBuf,
     authority: PathBuf,
+    /// Of `BusyBox`, by name.
+    applets: PathBuf,
     folder: PathBuf,
     fake_clock: PathBuf,
     /// Without one its agents see the machine's.
@@ -106,14 +102,9 @@ impl BywayBox {
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
-        for part in ["bin", "card", "state", "run", "wireguard"] {
+        for part in ["card", "state", "run", "wireguard"] {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
-        }
-        let busybox = tools::find("busybox").context("no busybox in PATH")?;
-        for applet in APPLETS {
-            symlink(&busybox, folder.join("bin").join(applet))
-                .with_context(|| format!("cannot put {applet} into the box"))?;
         }
         write_secret(&folder.join("card/se-got-wg-001.conf"), &card.mullvad_conf)?;
         let tailscaled = world.peers.tailscaled_box();
@@ -124,6 +115,7 @@ impl BywayBox {
             topology: Arc::clone(world.topology()),
             binary: binary.to_owned(),
             authority: world.authority().to_owned(),
+            applets: world.peers.applets(),
             folder,
             fake_clock: world.peers.fake_clock(),
             clock: None,
@@ -147,10 +139,9 @@ impl BywayBox {
         self.clock.as_ref().context("this box has no clock of its own")
     }
 
-    /// Switches it on as the image does: sealed before any link is up, then the network, then the agent.
+    /// Switches it on as the image does: sealed before any link is up, then the agent, which attaches it to the house.
     pub fn boot(&mut self) -> Result<()> {
         self.seal()?;
-        self.topology.plug_in_box()?;
         self.start()
     }
 
@@ -174,11 +165,11 @@ impl BywayBox {
             .context("cannot empty the box's run folder")
     }
 
-    /// `byway seal`, which must succeed.
+    /// `byway seal`, which must succeed; then the loopback comes up, which is init's.
     pub fn seal(&self) -> Result<()> {
         let said = self.cli(&["seal"])?;
         ensure!(said.code == Some(0), "byway seal failed: {said:?}");
-        Ok(())
+        self.namespace.ip("link set lo up")
     }
 
     /// Starts the agent; does not wait for anything.
@@ -306,7 +297,7 @@ impl BywayBox {
     /// The machine's programs, and before them the box's own.
     fn path(&self) -> String {
         let machine = env::var("PATH").unwrap_or_default();
-        format!("{}:{machine}", self.folder.join("bin").display())
+        format!("{}:{machine}", self.applets.display())
     }
 
     /// Writes a new auth key onto the card, from which the last one was wiped.
@@ -318,12 +309,22 @@ impl BywayBox {
         write_secret(&path, &lines.join("\n").replace("[tailnet]", &with_key))
     }
 
-    /// Replaces `[dns]`, the last section of the card, until the next box; an agent reads it when it starts.
+    /// Replaces `[dns]` until the next box; an agent reads it when it starts.
     pub fn write_dns(&self, lines: &str) -> Result<()> {
+        self.write_section("[dns]", lines)
+    }
+
+    /// The same for `[uplink]`, which says how it is attached to the house.
+    pub fn write_uplink(&self, lines: &str) -> Result<()> {
+        self.write_section("[uplink]", lines)
+    }
+
+    fn write_section(&self, head: &str, lines: &str) -> Result<()> {
         let path = self.config_path();
         let text = fs::read_to_string(&path).context("cannot read the card")?;
-        let (before, _) = text.split_once(DNS_HEAD).context("the card has no [dns]")?;
-        write_secret(&path, &format!("{before}{DNS_HEAD}\n{lines}"))
+        let (before, section) = text.split_once(head).with_context(|| format!("the card has no {head}"))?;
+        let after = section.split_once("\n[").map_or_else(String::new, |(_, after)| format!("\n[{after}"));
+        write_secret(&path, &format!("{before}{head}\n{lines}{after}"))
     }
 
     /// What the agent tells from now on, each change of it.
@@ -402,8 +403,7 @@ egress = "{egress}"
 
 [uplink]
 interface = "eth0"
-method = "none"
-dns = ["192.168.77.1"]
+method = "dhcp"
 
 [tailnet]
 control = "https://hs.example.net"
@@ -417,7 +417,7 @@ check_url = "https://check.example.net/json"
 [clock]
 servers = {:?}
 
-{DNS_HEAD}
+[dns]
 {}"#,
         TIME_SERVERS.as_flattened(),
         own_name_servers()

@@ -25,6 +25,14 @@ use portal::Portal;
 const NAT: &str = "table ip nat {
   chain post { type nat hook postrouting priority srcnat; oifname wan masquerade; }
 }";
+/// Errors about machines that have left the house are the router's, and would look like the box's to a server.
+const NO_WORD_ABOUT_THE_GONE: &str = "table inet gone {
+  chain own {
+    type filter hook output priority filter;
+    oifname wan icmp type destination-unreachable icmp code host-unreachable drop;
+    oifname wan icmpv6 type destination-unreachable icmpv6 code addr-unreachable drop;
+  }
+}";
 /// What tailnet peers say to each other without a relay server comes from and goes to this port.
 const NO_DIRECT_WAY: &str = "table inet direct {
   chain through { type filter hook forward priority raw; udp sport 41641 drop; udp dport 41641 drop; }
@@ -59,6 +67,7 @@ impl House {
     pub(crate) fn open(topology: &Topology) -> Result<Self> {
         let (router, core) = (topology.namespace(Place::House), topology.namespace(Place::Core));
         router.nft(NAT)?;
+        router.nft(NO_WORD_ABOUT_THE_GONE)?;
         for numbering in Numbering::ALL {
             // Late answers to numbers that the house has left end here, without an error from a router to the server.
             router.ip(&format!(

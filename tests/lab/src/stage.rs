@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::byway_box::Card;
 use crate::capture::{Capture, Heading};
 use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
+use crate::neighbour::NEIGHBOUR_V4;
 use crate::phone::Family;
 use crate::topology::{
     BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs,
@@ -17,6 +18,9 @@ use crate::topology::{
 };
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
+
+/// Whom the box asks for its own names in a house that has told it of no resolver yet.
+const WELL_KNOWN: [&str; 4] = ["9.9.9.9", "1.1.1.1", "2620:fe::fe", "2606:4700:4700::1111"];
 
 /// How long a fresh pair of peers may take to find each other.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -254,7 +258,10 @@ fn places(house: Numbering) -> Places {
         relay: Vec::from([parse("192.0.2.130"), parse("2001:db8:50::130")]),
         house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
-        resolvers: Numbering::resolvers().chain([parse("10.64.0.1")]).collect(),
+        resolvers: Numbering::resolvers()
+            .chain([parse("10.64.0.1"), NEIGHBOUR_V4.into()])
+            .chain(WELL_KNOWN.map(parse))
+            .collect(),
         clocks: TIME_SERVERS.as_flattened().iter().map(|address| parse(address)).collect(),
         upstreams: upstreams.collect(),
     }

@@ -11,8 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 12] = [
-    ("busybox", "busybox"),
+const WORLD: [(&str, &str); 11] = [
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),

@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +13,7 @@ use byway_lab::house::{LOGIN, Offer, embedded};
 use byway_lab::namespace::Namespace;
 use byway_lab::neighbour::{NEIGHBOUR_V4, Neighbour};
 use byway_lab::process::Process;
+use byway_lab::question::{RecordType, Transport, ask};
 use byway_lab::topology::{BOX_PORT, Numbering, Place, RELAY_V4, SERVER_V4, SERVER_V6};
 use byway_lab::{World, wait_for};
 use nix::sys::signal::Signal;
@@ -63,8 +63,12 @@ fn its_cable_has_two_ends_and_all_is_heard_on_it(world: &World, guest: &Guest) -
     })?;
     guest.inside.ip(&format!("addr replace {}/24 dev eth0", Numbering::First.of_the_box()))?;
     // From one machine of the house to another: no packet for the router.
-    let ask = || guest.inside.run(&["busybox", "nc", "-w", "1", &NEIGHBOUR_V4.to_string(), "9"]);
-    ensure!(ask().is_err(), "a machine without services answers");
+    guest.inside.enter(|| Ok(UdpSocket::bind("0.0.0.0:0")?.send_to(b"hello", (NEIGHBOUR_V4, 9))?))?;
+    wait_for("the neighbour to be found", SOON, || {
+        let neighbours = guest.inside.run(&["ip", "neigh", "show", &NEIGHBOUR_V4.to_string()])?;
+        ensure!(neighbours.contains("lladdr"), "{neighbours}");
+        Ok(())
+    })?;
     drop(neighbour);
     let seen = capture.stop()?.seen;
     let to_neighbour = seen.iter().filter(|seen| {
@@ -178,12 +182,14 @@ fn one_family_is_offered_and_the_other_translated(world: &mut World, guest: &mut
     let url = format!("http://[{}]/", embedded(SERVER_V4));
     let page = wait_for("a translated page", SOON, || guest.get(&url))?;
     ensure!(page.contains(r#""ip":"198.51.100.10""#), "{page}");
-    let names = guest.inside.run(&["busybox", "nslookup", "ipv4only.arpa", "2001:db8:77::1"])?;
-    ensure!(names.contains(&embedded("192.0.0.170".parse()?).to_string()), "{names}");
+    let resolver = SocketAddr::new(world.house.numbering().router_v6().into(), 53);
+    let six =
+        |name: &'static str| ask(&guest.inside, resolver, Transport::Udp, (name, RecordType::AAAA), SOON);
+    let prefix = six("ipv4only.arpa")?;
+    ensure!(prefix.data.contains(&embedded("192.0.0.170".parse()?).to_string()), "{prefix:?}");
     world.house.translate_no_more()?;
     ensure!(guest.get(&url).is_err(), "translated by nobody");
-    let names = guest.inside.run(&["busybox", "nslookup", "hs.example.net", "2001:db8:77::1"])?;
-    ensure!(names.contains("203.0.113.130") && !names.contains("2001:db8:64"), "{names}");
+    ensure!(six("hs.example.net")?.data.is_empty(), "{:?}", six("hs.example.net"));
     world.house.offer(&Offer::both())
 }
 
@@ -263,15 +269,10 @@ impl Guest {
         self.inside.sysctl("net/ipv6/conf/eth0/dad_transmits", six)?;
         self.inside.ip("link set lo up\nlink set eth0 up")?;
         self.arrivals += 1;
-        let words = ["udhcpc", "-f", "-i", "eth0", "-t", "3", "-T", "1", "-A", "1", "-s", &self.script];
+        let words = ["-f", "-i", "eth0", "-t", "3", "-T", "1", "-A", "1", "-s", &self.script];
         let asked = ["-O", "routes", "-O", "staticroutes", "-O", "msstaticroutes", "-O", "ntpsrv"];
-        let name = format!("lease-{}", self.arrivals);
-        self.client = Some(self.inside.spawn(
-            &name,
-            Path::new("busybox"),
-            &[&words[..], &asked, four].concat(),
-            &[],
-        )?);
+        let (name, udhcpc) = (format!("lease-{}", self.arrivals), world.peers.applets().join("udhcpc"));
+        self.client = Some(self.inside.spawn(&name, &udhcpc, &[&words[..], &asked, four].concat(), &[])?);
         Ok(())
     }
 
