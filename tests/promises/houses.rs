@@ -13,7 +13,7 @@ use byway_lab::stage::{Stage, is_as_wished};
 use byway_lab::topology::{Numbering, RELAY_V4, SERVER_V4, SERVER_V6};
 use byway_lab::traffic::Kind;
 
-use crate::house::{CARRY_BOUND, wait_address, wait_leased, wait_told};
+use crate::house::{PATH_BOUND, wait_address, wait_leased, wait_told};
 use crate::names::{dig, fresh};
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 use crate::path::{download, upload};
@@ -36,7 +36,7 @@ fn move_in(
         there(stage)
     })?;
     ordeal.note(house, sealed, carried);
-    ensure!(carried <= CARRY_BOUND, "{house}: carried only after {carried:?}");
+    ensure!(carried <= PATH_BOUND, "{house}: carried only after {carried:?}");
     Ok(())
 }
 
