@@ -159,10 +159,10 @@ fn processes_told(word: &Path) -> Vec<String> {
 }
 
 /// The house's router and server of addresses.
-struct Dnsmasq(Child, #[expect(dead_code, reason = "its leases, until it ends")] TempDir);
+pub(crate) struct Dnsmasq(Child, #[expect(dead_code, reason = "its leases, until it ends")] TempDir);
 
 impl Dnsmasq {
-    fn start(house: i32, ranges: &[&str]) -> Self {
+    pub(crate) fn start(house: i32, ranges: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let there = format!("--net=/proc/{}/task/{house}/ns/net", std::process::id());
         let leases = format!("--dhcp-leasefile={}", folder.path().join("leases").display());

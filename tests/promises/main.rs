@@ -26,6 +26,7 @@ mod ordeal;
 mod outages;
 mod owner;
 mod path;
+mod quiet;
 mod relay;
 mod upstreams;
 mod words;
@@ -134,6 +135,7 @@ const PROMISES: &[Promise] = &[
     ("one_time_server_years_ahead_is_outvoted_and_all_of_them_are_contradicted", clock::liars),
     ("a_clock_stepped_by_three_years_breaks_nothing_and_is_put_right", clock::steps_of_years),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
+    ("the_box_says_nothing_in_the_house_that_it_need_not", quiet::says_nothing_needless),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
 ];

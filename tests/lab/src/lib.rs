@@ -15,6 +15,7 @@ pub mod ears;
 pub mod events;
 pub mod filter_box;
 pub mod flow_table;
+pub mod frames;
 pub mod house;
 pub mod inlet;
 pub mod inquirer;
