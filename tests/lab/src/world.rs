@@ -108,5 +108,5 @@ fn time_servers(namespace: &Namespace) -> Result<[TimeServer; 3]> {
 
 #[expect(clippy::print_stderr, reason = "minutes of silence look like a hang to the person at the terminal")]
 fn say_what_is_built(program: &str) {
-    eprintln!("building the peer {program} from its pinned module");
+    eprintln!("building {program} from its pinned source");
 }
