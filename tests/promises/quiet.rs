@@ -9,7 +9,7 @@ use byway_lab::frames::Frames;
 use byway_lab::judge::Door;
 use byway_lab::probe::{Probe, Talk};
 use byway_lab::stage::Stage;
-use byway_lab::topology::Place;
+use byway_lab::topology::{BOX_PORT, Place};
 use byway_lab::wire::{Mac, Wire, mac_of};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
@@ -24,7 +24,7 @@ pub(super) fn says_nothing_needless(stage: &mut Stage) -> Result<()> {
         let card = Card::for_world(&stage.world)?;
         stage.replace_box(&card)?;
     }
-    let frames = Frames::coming_in(&stage.world.namespace(Place::House).path(), "lan")?;
+    let frames = Frames::coming_in(&stage.world.namespace(Place::House).path(), BOX_PORT)?;
     stage.boot_and_carry()?;
     for door in [Door::Residential, Door::Privacy, Door::Residential] {
         let said = stage.byway.cli(&["egress", &door.to_string()])?;

@@ -9,7 +9,7 @@ use etherparse::{ArpHardwareId, ArpOperation, ArpPacket, EtherType, PacketBuilde
 use crate::wire::{Mac, Wire};
 
 const BROADCAST: Mac = [0xff; 6];
-/// Where everybody on an Ethernet hears what is for [`ALL_NODES`] (RFC 2464, 7).
+/// Where everybody on an Ethernet hears what is for all nodes (RFC 2464, 7).
 pub const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// A neighbour's own: no router has touched it (RFC 4861, 7.1.1).
