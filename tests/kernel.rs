@@ -22,6 +22,8 @@ mod advertised;
 mod attach;
 #[path = "kernel/facts.rs"]
 mod facts;
+#[path = "kernel/guest.rs"]
+mod guest;
 #[path = "kernel/namespace.rs"]
 mod namespace;
 #[path = "kernel/postures.rs"]

@@ -44,12 +44,11 @@ fn what_a_router_says_is_heard_and_what_it_does_not_say_is_not() {
         let said = routers.until(|said| !said.resolvers().is_empty() && said.dhcp() == Dhcp::Addresses).await;
         assert_eq!(said.resolvers(), ["2001:db8:77::53".parse::<IpAddr>().unwrap()]);
         assert!(said.deadline().is_some(), "for ever: {said:?}");
-        assert_eq!((said.portal(), said.nat64()), (None, None));
+        assert_eq!(said.nat64(), None);
         drop(dnsmasq);
 
-        advertise(house, &[PORTAL, NAT64].concat());
+        advertise(house, NAT64);
         let said = routers.until(|said| said.nat64().is_some() && said.dhcp() == Dhcp::Nothing).await;
-        assert_eq!(said.portal(), Some("https://portal.example.net/"));
         let relay = said.nat64().unwrap().address_of([192, 0, 2, 130].into());
         assert_eq!(relay, "64:ff9b::192.0.2.130".parse::<Ipv6Addr>().unwrap());
         drop(end);
@@ -83,8 +82,6 @@ impl Routers {
     }
 }
 
-/// RFC 8910 2.3: 32 bytes, padded.
-const PORTAL: &[u8] = b"\x25\x04https://portal.example.net/\0\0\0";
 /// RFC 8781 4: half an hour, 96 bits.
 const NAT64: &[u8] = b"\x26\x02\x07\x08\x00\x64\xff\x9b\0\0\0\0\0\0\0\0";
 
@@ -159,10 +156,10 @@ fn processes_told(word: &Path) -> Vec<String> {
 }
 
 /// The house's router and server of addresses.
-struct Dnsmasq(Child, #[expect(dead_code, reason = "its leases, until it ends")] TempDir);
+pub(crate) struct Dnsmasq(Child, #[expect(dead_code, reason = "its leases, until it ends")] TempDir);
 
 impl Dnsmasq {
-    fn start(house: i32, ranges: &[&str]) -> Self {
+    pub(crate) fn start(house: i32, ranges: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let there = format!("--net=/proc/{}/task/{house}/ns/net", std::process::id());
         let leases = format!("--dhcp-leasefile={}", folder.path().join("leases").display());

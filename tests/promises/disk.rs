@@ -177,7 +177,6 @@ pub(super) fn no_run_folder(stage: &mut Stage) -> Result<()> {
         let disk = SmallDisk::over(&stage.byway.run_dir())?;
         spoil(&disk)?;
         stage.byway.seal()?;
-        stage.world.topology().plug_in_box()?;
         let log = refuses_to_start(stage, 1)?;
         ensure!(log.contains("/run/lock: ") && log.contains("--run-dir"), "{fault}: {log}");
         ordeal.watch.decide(cut, None);

@@ -30,12 +30,24 @@ impl Tailnet {
     }
 }
 
+/// What the box is called in the house, by its kernel's word, IPv4 first: it makes the other one up itself. Those
+/// of a house before may still be there.
+pub(super) fn house_addresses(stage: &Stage) -> Result<[IpAddr; 2]> {
+    let words = ["ip", "-j", "addr", "show", "dev", "eth0", "scope", "global", "-deprecated"];
+    let links: Value = serde_json::from_str(&stage.byway.namespace().run(&words)?)?;
+    let addresses = links[0]["addr_info"].as_array().context("no addresses")?;
+    // Of the link-local one it prints the braces alone.
+    let locals = addresses.iter().map(|address| address["local"].clone()).filter(Value::is_string);
+    one_a_family(&locals.collect())
+}
+
 pub(super) fn phone_addresses(stage: &Stage) -> Result<[IpAddr; 2]> {
     one_a_family(&stage.world.phone.status()?["Self"]["TailscaleIPs"])
 }
 
 fn one_a_family(addresses: &Value) -> Result<[IpAddr; 2]> {
-    let mut both: [IpAddr; 2] = serde_json::from_value(addresses.clone())?;
+    let both = serde_json::from_value(addresses.clone());
+    let mut both: [IpAddr; 2] = both.with_context(|| format!("not one address a family: {addresses}"))?;
     both.sort();
     ensure!(both[0].is_ipv4() && both[1].is_ipv6(), "not one address a family: {addresses}");
     Ok(both)

@@ -17,6 +17,7 @@ use byway_lab::traffic::{Kind, Rates};
 use byway_lab::wait_for;
 use serde_json::Value;
 
+use crate::house::wait_leased;
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 
 const TALKING_ON: Rates = Rates { for_life: 20, ..GENTLE };
@@ -69,8 +70,8 @@ pub(super) fn one_port_for_life_is_refused(stage: &mut Stage) -> Result<()> {
 /// talk on all the time: the kernel must not forget whose they were.
 pub(super) fn addresses_go_and_flows_stay_refused(stage: &mut Stage) -> Result<()> {
     type Change = fn(&mut Stage) -> Result<()>;
-    let renumber: Change = |stage| stage.world.topology().renumber_house(Numbering::Second);
-    let renumber_back: Change = |stage| stage.world.topology().renumber_house(Numbering::First);
+    let renumber_it: Change = |stage| renumber(stage, Numbering::Second);
+    let renumber_back: Change = |stage| renumber(stage, Numbering::First);
     let rob: Change = |stage| {
         let healed = |status: &Value| status["drift"]["healed"].as_u64();
         let before = healed(&stage.byway.status()?);
@@ -82,7 +83,7 @@ pub(super) fn addresses_go_and_flows_stay_refused(stage: &mut Stage) -> Result<(
         (
             "house's addresses change while its old flows talk on",
             Door::Residential,
-            &[renumber, renumber_back],
+            &[renumber_it, renumber_back],
         ),
         ("wg0's addresses go while its old flows talk on", Door::Privacy, &[rob]),
     ];
@@ -99,6 +100,12 @@ pub(super) fn addresses_go_and_flows_stay_refused(stage: &mut Stage) -> Result<(
         ordeal.end()?;
     }
     Ok(())
+}
+
+fn renumber(stage: &mut Stage, numbering: Numbering) -> Result<()> {
+    stage.world.house.renumber(numbering)?;
+    stage.byway.renew_lease()?;
+    wait_leased(stage).map(drop)
 }
 
 /// Alive again by each door, once the box has forgotten it; never while it is sealed.

@@ -13,6 +13,7 @@ mod first_boot;
 mod flood;
 mod flows;
 mod house;
+mod houses;
 mod kernel_faults;
 mod kills;
 mod lives;
@@ -25,6 +26,7 @@ mod ordeal;
 mod outages;
 mod owner;
 mod path;
+mod quiet;
 mod relay;
 mod upstreams;
 mod words;
@@ -68,8 +70,22 @@ const PROMISES: &[Promise] = &[
     ("an_agent_killed_is_carried_again_within_3_seconds", lives::killed_and_carried_again),
     ("sigterm_seals_and_leaves_tailscaled_running", lives::sigterm_seals),
     ("a_reboot_of_everything_keeps_the_wish", lives::reboot_keeps_the_wish),
-    ("a_pulled_cable_seals_and_a_plugged_one_carries_again", house::uplink_comes_and_goes),
-    ("a_renumbered_house_and_another_router_carry_again", house::renumbered_and_rewired),
+    ("a_pulled_cable_seals_and_carries_within_3_seconds_of_the_lease", house::cable_comes_and_goes),
+    ("a_renewed_lease_changes_nothing", house::a_lease_is_renewed),
+    ("a_refused_lease_a_renumbered_house_and_another_router_carry_again", house::renumbered_and_rewired),
+    (
+        "options_33_121_and_249_lead_nowhere_and_foreign_dns_reaches_no_client",
+        houses::strangers_routes_and_servers,
+    ),
+    ("another_dhcp_server_changes_no_lease_and_a_house_without_one_is_told", houses::dhcp_servers),
+    ("a_duplicate_address_is_told_and_carries_once_it_is_free", houses::duplicate_addresses),
+    ("a_flood_of_routers_does_not_stop_what_is_carried", houses::flood_of_routers),
+    ("a_house_of_the_tailnets_range_carries_and_says_so", houses::of_the_tailnets_range),
+    ("a_house_whose_network_a_peer_advertises_carries", houses::overlapped_by_the_tailnet),
+    ("a_house_of_one_family_carries_by_nat64_or_says_why_not", houses::of_one_family),
+    ("a_line_of_1492_bytes_whose_errors_are_lost_carries_bulk_both_ways", houses::behind_a_narrow_line),
+    ("a_captive_portal_is_told_and_carries_after_the_login", houses::behind_a_portal),
+    ("a_box_that_somebody_else_configures_follows_what_they_do", house::configured_by_somebody_else),
     ("strangers_routes_in_main_and_table_52_lead_no_client_astray", kernel_faults::strangers_routes),
     ("whatever_somebody_changes_in_the_kernel_is_sealed_and_put_right", kernel_faults::drift),
     ("somebody_who_fights_over_the_kernel_is_named_and_opens_no_door", kernel_faults::fight),
@@ -119,6 +135,7 @@ const PROMISES: &[Promise] = &[
     ("one_time_server_years_ahead_is_outvoted_and_all_of_them_are_contradicted", clock::liars),
     ("a_clock_stepped_by_three_years_breaks_nothing_and_is_put_right", clock::steps_of_years),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
+    ("the_box_says_nothing_in_the_house_that_it_need_not", quiet::says_nothing_needless),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
 ];

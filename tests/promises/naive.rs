@@ -21,7 +21,6 @@ pub(super) fn is_caught(stage: &mut Stage) -> Result<()> {
     }
     stage.byway.power_cut()?;
     stage.world.control.forget("byway")?;
-    stage.world.topology().plug_in_box()?;
     stage.world.relay.forget()?;
     let naive = NaiveBox::start(&stage.world)?;
     naive.flip(Egress::Privacy)?;

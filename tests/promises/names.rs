@@ -148,7 +148,7 @@ pub(super) fn under_way(stage: &mut Stage) -> Result<()> {
 fn judge(stage: &Stage, timeline: &Timeline, asked: &[Asked]) -> Result<()> {
     let names =
         |heard: Vec<Heard>| -> BTreeSet<String> { heard.into_iter().map(|heard| heard.name).collect() };
-    let strangers = names([stage.world.isp.heard(), stage.world.relay.heard()].concat());
+    let strangers = names([stage.world.house.heard(), stage.world.relay.heard()].concat());
     let heard = Door::ALL.map(|door| (door, names(upstream(stage, door).heard())));
     let mut by_one_door = [0, 0];
     for asked in asked {
@@ -240,7 +240,7 @@ pub(super) fn upstream(stage: &Stage, door: Door) -> &Upstream {
 pub(super) fn heard_by(stage: &Stage, name: &str) -> [usize; 4] {
     let world = &stage.world;
     let [privacy, residential] = Door::ALL.map(|door| upstream(stage, door).heard());
-    [privacy, residential, world.isp.heard(), world.relay.heard()].map(|heard| count(&heard, name))
+    [privacy, residential, world.house.heard(), world.relay.heard()].map(|heard| count(&heard, name))
 }
 
 pub(super) fn count(heard: &[Heard], name: &str) -> usize {

@@ -16,12 +16,12 @@ use byway_lab::wait_for;
 use byway_lab::wire::{Mac, Wire, mac_of};
 
 use crate::evidence::{
-    Tailnet, address, all_heard, claimed, flows, flows_leaving, leaving, none_heard, prove_ears, stay_deaf,
+    Tailnet, address, all_heard, claimed, flows, flows_leaving, house_addresses, leaving, none_heard,
+    prove_ears, stay_deaf,
 };
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 use crate::relay::SERVICE;
 
-const BOX: [&str; 2] = ["192.168.77.2", "2001:db8:77::2"];
 const ROUTER: [&str; 2] = ["192.168.77.1", "2001:db8:77::1"];
 const HOST: [&str; 2] = ["192.168.77.66", "2001:db8:77::66"];
 const TUNNEL: [&str; 2] = ["10.64.5.5", "fc00:bbbb:bbbb:bb01::5"];
@@ -50,7 +50,7 @@ pub(super) fn house_hosts(stage: &mut Stage) -> Result<()> {
     stay_deaf(&ears)?;
     watched.judge(&outcome, &sent)?;
     none_heard(&sent, &flows_leaving(&outcome, Vantage::Relay), "the relay")?;
-    assert_only_its_own_addresses_are_answered(&outcome)
+    assert_only_its_own_addresses_are_answered(&outcome, neighbour.byway)
 }
 
 /// The rule set is gone, with a door open, and the house goes on: what remains are rules, routes and sysctls.
@@ -83,7 +83,7 @@ pub(super) fn house_hosts_after_a_flush(stage: &mut Stage) -> Result<()> {
     // For its name in the tunnel it answers into the tunnel.
     sent.retain(|probe| !is(probe.to, TUNNEL));
     none_heard(&sent, &flows_leaving(&outcome, Vantage::Relay), "the relay")?;
-    assert_only_its_own_addresses_are_answered(&outcome)
+    assert_only_its_own_addresses_are_answered(&outcome, neighbour.byway)
 }
 
 /// Everything in the house's own network, for the box's ears.
@@ -91,6 +91,7 @@ struct Neighbour {
     wire: Wire,
     mac: Mac,
     router: IpAddr,
+    byway: [IpAddr; 2],
     tailnet: Tailnet,
 }
 
@@ -104,15 +105,16 @@ enum Kernel {
 
 impl Kernel {
     /// Whether nobody may hear anything of such a probe, not even an answer.
-    fn must_swallow(self, tailnet: Tailnet, talk: Talk, [from, to]: [IpAddr; 2]) -> bool {
+    fn must_swallow(self, neighbour: &Neighbour, talk: Talk, [from, to]: [IpAddr; 2]) -> bool {
+        let Neighbour { byway, tailnet, .. } = neighbour;
         match self {
             // An echo of the box's own name is answered, and should be.
-            Self::Whole => !(is(to, BOX) && talk == Talk::Echo),
+            Self::Whole => !(byway.contains(&to) && talk == Talk::Echo),
             // So is whatever else, now; the phone, for its name in the tailnet, too.
             Self::WithoutRuleSet(door) => {
                 let in_the_tunnel = door == Door::Privacy && (is(from, HOST) || is(from, ROUTER));
                 let to_the_phone = tailnet.byway.contains(&to) && tailnet.phone.contains(&from);
-                !is(to, BOX) && !to_the_phone && (!is(to, TUNNEL) || in_the_tunnel)
+                !byway.contains(&to) && !to_the_phone && (!is(to, TUNNEL) || in_the_tunnel)
             }
         }
     }
@@ -125,21 +127,25 @@ impl Neighbour {
         let link_local = house.run(&["ip", "-br", "-6", "addr", "show", "dev", "lan", "scope", "link"])?;
         let router = link_local.split_whitespace().find_map(|word| word.strip_suffix("/64"));
         let router = address(router.unwrap_or(&link_local))?;
-        Ok(Self { wire, mac: mac_of(&house, "lan")?, router, tailnet: Tailnet::of(stage)? })
+        Ok(Self {
+            wire,
+            mac: mac_of(&house, "lan")?,
+            router,
+            byway: house_addresses(stage)?,
+            tailnet: Tailnet::of(stage)?,
+        })
     }
 
     /// Everybody's name on both ends.
     fn talk(&self, state: Kernel) -> Result<Vec<Probe>> {
         let mut probes = Vec::new();
         for family in [0, 1] {
-            let mut names = vec![self.tailnet.phone[family], self.tailnet.byway[family]];
-            for name in [BOX, ROUTER, HOST, TUNNEL, GATEWAY, SERVER, RELAY] {
+            let mut names = vec![self.byway[family], self.tailnet.phone[family], self.tailnet.byway[family]];
+            for name in [ROUTER, HOST, TUNNEL, GATEWAY, SERVER, RELAY] {
                 names.push(address(name[family])?);
             }
             for (from, to) in names.iter().flat_map(|from| names.iter().map(move |to| (*from, *to))) {
-                for talk in
-                    TALKS.into_iter().filter(|talk| state.must_swallow(self.tailnet, *talk, [from, to]))
-                {
+                for talk in TALKS.into_iter().filter(|talk| state.must_swallow(self, *talk, [from, to])) {
                     probes.push(Probe::new(talk, from, to)?);
                 }
             }
@@ -151,9 +157,10 @@ impl Neighbour {
     fn ask_for_every_address(&self) -> Result<()> {
         for family in [0, 1] {
             for asker in [HOST, ROUTER] {
-                for wanted in [TUNNEL, GATEWAY, BOX, SERVER] {
+                for wanted in [TUNNEL, GATEWAY, SERVER] {
                     self.ask(asker[family], address(wanted[family])?)?;
                 }
+                self.ask(asker[family], self.byway[family])?;
                 self.ask(asker[family], self.tailnet.byway[family])?;
                 self.ask(asker[family], self.tailnet.phone[family])?;
             }
@@ -169,8 +176,8 @@ impl Neighbour {
     fn redirect(&self) -> Result<()> {
         let routers = [address(ROUTER[0])?, self.router];
         for (family, router) in routers.into_iter().enumerate() {
-            let [to, relay, better] = [BOX, RELAY, HOST].map(|name| address(name[family]));
-            lan::redirect(&self.wire, router, to?, relay?, better?)?;
+            let [relay, better] = [RELAY, HOST].map(|name| address(name[family]));
+            lan::redirect(&self.wire, router, self.byway[family], relay?, better?)?;
         }
         Ok(())
     }
@@ -213,15 +220,13 @@ fn is(address: IpAddr, names: [&str; 2]) -> bool {
 }
 
 /// By ARP or neighbour discovery.
-fn assert_only_its_own_addresses_are_answered(outcome: &Outcome) -> Result<()> {
+fn assert_only_its_own_addresses_are_answered(outcome: &Outcome, byway: [IpAddr; 2]) -> Result<()> {
     let answered: BTreeSet<IpAddr> =
         leaving(outcome, Vantage::House).filter_map(|seen| claimed(&seen.packet)).collect();
-    for own in BOX {
-        ensure!(answered.contains(&address(own)?), "nobody has asked for {own}: {answered:?}");
+    for own in byway {
+        ensure!(answered.contains(&own), "nobody has asked for {own}: {answered:?}");
     }
-    let own = |claim: &IpAddr| {
-        BOX.iter().any(|own| address(own).is_ok_and(|own| own == *claim)) || is_link_local(*claim)
-    };
+    let own = |claim: &IpAddr| byway.contains(claim) || is_link_local(*claim);
     let strange: Vec<_> = answered.iter().filter(|claim| !own(claim)).collect();
     ensure!(strange.is_empty(), "the box claims {strange:?} in the house");
     Ok(())

@@ -78,9 +78,19 @@ impl Ordeal {
         mend: impl FnOnce(&mut Stage) -> Result<()>,
     ) -> Result<Duration> {
         let mended_at = SystemTime::now();
-        mend(stage)?;
+        self.until_carried_since(stage, |stage| mend(stage).map(|()| mended_at))
+    }
+
+    /// The same, counted from the moment that the mender names.
+    pub(super) fn until_carried_since(
+        &mut self,
+        stage: &mut Stage,
+        mend: impl FnOnce(&mut Stage) -> Result<SystemTime>,
+    ) -> Result<Duration> {
+        let began = SystemTime::now();
+        let mended_at = mend(stage)?;
         let status = stage.byway.wait_status("the wished door again", PATIENCE, is_as_wished)?;
-        self.watch.decide(mended_at, door_in(&status));
+        self.watch.decide(began, door_in(&status));
         let answered_at = self.watch.wait_answered(PATIENCE)?;
         Ok(answered_at.duration_since(mended_at)?)
     }

@@ -176,7 +176,7 @@ fn away(stage: &mut Stage, long: Duration) -> Result<()> {
 /// By the relay server alone, as from a hotel that lets nothing but HTTPS through.
 pub(super) fn derp_only(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
-    stage.world.topology().block_direct()?;
+    stage.world.house.block_direct()?;
     let carried = ordeal.until_carried(stage, |stage| {
         wait_for("the phone to give up the direct way", PATIENCE, || {
             let way = direct_way(stage)?;
@@ -191,7 +191,7 @@ pub(super) fn derp_only(stage: &mut Stage) -> Result<()> {
     }
     let way = direct_way(stage)?;
     ensure!(way.is_empty(), "the flips were not by the relay server, but by {way}");
-    stage.world.topology().allow_direct()?;
+    stage.world.house.allow_direct()?;
     ordeal.end().map(drop)
 }
 

@@ -80,7 +80,7 @@ pub(super) fn another_mtu(stage: &mut Stage) -> Result<()> {
 }
 
 /// From the phone to a server that swallows everything; how long until it has.
-fn upload(stage: &Stage, server: SocketAddr) -> Result<Duration> {
+pub(super) fn upload(stage: &Stage, server: SocketAddr) -> Result<Duration> {
     stage.world.namespace(Place::Phone).enter(|| {
         let began = Instant::now();
         let mut connection = TcpStream::connect_timeout(&server, UPLOAD_PATIENCE)?;
@@ -90,6 +90,15 @@ fn upload(stage: &Stage, server: SocketAddr) -> Result<Duration> {
         connection.shutdown(Shutdown::Write)?;
         connection.read(&mut [0]).context("the end of the upload never arrived")?;
         Ok(began.elapsed())
+    })
+}
+
+/// To the phone from a server that sends without end.
+pub(super) fn download(stage: &Stage, server: SocketAddr) -> Result<()> {
+    stage.world.namespace(Place::Phone).enter(|| {
+        let mut connection = TcpStream::connect_timeout(&server, UPLOAD_PATIENCE)?;
+        connection.set_read_timeout(Some(UPLOAD_PATIENCE))?;
+        connection.read_exact(&mut vec![0; UPLOAD]).context("the download stalled")
     })
 }
 

@@ -14,8 +14,8 @@ use byway_lab::wait_for;
 use byway_lab::wire::Wire;
 
 use crate::evidence::{
-    Tailnet, address, all_heard, claimed, flows, flows_leaving, leaving, none_heard, phone_addresses,
-    prove_ears, stay_deaf,
+    Tailnet, address, all_heard, claimed, flows, flows_leaving, house_addresses, leaving, none_heard,
+    phone_addresses, prove_ears, stay_deaf,
 };
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 
@@ -23,14 +23,13 @@ use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 pub(super) const SERVICE: u16 = 2222;
 /// The relay's name in the tunnel.
 const GATEWAY: [&str; 2] = ["10.64.0.1", "fc00:bbbb:bbbb:bb01::1"];
-/// Whom a forged packet names, beside the tailnet's: the house's router and a host of its, the box in the house and in the
-/// tunnel, the relay in the tunnel, a server.
-const NAMES: [[&str; 6]; 2] = [
-    ["192.168.77.1", "192.168.77.66", "192.168.77.2", "10.64.5.5", "10.64.0.1", "192.0.2.80"],
+/// Whom a forged packet names, beside the tailnet's and the box in the house: the house's router and a host of its, the box
+/// in the tunnel, the relay in the tunnel, a server.
+const NAMES: [[&str; 5]; 2] = [
+    ["192.168.77.1", "192.168.77.66", "10.64.5.5", "10.64.0.1", "192.0.2.80"],
     [
         "2001:db8:77::1",
         "2001:db8:77::66",
-        "2001:db8:77::2",
         "fc00:bbbb:bbbb:bb01::5",
         "fc00:bbbb:bbbb:bb01::1",
         "2001:db8:40::80",
@@ -47,14 +46,15 @@ pub(super) fn lies(stage: &mut Stage) -> Result<()> {
     let wire = Wire::open(&stage.world.namespace(Place::Relay), stage.world.relay.device(), [0; 6])?;
     let wg0 = stage.listen(Place::Box, "wg0", "tunnel")?;
     let phone = stage.listen(Place::Phone, "tailscale0", "phone")?;
+    let in_the_house = house_addresses(stage)?;
     let mut lies = Vec::new();
     for door in [Some(Door::Privacy), Some(Door::Residential), None] {
         ordeal.watch.flip(&stage.byway, door)?;
-        for probe in forged(tailnet)? {
+        for probe in forged(tailnet, in_the_house)? {
             probe.send(&wire)?;
             lies.push(probe);
         }
-        for wanted in [address("fc00:bbbb:bbbb:bb01::5")?, address("2001:db8:77::2")?, tailnet.byway[1]] {
+        for wanted in [address("fc00:bbbb:bbbb:bb01::5")?, in_the_house[1], tailnet.byway[1]] {
             lan::ask_who_has(&wire, [2; 6], address(GATEWAY[1])?, wanted)?;
         }
     }
@@ -71,10 +71,10 @@ pub(super) fn lies(stage: &mut Stage) -> Result<()> {
 }
 
 /// Everybody's name on both ends.
-fn forged(Tailnet { phone, byway }: Tailnet) -> Result<Vec<Probe>> {
+fn forged(Tailnet { phone, byway }: Tailnet, in_the_house: [IpAddr; 2]) -> Result<Vec<Probe>> {
     let mut probes = Vec::new();
     for (family, names) in NAMES.iter().enumerate() {
-        let mut all = vec![phone[family], byway[family]];
+        let mut all = vec![phone[family], byway[family], in_the_house[family]];
         for name in names {
             all.push(address(name)?);
         }

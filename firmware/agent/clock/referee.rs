@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use byway_core::clock::Date;
 use futures_util::future::join_all;
 use http_body_util::Empty;
@@ -19,7 +19,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{BUILT, uptime};
+use super::uptime;
 use crate::config::{Scheme, Url};
 use crate::dns::own::Names;
 use crate::tls::{Authorities, server_name};
@@ -88,9 +88,6 @@ impl Referee {
         let stream = self.names.way().connect(to).await?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let (told, heard) = date_header(TokioIo::new(stream), host).await?;
-        if told < BUILT {
-            bail!("its date is earlier than this agent");
-        }
         seen.judge(told)?;
         (told + HALF_A_SECOND).checked_sub(heard).context("its date is before our boot")
     }
@@ -185,5 +182,91 @@ impl ServerCertVerifier for Unjudged {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.verifier.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// The certificate of every host here is good from this day on, for one.
+    const DAY: &str = "Mon, 15 Jan 2029 12:00:00 GMT";
+
+    fn authority() -> (Issuer<'static, KeyPair>, CertificateDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        (Issuer::new(params, key), certificate)
+    }
+
+    fn acceptor(issuer: &Issuer<'_, KeyPair>) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2029, 1, 15);
+        params.not_after = date_time_ymd(2029, 1, 16);
+        let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// What is heard from a host on loopback that tells this date.
+    async fn told(date: &str, trusted: CertificateDer<'static>, issuer: &Issuer<'_, KeyPair>) -> Vec<Date> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (acceptor, answer) =
+            (acceptor(issuer), format!("HTTP/1.1 404 Not Found\r\ndate: {date}\r\n\r\n"));
+        tokio::spawn(async move {
+            let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut request = Vec::with_capacity(4096);
+            while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await.unwrap() > 0 {}
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted).unwrap();
+        let names = Arc::new(Names::by_tunnel("lo", &[]));
+        let plain: Url = "http://127.0.0.1:9/".parse().unwrap();
+        Referee::new([plain, url], names, &Ok(Arc::new(roots))).ask().await
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_judged_at_the_date_that_its_host_tells() {
+        let (issuer, trusted) = authority();
+        let dates = told(DAY, trusted.clone(), &issuer).await;
+        let [date] = &dates[..] else { panic!("{dates:?}") };
+        let told_at = date.at_boot + uptime().elapsed_since_boot();
+        let noon = Duration::from_hours(517_548);
+        assert!(told_at.abs_diff(noon) < PATIENCE, "{told_at:?}");
+        for lie in ["Sun, 14 Jan 2029 12:00:00 GMT", "Wed, 17 Jan 2029 12:00:00 GMT"] {
+            assert_eq!(told(lie, trusted.clone(), &issuer).await, [], "{lie}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_whom_nobody_vouches_for_is_not_heard() {
+        let ((issuer, _), (_, trusted)) = (authority(), authority());
+        assert_eq!(told(DAY, trusted, &issuer).await, []);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_date_is_none() {
+        let (issuer, trusted) = authority();
+        for date in ["tomorrow", ""] {
+            assert_eq!(told(date, trusted.clone(), &issuer).await, [], "{date}");
+        }
     }
 }

@@ -224,7 +224,7 @@ impl Net {
         let plan = routing::plan(posture);
         routes::make(&self.handle, &plan.routes).await?;
         rules::make(&self.handle, &plan.rules).await?;
-        sysctl::write(&before_forwarding())?;
+        sysctl::write(&before_forwarding(posture))?;
         sysctl::write(&forwarding())?;
         sysctl::write(&after_forwarding(posture))?;
         Ok(())
@@ -237,7 +237,7 @@ impl Net {
         if let Some(end) = &posture.facts.tunnel {
             lines.extend(links::differences(&self.handle, end).await?);
         }
-        for sysctls in [before_forwarding(), forwarding(), after_forwarding(posture)] {
+        for sysctls in [before_forwarding(posture), forwarding(), after_forwarding(posture)] {
             lines.extend(sysctl::differences(&sysctls)?);
         }
         Ok(lines)

@@ -41,9 +41,12 @@ async fn ask(host: &Host, names: &Names) -> Result<(StatusCode, Option<String>)>
     let stream = names.way().connect(SocketAddr::new(*address, PORT)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(PAGE).header(header::HOST, host.to_string()).body(Empty::<Bytes>::new())?;
+    let answer = sender.send_request(request);
+    tokio::pin!(answer);
     let answer = tokio::select! {
-        answer = sender.send_request(request) => answer?,
-        ended = connection => return Err(ended.err().map_or_else(|| anyhow::anyhow!("hung up"), Into::into)),
+        answer = &mut answer => answer?,
+        // The server is done; what it said may still wait to be read.
+        _ = connection => answer.await?,
     };
     let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     Ok((answer.status(), location.map(str::to_owned)))

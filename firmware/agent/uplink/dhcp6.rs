@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use byway_core::uplink::Lease6;
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep_until};
+
+use super::child;
 
 const PROGRAM: &str = "udhcpc6";
 const SCRIPT: &str = include_str!("udhcpc6.sh");
@@ -108,25 +108,12 @@ impl Client {
         let mut command = Command::new(PROGRAM);
         // In the foreground, for ever: three questions, then a pause. Nothing but name servers is asked for.
         command.args(["-f", "-t", "3", "-T", "3", "-A", "20", "-o", "-O", "dns", "-i", interface, "-s"]);
-        command
-            .arg(script)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        ends_with_its_parent(&mut command);
-        let mut child = command.spawn().with_context(|| format!("cannot start {PROGRAM} of BusyBox"))?;
+        command.arg(script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = child::bound_to_us(&mut command)
+            .spawn()
+            .with_context(|| format!("cannot start {PROGRAM} of BusyBox"))?;
         let stdout = child.stdout.take().context("its output was piped")?;
         Ok(Self { child, lines: BufReader::new(stdout).lines() })
-    }
-}
-
-/// Two clients of one link would fight for the address.
-fn ends_with_its_parent(command: &mut Command) {
-    // SAFETY: prctl(2) is one system call; it allocates nothing and takes no lock.
-    #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
-    unsafe {
-        command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
     }
 }
 

@@ -139,16 +139,18 @@ fn value(attributes: &[u8], kind: u16) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use byway_core::uplink::router::Lifetime;
+
     use super::*;
 
     #[test]
     fn what_is_cut_off_or_of_another_kind_tells_nothing() {
-        let page = b"\x25\x02http://a.b/\0\0\0";
-        let mut option = vec![INET6, 0, 16, 0, 7, 0, 0, 0];
+        let resolver = b"\x19\x03\0\0\xff\xff\xff\xff\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x53";
+        let mut option = vec![INET6, 0, 24, 0, 7, 0, 0, 0];
         option.resize(OPTION_HEADER, 0);
-        option.extend(page);
+        option.extend(resolver);
         let whole = message(NEW_OPTION, &option);
-        let said = Said::Portal(Some(String::from("http://a.b/")));
+        let said = Said::Resolvers(vec!["2001:db8::53".parse().unwrap()], Lifetime::Forever);
         assert_eq!(heard(&whole), [Heard { index: 7, said }]);
         for length in 0..whole.len() {
             assert_eq!(heard(&whole[..length]), [], "of {length} bytes");

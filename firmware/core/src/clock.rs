@@ -17,17 +17,17 @@ mod agree;
 mod offset;
 mod report;
 mod wake;
+mod words;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 pub use agree::{Date, Sample};
 pub use offset::Offset;
 pub use report::{ClockReport, Trouble};
 pub use wake::{Found, Woken};
+pub use words::{Adjustment, Effect, Input, Keep, Now, Source, Stamp};
 
 use self::agree::{Verdict, Word};
 use crate::Uptime;
@@ -56,91 +56,6 @@ const LOOK: Duration = Duration::from_secs(4);
 /// Silent time servers are no reason to ask others while the clock was right as lately.
 const FRESH: Duration = Duration::from_hours(24);
 
-/// Where the time comes from; the greater is the better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The clock cannot be right and cannot be set.
-    None,
-    /// When this agent was made.
-    Build,
-    /// What was on the disk: a stamp, or when something was last written.
-    Saved,
-    /// A clock with a battery.
-    Rtc,
-    /// The dates of hosts with good certificates.
-    Tls,
-    /// Time servers that agree.
-    Ntp,
-}
-
-/// Who keeps the clock: `[clock] keep`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// This machine, by NTP; unless somebody else does it already.
-    #[default]
-    Ntp,
-    /// Somebody else: it is asked and told, and nothing is set.
-    None,
-}
-
-/// One moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    pub uptime: Uptime,
-    /// What the wall clock shows, as time since 1970.
-    pub wall: Duration,
-    /// The kernel says that somebody keeps the clock in step.
-    pub in_step: bool,
-}
-
-/// What the disk remembers of the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    pub wall: Duration,
-    pub uptime: Uptime,
-    pub boot: Boot,
-    pub source: Source,
-}
-
-/// What happens to the clock.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Whether the house's line is there.
-    Uplink(bool),
-    /// What came of [`Effect::Ask`].
-    Answers(Vec<Sample>),
-    /// What came of [`Effect::Refer`].
-    Dates(Vec<Date>),
-    /// What came of [`Effect::Set`].
-    Set(Result<(), String>),
-    /// The deadline has passed.
-    Tick,
-}
-
-/// What the agent is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Ask every time server once; report [`Input::Answers`].
-    Ask,
-    /// Ask hosts with certificates for the date; report [`Input::Dates`].
-    Refer,
-    /// Set the clock; report [`Input::Set`].
-    Set(Adjustment),
-    /// Tell the kernel that somebody keeps its clock.
-    InStep,
-    /// Keep across reboots.
-    Save(Stamp),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Adjustment {
-    /// Go faster or slower until this is made up for.
-    Slew(Offset),
-    /// To what the clock would have shown at the boot.
-    Step(Duration),
-}
-
 /// The wall clock, from the agent's start on.
 #[derive(Debug)]
 pub struct Clock {
@@ -152,6 +67,8 @@ pub struct Clock {
     has_uplink: bool,
     /// When the clock was last looked at.
     seen: Now,
+    /// What it showed at the boot when it was last known to be right: whoever else sets it does not move that.
+    right: Option<Duration>,
     state: State,
     due: Uptime,
     /// Since the time servers were last believed.
@@ -183,6 +100,7 @@ impl Clock {
             is_others: woken.is_others,
             has_uplink: false,
             seen: now,
+            right: found.right_at_boot(),
             state: State::Idle,
             due: now.uptime,
             tries: 0,
@@ -230,7 +148,7 @@ impl Clock {
         self.seen = now;
     }
 
-    /// Of a clock that somebody else has set nothing is known any more.
+    /// A clock that somebody else has set is not known to be right any more.
     fn on_jump(&mut self, now: Now) {
         let is_plausible = self.is_plausible(now, now.at_boot());
         self.report.source = Some(if is_plausible { Source::Saved } else { Source::None });
@@ -293,11 +211,11 @@ impl Clock {
         }
         let trouble = Trouble::of(verdict, &word, now);
         match word {
-            Word::Date(date) if !self.is_right(now, date.at_boot) => {
+            Word::Date(date) => {
                 self.report.trouble = Some(trouble);
                 self.to_setting(now, Source::Tls, date.at_boot, DATE_ERROR, effects);
             }
-            Word::Date(_) | Word::Silence | Word::Disagreed(..) => self.to_doubting(now, trouble),
+            Word::Silence | Word::Disagreed(..) => self.to_doubting(now, trouble),
         }
     }
 
@@ -337,6 +255,7 @@ impl Clock {
 
     fn to_kept(&mut self, now: Now, source: Source, offset: Offset, effects: &mut Vec<Effect>) {
         self.report.source = Some(source);
+        self.right = Some(now.at_boot());
         if self.keep == Keep::Ntp {
             effects.push(Effect::InStep);
             self.save(now, offset, effects);
@@ -381,7 +300,8 @@ impl Clock {
     }
 
     fn is_unquestioned(&self, now: Now, at_boot: Duration) -> bool {
-        self.is_plausible(now, at_boot) && Offset::between(now.at_boot(), at_boot).magnitude() <= UNQUESTIONED
+        let expected = self.right.unwrap_or(now.at_boot());
+        self.is_plausible(now, at_boot) && Offset::between(expected, at_boot).magnitude() <= UNQUESTIONED
     }
 
     /// No time is right that is earlier than this agent, and none much later.
@@ -401,20 +321,7 @@ impl Clock {
     fn may_be_taken(&self, now: Now, best: &Sample) -> bool {
         self.is_plausible(now, best.at_boot)
             && Offset::between(now.at_boot(), best.at_boot).is_forward()
-            && self.report.source <= Some(Source::Rtc)
-    }
-
-    /// The clock is right by that date already, and goes by better means.
-    fn is_right(&self, now: Now, at_boot: Duration) -> bool {
-        self.report.source == Some(Source::Ntp)
-            && Offset::between(now.at_boot(), at_boot).magnitude() <= DATE_ERROR
-    }
-}
-
-impl Now {
-    /// What the clock would have shown at the boot, had it gone as it goes now.
-    pub const fn at_boot(self) -> Duration {
-        self.wall.saturating_sub(self.uptime.elapsed_since_boot())
+            && self.right.is_none()
     }
 }
 

@@ -151,7 +151,7 @@ fn planned(posture: &Posture) -> String {
         _ = writeln!(text, "{route}");
     }
     for Sysctl { path, value } in
-        [before_forwarding(), forwarding(), after_forwarding(posture)].into_iter().flatten()
+        [before_forwarding(posture), forwarding(), after_forwarding(posture)].into_iter().flatten()
     {
         _ = writeln!(text, "{path} = {value}");
     }

@@ -1,6 +1,7 @@
 //! The box under test: its card's two files, its agent, its command line, its power. What it should do is the
 //! tests' word; this file only handles it as an owner, a host or a power cut would.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -33,8 +34,6 @@ const WITHOUT_THE_MACHINES_CLOCK: [&str; 4] =
 /// has its own boots too.
 const WITH_ITS_OWN_WIREGUARD: &str = "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && \
      { [ -z \"$BYWAY_LAB_BOOT\" ] || mount --bind \"$BYWAY_LAB_BOOT\" /proc/sys/kernel/random/boot_id; } && exec \"$@\"";
-
-const DNS_HEAD: &str = "[dns]";
 
 /// What is on the card. Prints only what is no secret.
 #[derive(Clone)]
@@ -63,6 +62,8 @@ pub struct BywayBox {
     topology: Arc<Topology>,
     binary: PathBuf,
     authority: PathBuf,
+    /// Of `BusyBox`, by name.
+    applets: PathBuf,
     folder: PathBuf,
     fake_clock: PathBuf,
     /// Without one its agents see the machine's.
@@ -114,6 +115,7 @@ impl BywayBox {
             topology: Arc::clone(world.topology()),
             binary: binary.to_owned(),
             authority: world.authority().to_owned(),
+            applets: world.peers.applets(),
             folder,
             fake_clock: world.peers.fake_clock(),
             clock: None,
@@ -137,10 +139,9 @@ impl BywayBox {
         self.clock.as_ref().context("this box has no clock of its own")
     }
 
-    /// Switches it on as the image does: sealed before any link is up, then the network, then the agent.
+    /// Switches it on as the image does: sealed before any link is up, then the agent, which attaches it to the house.
     pub fn boot(&mut self) -> Result<()> {
         self.seal()?;
-        self.topology.plug_in_box()?;
         self.start()
     }
 
@@ -164,11 +165,11 @@ impl BywayBox {
             .context("cannot empty the box's run folder")
     }
 
-    /// `byway seal`, which must succeed.
+    /// `byway seal`, which must succeed; then the loopback comes up, which is init's.
     pub fn seal(&self) -> Result<()> {
         let said = self.cli(&["seal"])?;
         ensure!(said.code == Some(0), "byway seal failed: {said:?}");
-        Ok(())
+        self.namespace.ip("link set lo up")
     }
 
     /// Starts the agent; does not wait for anything.
@@ -190,9 +191,11 @@ impl BywayBox {
             "--run-dir",
             path_text(&run)?,
         ];
+        let path = self.path();
         let [setpriv, without @ ..] = WITHOUT_THE_MACHINES_CLOCK;
         let args = [&without[..], &args].concat();
         let mut env = Vec::from(environment(path_text(&self.authority)?));
+        env.push(("PATH", &path));
         for (name, path) in self.clock.iter().flat_map(BoxClock::environment) {
             env.push((name, path_text(path)?));
         }
@@ -274,11 +277,27 @@ impl BywayBox {
 
     /// The tailscaled that the agent has started.
     pub fn tailscaled(&self) -> Result<Pid> {
+        self.process("tailscaled")
+    }
+
+    /// Makes its DHCP client ask for its lease again at once, instead of at half of its time.
+    pub fn renew_lease(&self) -> Result<()> {
+        let client = self.process("udhcpc")?;
+        signal::kill(client, Signal::SIGUSR1).context("cannot tell udhcpc to renew")
+    }
+
+    fn process(&self, name: &str) -> Result<Pid> {
         let pids = self.namespace.pids()?;
-        let is_tailscaled = |pid: &&Pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with("tailscaled"))
+        let is_it = |pid: &&Pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with(name))
         };
-        pids.iter().find(is_tailscaled).copied().context("no tailscaled runs on the box")
+        pids.iter().find(is_it).copied().with_context(|| format!("no {name} runs on the box"))
+    }
+
+    /// The machine's programs, and before them the box's own.
+    fn path(&self) -> String {
+        let machine = env::var("PATH").unwrap_or_default();
+        format!("{}:{machine}", self.applets.display())
     }
 
     /// Writes a new auth key onto the card, from which the last one was wiped.
@@ -290,12 +309,22 @@ impl BywayBox {
         write_secret(&path, &lines.join("\n").replace("[tailnet]", &with_key))
     }
 
-    /// Replaces `[dns]`, the last section of the card, until the next box; an agent reads it when it starts.
+    /// Replaces `[dns]` until the next box; an agent reads it when it starts.
     pub fn write_dns(&self, lines: &str) -> Result<()> {
+        self.write_section("[dns]", lines)
+    }
+
+    /// The same for `[uplink]`, which says how it is attached to the house.
+    pub fn write_uplink(&self, lines: &str) -> Result<()> {
+        self.write_section("[uplink]", lines)
+    }
+
+    fn write_section(&self, head: &str, lines: &str) -> Result<()> {
         let path = self.config_path();
         let text = fs::read_to_string(&path).context("cannot read the card")?;
-        let (before, _) = text.split_once(DNS_HEAD).context("the card has no [dns]")?;
-        write_secret(&path, &format!("{before}{DNS_HEAD}\n{lines}"))
+        let (before, section) = text.split_once(head).with_context(|| format!("the card has no {head}"))?;
+        let after = section.split_once("\n[").map_or_else(String::new, |(_, after)| format!("\n[{after}"));
+        write_secret(&path, &format!("{before}{head}\n{lines}{after}"))
     }
 
     /// What the agent tells from now on, each change of it.
@@ -374,8 +403,7 @@ egress = "{egress}"
 
 [uplink]
 interface = "eth0"
-method = "none"
-dns = ["192.168.77.1"]
+method = "dhcp"
 
 [tailnet]
 control = "https://hs.example.net"
@@ -389,7 +417,7 @@ check_url = "https://check.example.net/json"
 [clock]
 servers = {:?}
 
-{DNS_HEAD}
+[dns]
 {}"#,
         TIME_SERVERS.as_flattened(),
         own_name_servers()

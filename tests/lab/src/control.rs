@@ -121,8 +121,13 @@ impl Control {
 
     /// What the owner does when the exit node waits for approval.
     pub fn approve_routes(&self, node: &str) -> Result<()> {
+        self.approve(node, "0.0.0.0/0,::/0")
+    }
+
+    /// The same for networks behind a node.
+    pub fn approve(&self, node: &str, networks: &str) -> Result<()> {
         let id = self.id_of_node(node)?;
-        self.headscale(&["nodes", "approve-routes", "-i", &id, "-r", "0.0.0.0/0,::/0"]).map(drop)
+        self.headscale(&["nodes", "approve-routes", "-i", &id, "-r", networks]).map(drop)
     }
 
     /// The owner changes their mind.

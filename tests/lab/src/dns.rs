@@ -1,12 +1,13 @@
 //! The world's plain resolvers: dnsmasq, each with the few names that exist. No name is looked up anywhere else, and
 //! every question is remembered with who has asked it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::house::embedded;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::topology::{CONTROL_V4, SERVER_V4, SERVER_V6};
@@ -21,6 +22,25 @@ pub(crate) enum Names {
     Web,
 }
 
+/// Where a resolver listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    Address(IpAddr),
+    /// At every address of this interface, whatever they become.
+    Interface(&'static str),
+}
+
+/// Whether names that have only IPv4 get an address of the house's NAT64 as well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dns64 {
+    Off,
+    On,
+}
+
+/// By them a machine finds out whether its network translates (RFC 7050).
+const IPV4_ONLY: (&str, [Ipv4Addr; 2]) =
+    ("ipv4only.arpa", [Ipv4Addr::new(192, 0, 0, 170), Ipv4Addr::new(192, 0, 0, 171)]);
+
 /// What a name server was asked: by whom, and for which name, in lower case and without the dot at its end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Heard {
@@ -33,9 +53,8 @@ pub struct Heard {
 pub struct Resolver(Process);
 
 impl Resolver {
-    /// Starts it at `address`, port 53, and waits until it listens.
-    pub(crate) fn start(namespace: &Namespace, address: IpAddr, names: Names) -> Result<Self> {
-        let web = format!("{SERVER_V4},{SERVER_V6}");
+    /// Starts it, port 53, and waits until it listens.
+    pub(crate) fn start(namespace: &Namespace, at: At, names: Names, dns64: Dns64) -> Result<Self> {
         let mut args = vec![
             "--keep-in-foreground".to_owned(),
             "--conf-file=/dev/null".to_owned(),
@@ -43,21 +62,24 @@ impl Resolver {
             "--user=root".to_owned(),
             "--no-hosts".to_owned(),
             "--no-resolv".to_owned(),
-            "--bind-interfaces".to_owned(),
             "--log-queries".to_owned(),
             "--log-facility=-".to_owned(),
             "--local=/example.net/".to_owned(),
-            format!("--listen-address={address}"),
-            format!("--host-record=web.example.net,{web}"),
-            format!("--host-record=check.example.net,{web}"),
         ];
-        match names {
-            Names::All => args.push(format!("--host-record=hs.example.net,{CONTROL_V4}")),
-            Names::Web => {}
+        match at {
+            At::Address(address) => {
+                args.extend(["--bind-interfaces".to_owned(), format!("--listen-address={address}")]);
+            }
+            At::Interface(interface) => args.push(format!("--interface={interface}")),
         }
+        args.extend(records(names, dns64));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let name = format!("dns-{}", namespace.name());
         let process = namespace.spawn(&name, Path::new("dnsmasq"), &args, &[])?;
+        let address = match at {
+            At::Address(address) => address,
+            At::Interface(_) => Ipv4Addr::LOCALHOST.into(),
+        };
         wait_until_listening(namespace, address).with_context(|| process.log_tail())?;
         Ok(Self(process))
     }
@@ -65,6 +87,26 @@ impl Resolver {
     /// Every question so far, in its order.
     pub fn heard(&self) -> Vec<Heard> {
         self.0.log().lines().filter_map(heard_in).collect()
+    }
+}
+
+fn records(names: Names, dns64: Dns64) -> Vec<String> {
+    let web = format!("{SERVER_V4},{SERVER_V6}");
+    let mut records = Vec::from(["web", "check"].map(|name| format!("{name}.example.net,{web}")));
+    match names {
+        Names::All => records.push(record("hs.example.net", CONTROL_V4, dns64)),
+        Names::Web => {}
+    }
+    let (name, addresses) = IPV4_ONLY;
+    records.extend(addresses.map(|address| record(name, address, dns64)));
+    records.into_iter().map(|record| format!("--host-record={record}")).collect()
+}
+
+/// Of a name that has no address of IPv6 by itself.
+fn record(name: &str, address: Ipv4Addr, dns64: Dns64) -> String {
+    match dns64 {
+        Dns64::Off => format!("{name},{address}"),
+        Dns64::On => format!("{name},{address},{}", embedded(address)),
     }
 }
 

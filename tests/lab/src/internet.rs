@@ -87,7 +87,7 @@ async fn start(tls: TlsAcceptor, answer: watch::Receiver<CheckAnswer>) -> Result
     Ok(())
 }
 
-async fn listen(port: u16) -> Result<TcpListener> {
+pub(crate) async fn listen(port: u16) -> Result<TcpListener> {
     // Linux's default is a socket for both families.
     listen_at((Ipv6Addr::UNSPECIFIED, port).into()).await
 }
@@ -140,7 +140,7 @@ async fn answer_page<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, who: WhoA
     Ok(stream.shutdown().await?)
 }
 
-async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
+pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         anyhow::ensure!(request.len() < LONGEST_REQUEST, "a request of more than {LONGEST_REQUEST} bytes");

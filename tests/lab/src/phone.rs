@@ -63,6 +63,11 @@ impl Phone {
         self.tailscale.run(&["set", "--exit-node="]).map(drop)
     }
 
+    /// Offers the tailnet a way to these networks behind it, separated by commas; to none, if it is empty.
+    pub fn advertise_routes(&self, networks: &str) -> Result<()> {
+        self.tailscale.run(&["set", &format!("--advertise-routes={networks}")]).map(drop)
+    }
+
     /// The tailnet as the phone sees it: `tailscale status --json`.
     pub fn status(&self) -> Result<serde_json::Value> {
         Ok(serde_json::from_str(&self.tailscale.run(&["status", "--json"])?)?)

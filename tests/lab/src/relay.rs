@@ -2,13 +2,13 @@
 //! It can fall silent as a broken path does, and forget a device as Mullvad does with an expired account.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::dns::{Heard, Names, Resolver};
+use crate::dns::{At, Dns64, Heard, Names, Resolver};
 use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::process::{Process, command, succeed};
@@ -61,7 +61,7 @@ impl Relay {
              iifname {device} oifname eth0 masquerade; }}\n\
              chain through {{ type filter hook forward priority filter; ct state invalid drop; }}\n}}"
         ))?;
-        let resolver = Resolver::start(&namespace, IpAddr::V4(INSIDE_V4), Names::Web)?;
+        let resolver = Resolver::start(&namespace, At::Address(INSIDE_V4.into()), Names::Web, Dns64::Off)?;
         let wireguard_go = peers.wireguard_go();
         let mut relay = Self { resolver, daemon: None, namespace, wireguard_go, device, folder };
         relay.come_back()?;

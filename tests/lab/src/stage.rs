@@ -10,12 +10,17 @@ use serde_json::Value;
 use crate::byway_box::Card;
 use crate::capture::{Capture, Heading};
 use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
+use crate::neighbour::NEIGHBOUR_V4;
 use crate::phone::Family;
 use crate::topology::{
-    MORE_SERVERS, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs, TIME_SERVERS,
+    BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs,
+    TIME_SERVERS,
 };
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
+
+/// Whom the box asks for its own names in a house that has told it of no resolver yet.
+const WELL_KNOWN: [&str; 4] = ["9.9.9.9", "1.1.1.1", "2620:fe::fe", "2606:4700:4700::1111"];
 
 /// How long a fresh pair of peers may take to find each other.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -125,7 +130,7 @@ impl Stage {
             Ok((vantage, leaving, self.listen(place, interface, &link)?))
         };
         let captures = Vec::from([
-            capture(Place::House, "lan", Vantage::House, Heading::In)?,
+            capture(Place::House, BOX_PORT, Vantage::House, Heading::In)?,
             capture(Place::Relay, self.world.relay.device(), Vantage::Relay, Heading::In)?,
             capture(Place::Srv, "eth0", Vantage::Server, Heading::In)?,
         ]);
@@ -134,7 +139,13 @@ impl Stage {
         });
         let odd_server = odd_server.transpose()?;
         let load = Load::start(&self.world.namespace(Place::Phone).path(), &echo_servers(), rates)?;
-        Ok(Watch { captures, places: places(), timeline, load, _odd_server: odd_server })
+        Ok(Watch {
+            captures,
+            places: places(self.world.house.numbering()),
+            timeline,
+            load,
+            _odd_server: odd_server,
+        })
     }
 }
 
@@ -231,7 +242,7 @@ fn echo_servers() -> [SocketAddr; 2] {
     [SocketAddr::new(SERVER_V4.into(), 7), SocketAddr::new(SERVER_V6.into(), 7)]
 }
 
-fn places() -> Places {
+fn places(house: Numbering) -> Places {
     let parse = |text: &str| text.parse().expect("an address of the lab");
     let net = |text: &str| text.parse().expect("a prefix of the lab");
     let more_servers = MORE_SERVERS.as_flattened().iter().map(|address| parse(address));
@@ -241,11 +252,16 @@ fn places() -> Places {
     Places {
         servers: [SERVER_V4.into(), SERVER_V6.into()].into_iter().chain(more_servers).collect(),
         tailnet: Vec::from([net("100.64.0.0/10"), net("fd7a:115c:a1e0::/48")]),
+        house_in_tailnet: (house == Numbering::CarrierGrade)
+            .then(|| [house.router().into(), house.of_the_box().into()]),
         tunnel: Vec::from([parse("10.64.5.5"), parse("fc00:bbbb:bbbb:bb01::5")]),
         relay: Vec::from([parse("192.0.2.130"), parse("2001:db8:50::130")]),
         house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
-        resolvers: Vec::from([parse("192.168.77.1"), parse("10.64.0.1")]),
+        resolvers: Numbering::resolvers()
+            .chain([parse("10.64.0.1"), NEIGHBOUR_V4.into()])
+            .chain(WELL_KNOWN.map(parse))
+            .collect(),
         clocks: TIME_SERVERS.as_flattened().iter().map(|address| parse(address)).collect(),
         upstreams: upstreams.collect(),
     }

@@ -11,13 +11,14 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 10] = [
+const WORLD: [(&str, &str); 11] = [
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
+    ("tayga", "tayga"),
     ("tc", "iproute2"),
     ("timeout", "coreutils"),
     ("unbound", "unbound"),

@@ -1,6 +1,8 @@
 //! The ground of the world: its places, their links, addresses and routes, and the house's NAT.
 //! Who lives there is the business of the other files.
 
+mod numbering;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result};
@@ -8,6 +10,7 @@ use anyhow::{Context, Result};
 use crate::namespace::Namespace;
 use crate::process::{command, succeed};
 use crate::run::Run;
+pub use numbering::Numbering;
 
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
 pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x80);
@@ -29,20 +32,24 @@ pub const CONTROL_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 130);
 pub const HOUSE_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// The house's resolver and gateway on its LAN.
 pub const HOUSE_LAN_V4: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
-/// The box's own global address: IPv6 is routed, not translated.
-pub const BOX_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 2);
-/// The same in a renumbered house.
-pub const RENUMBERED_BOX_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x88, 0, 0, 0, 0, 2);
+/// By it the house's DHCP server knows the box.
+pub const BOX_MAC: &str = "02:00:00:00:77:02";
+/// The house's end of the box's cable: whatever the box sends passes here, to whomever in the house.
+pub const BOX_PORT: &str = "lan-box";
+/// The house's end of its other machine's cable.
+const NEIGHBOUR_PORT: &str = "lan-neighbour";
 
 /// One network namespace of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The internet's router: `c-house`, `c-phone`, `c-ctl`, `c-srv`, `c-relay`.
     Core,
-    /// The relative's router: `wan` and `lan`.
+    /// The relative's router: `wan`, and the bridge `lan` that its sockets belong to.
     House,
     /// The box in the house: `eth0`.
     Box,
+    /// Another machine in the house, with no address of its own: `eth0`.
+    Neighbour,
     /// The owner's phone, on another network: `eth0`.
     Phone,
     /// Servers on the internet: `eth0`.
@@ -54,14 +61,15 @@ pub enum Place {
 }
 
 impl Place {
-    pub const ALL: [Self; 7] =
-        [Self::Core, Self::House, Self::Box, Self::Phone, Self::Srv, Self::Relay, Self::Ctl];
+    pub const ALL: [Self; 8] =
+        [Self::Core, Self::House, Self::Box, Self::Neighbour, Self::Phone, Self::Srv, Self::Relay, Self::Ctl];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Core => "core",
             Self::House => "house",
             Self::Box => "box",
+            Self::Neighbour => "neighbour",
             Self::Phone => "phone",
             Self::Srv => "srv",
             Self::Relay => "relay",
@@ -72,14 +80,14 @@ impl Place {
     fn forwards(self) -> bool {
         match self {
             Self::Core | Self::House | Self::Relay => true,
-            Self::Box | Self::Phone | Self::Srv | Self::Ctl => false,
+            Self::Box | Self::Neighbour | Self::Phone | Self::Srv | Self::Ctl => false,
         }
     }
 
     fn resolver(self) -> &'static str {
         match self {
             Self::Box => "127.0.0.1", // the agent resolves its own names itself
-            Self::House => "192.168.77.1",
+            Self::House | Self::Neighbour => "192.168.77.1",
             Self::Core | Self::Phone | Self::Srv | Self::Relay | Self::Ctl => "192.0.2.80",
         }
     }
@@ -138,45 +146,15 @@ const CABLES: [Cable; 5] = [
     },
 ];
 
-/// How the house is numbered: its LAN, and the IPv6 prefix that its provider has lent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbering {
-    /// `192.168.77.0/24` and `2001:db8:77::/64`
-    First,
-    /// `192.168.88.0/24` and `2001:db8:88::/64`
-    Second,
-}
-
-impl Numbering {
-    fn prefixes(self) -> (&'static str, &'static str) {
-        match self {
-            Self::First => ("192.168.77", "2001:db8:77:"),
-            Self::Second => ("192.168.88", "2001:db8:88:"),
-        }
-    }
-}
-
-fn box_addresses(numbering: Numbering) -> String {
-    let (v4, v6) = numbering.prefixes();
+/// What a careful relative would type: the links up, addresses and routes in place.
+fn static_box(numbering: Numbering) -> String {
+    let (v4, v6) = (numbering.of_the_box(), numbering.of_a_static_box());
+    let (router_v4, router_v6) = (numbering.router(), numbering.router_v6());
     format!(
-        "link set lo up\nlink set eth0 up\naddr add {v4}.2/24 dev eth0\naddr add {v6}:2/64 dev eth0 nodad\n\
-         route replace default via {v4}.1\nroute replace ::/0 via {v6}:1"
+        "link set lo up\nlink set eth0 up\naddr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad\n\
+         route replace default via {router_v4}\nroute replace ::/0 via {router_v6}"
     )
 }
-
-fn house_lan(numbering: Numbering) -> String {
-    let (v4, v6) = numbering.prefixes();
-    format!("addr add {v4}.1/24 dev lan\naddr add {v6}:1/64 dev lan nodad\nlink set lan up")
-}
-
-/// What tailnet peers say to each other without a relay server comes from and goes to this port.
-const NO_DIRECT_WAY: &str = "table inet direct {
-  chain through { type filter hook forward priority raw; udp sport 41641 drop; udp dport 41641 drop; }
-}";
-
-const HOUSE_NAT: &str = "table ip nat {
-  chain post { type nat hook postrouting priority srcnat; oifname wan masquerade; }
-}";
 
 /// The places and their cables. Dropping it removes every namespace with whatever runs inside.
 #[derive(Debug)]
@@ -185,7 +163,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Waits until no other world stands on the machine, then lays this one; the box is plugged in and up.
+    /// Waits until no other world stands on the machine, then lays this one; the house has no numbers yet.
     pub(crate) fn lay() -> Result<Self> {
         let topology = Self { run: Run::begin()? };
         for place in Place::ALL {
@@ -194,15 +172,13 @@ impl Topology {
         for cable in &CABLES {
             topology.connect(cable)?;
         }
-        topology.namespace(Place::Core).ip("route add 2001:db8:77::/64 via 2001:db8:10::10")?;
         let upstreams = [PRIVACY_DNS, RESIDENTIAL_DNS].map(|(v4, v6)| [v4.to_string(), v6.to_string()]);
         for [v4, v6] in MORE_SERVERS.map(|pair| pair.map(str::to_owned)).into_iter().chain(upstreams) {
             // None of them is chosen for what the server says by itself.
             let more = format!("addr add {v4}/25 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
             topology.namespace(Place::Srv).ip(&more)?;
         }
-        topology.lay_house()?;
-        topology.plug_in_box()?;
+        topology.lay_lan()?;
         Ok(topology)
     }
 
@@ -225,47 +201,32 @@ impl Topology {
         house.ip(&format!("link set cable netns {} name eth0", old.name()))
     }
 
-    /// What the house's DHCP or a careful relative would do: links up, addresses and routes in place.
+    /// Numbers the box by hand, as somebody does who has a box of another make; it hears no router.
     pub fn plug_in_box(&self) -> Result<()> {
-        self.namespace(Place::Box).ip(&box_addresses(Numbering::First))
+        self.renumber_box(Numbering::First)
     }
 
-    /// Pulls the network cable out of the box; whoever configured the interface takes its addresses away.
+    /// The same for a house with these numbers; those before are gone.
+    pub fn renumber_box(&self, numbering: Numbering) -> Result<()> {
+        let byway = self.namespace(Place::Box);
+        byway.sysctl("net/ipv6/conf/eth0/accept_ra", "0")?;
+        byway.ip("addr flush dev eth0 scope global")?;
+        byway.ip(&static_box(numbering))
+    }
+
+    /// Somebody on the box takes its interface down, and its addresses away.
     pub fn unplug_box(&self) -> Result<()> {
         self.namespace(Place::Box).ip("link set eth0 down\naddr flush dev eth0 scope global")
     }
 
-    /// The router has new numbers, and the box hears of them; the house's resolver stays where it was.
-    pub fn renumber_house(&self, numbering: Numbering) -> Result<()> {
-        let (_, v6) = numbering.prefixes();
-        let (core, house) = (self.namespace(Place::Core), self.namespace(Place::House));
-        core.ip(&format!("route replace {v6}:/64 via 2001:db8:10::10"))?;
-        // The link-local address stays: without one a router does not even ask for its neighbours.
-        house.ip("addr flush dev lan scope global")?;
-        house.ip(&house_lan(numbering))?;
-        if numbering != Numbering::First {
-            house.ip(&format!("addr add {HOUSE_LAN_V4}/32 dev lan"))?;
-        }
-        let byway = self.namespace(Place::Box);
-        byway.ip("addr flush dev eth0 scope global")?;
-        byway.ip(&box_addresses(numbering))
+    /// Pulls the network cable: the box sees that nobody is at the other end.
+    pub fn pull_cable(&self) -> Result<()> {
+        self.namespace(Place::House).ip(&format!("link set {BOX_PORT} down"))
     }
 
-    /// Another router with the same addresses, which announces itself as routers do when their link comes up.
-    pub fn replace_router(&self, mac: &str) -> Result<()> {
-        let house = self.namespace(Place::House);
-        house.sysctl("net/ipv4/conf/lan/arp_notify", "1")?;
-        house.sysctl("net/ipv6/conf/lan/ndisc_notify", "1")?;
-        house.ip(&format!("link set lan address {mac}"))
-    }
-
-    /// From now on the tailnet reaches the box by the relay server only (DERP).
-    pub fn block_direct(&self) -> Result<()> {
-        self.namespace(Place::House).nft(NO_DIRECT_WAY)
-    }
-
-    pub fn allow_direct(&self) -> Result<()> {
-        self.namespace(Place::House).nft("delete table inet direct")
+    /// Puts it back in.
+    pub fn push_cable(&self) -> Result<()> {
+        self.namespace(Place::House).ip(&format!("link set {BOX_PORT} up"))
     }
 
     fn make(&self, place: Place) -> Result<()> {
@@ -289,17 +250,20 @@ impl Topology {
         own.ip(&format!("route add default via {}\nroute add ::/0 via {}", cable.core[0], cable.core[1]))
     }
 
-    fn lay_house(&self) -> Result<()> {
+    /// The sockets of the house's router, with the box in one and another machine in the other. The bridge has a MAC of
+    /// its own, else it would take that of whoever is plugged in; it speaks IPv6 as the house says, its sockets do not.
+    fn lay_lan(&self) -> Result<()> {
         let house = self.namespace(Place::House);
-        wire(&house, "lan", &self.namespace(Place::Box), "eth0")?;
-        house.ip(&house_lan(Numbering::First))?;
-        // Late answers to numbers that the house has left end here, without an error from a router to the server.
-        for numbering in [Numbering::First, Numbering::Second] {
-            let (v4, v6) = numbering.prefixes();
-            let nowhere = format!("{v4}.0/24 metric 9999\nroute add blackhole {v6}:/64 metric 9999");
-            house.ip(&format!("route add blackhole {nowhere}"))?;
+        house.ip("link add lan address 02:00:00:00:77:01 type bridge mcast_snooping 0\n\
+             link set lan addrgenmode none")?;
+        house.sysctl("net/ipv6/conf/lan/accept_dad", "0")?;
+        for (port, place) in [(BOX_PORT, Place::Box), (NEIGHBOUR_PORT, Place::Neighbour)] {
+            wire(&house, port, &self.namespace(place), "eth0")?;
+            house.ip(&format!("link set {port} addrgenmode none\nlink set {port} master lan up"))?;
         }
-        house.nft(HOUSE_NAT)
+        house.ip("link set lan up")?;
+        self.namespace(Place::Box).ip(&format!("link set eth0 address {BOX_MAC}"))?;
+        self.namespace(Place::Neighbour).ip("link set lo up\nlink set eth0 address 02:00:00:00:77:66 up")
     }
 }
 
@@ -324,7 +288,11 @@ impl SeenAs {
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(RELAY_V4) | IpAddr::V6(RELAY_V6) => Self::Relay,
-            IpAddr::V4(HOUSE_V4) | IpAddr::V6(BOX_V6 | RENUMBERED_BOX_V6) => Self::House,
+            IpAddr::V4(HOUSE_V4) => Self::House,
+            // The box's own address: IPv6 is routed, not translated.
+            IpAddr::V6(address) if Numbering::ALL.iter().any(|house| house.is_prefix_of(address)) => {
+                Self::House
+            }
             IpAddr::V4(_) | IpAddr::V6(_) => Self::Neither,
         }
     }
@@ -355,6 +323,8 @@ mod tests {
         assert_eq!(SeenAs::of("2001:db8:50::130".parse().unwrap()), SeenAs::Relay);
         assert_eq!(SeenAs::of("198.51.100.10".parse().unwrap()), SeenAs::House);
         assert_eq!(SeenAs::of("2001:db8:77::2".parse().unwrap()), SeenAs::House);
+        assert_eq!(SeenAs::of("2001:db8:88:0:dead:beef:0:1".parse().unwrap()), SeenAs::House);
+        assert_eq!(SeenAs::of("2001:db8:77:1::2".parse().unwrap()), SeenAs::Neither);
         assert_eq!(SeenAs::of("203.0.113.20".parse().unwrap()), SeenAs::Neither);
     }
 }

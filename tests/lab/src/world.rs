@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 
 use crate::certs::Certs;
 use crate::control::Control;
-use crate::dns::{Names, Resolver};
+use crate::dns::{At, Dns64, Names, Resolver};
+use crate::house::House;
 use crate::internet::{Check, Internet};
 use crate::namespace::Namespace;
 use crate::peers::Peers;
@@ -16,7 +17,7 @@ use crate::phone::Phone;
 use crate::relay::Relay;
 use crate::time_server::TimeServer;
 use crate::tools;
-use crate::topology::{HOUSE_LAN_V4, Place, SERVER_V4, TIME_SERVERS, Topology};
+use crate::topology::{Place, SERVER_V4, TIME_SERVERS, Topology};
 use crate::upstream::Upstreams;
 
 /// A small internet with a house in it; no box runs yet. One at a time on a machine: raising a second one waits.
@@ -32,8 +33,8 @@ pub struct World {
     pub upstreams: Upstreams,
     /// Whom the box asks for the time.
     pub time: [TimeServer; 3],
-    /// The ISP's resolver in the house, `192.168.77.1`.
-    pub isp: Resolver,
+    /// Where the box is.
+    pub house: House,
     pub peers: Peers,
     _internets_resolver: Resolver,
     _internet: Internet,
@@ -52,8 +53,10 @@ impl World {
         let certs = Certs::make(&folder)?;
         let namespace = |place| topology.namespace(place);
         let internet = Internet::open(&namespace(Place::Srv), &certs.check)?;
-        let internets_resolver = Resolver::start(&namespace(Place::Srv), IpAddr::V4(SERVER_V4), Names::All)?;
-        let isp = Resolver::start(&namespace(Place::House), IpAddr::V4(HOUSE_LAN_V4), Names::All)?;
+        let at = At::Address(IpAddr::V4(SERVER_V4));
+        let internets_resolver = Resolver::start(&namespace(Place::Srv), at, Names::All, Dns64::Off)?;
+        let house = House::open(&topology)?;
+        topology.plug_in_box()?;
         let upstreams = Upstreams::start(&namespace(Place::Srv), &folder, &certs)?;
         let time = time_servers(&namespace(Place::Srv))?;
         let relay = Relay::start(topology.run(), namespace(Place::Relay), &peers)?;
@@ -67,8 +70,8 @@ impl World {
             relay,
             check: internet.check.clone(),
             upstreams,
+            house,
             time,
-            isp,
             peers,
             _internets_resolver: internets_resolver,
             _internet: internet,
@@ -105,5 +108,5 @@ fn time_servers(namespace: &Namespace) -> Result<[TimeServer; 3]> {
 
 #[expect(clippy::print_stderr, reason = "minutes of silence look like a hang to the person at the terminal")]
 fn say_what_is_built(program: &str) {
-    eprintln!("building the peer {program} from its pinned module");
+    eprintln!("building {program} from its pinned source");
 }

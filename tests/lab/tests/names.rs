@@ -134,7 +134,7 @@ fn the_phones_tailscaled_asks_the_exit_nodes_and_its_own_for_the_tailnets_names(
         Ok(reply)
     })?;
     ensure!(reply.data == ["192.0.2.80"], "{reply:?}");
-    let heard = world.isp.heard();
+    let heard = world.house.heard();
     ensure!(heard.iter().any(|heard| heard.name == "web.example.net"), "the ISP heard only {heard:?}");
     let peer = world.phone.resolve(("byway.tail.example.net", RecordType::A), SOON)?;
     ensure!(peer.code == ResponseCode::NoError && !peer.data.is_empty(), "{peer:?}");

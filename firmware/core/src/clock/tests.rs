@@ -267,14 +267,14 @@ fn liars_in_unison_are_contradicted_and_told() {
     house.run(1);
     house.servers = vec![Some(3 * YEAR); 3];
     house.run(2 * 2048);
-    assert_eq!((house.steps, house.source()), (0, Source::Ntp));
+    assert_eq!((house.steps, house.source()), (0, Source::Tls));
     let complaint = house.complaint().unwrap();
     assert!(
         complaint.contains("say 2030-") && complaint.contains("hs.example.net contradicts"),
         "{complaint}"
     );
     house.servers = vec![Some(Duration::ZERO); 3];
-    house.run(64);
+    house.run(2048);
     assert_eq!(house.complaint(), None);
 }
 
@@ -311,6 +311,8 @@ fn without_a_referee_a_lost_clock_goes_forward_only() {
 #[test]
 fn silent_servers_leave_it_to_the_hosts_and_are_asked_again() {
     let mut house = House::woken(BUILT).lying(&[None; 3]);
+    house.run(0);
+    assert_eq!(house.referred, 0, "one lost packet is no silence");
     house.run(3);
     assert_eq!((house.source(), house.steps), (Source::Tls, 1));
     assert!(house.is_right() && house.complaint().is_none());
@@ -318,6 +320,17 @@ fn silent_servers_leave_it_to_the_hosts_and_are_asked_again() {
     house.servers = vec![Some(Duration::ZERO); 3];
     house.run(64);
     assert_eq!((house.source(), house.trouble().as_str()), (Source::Ntp, ""));
+}
+
+#[test]
+fn a_silence_of_hours_asks_no_host_while_the_clock_was_right_lately() {
+    let mut house = House::woken(TRUTH);
+    house.run(1);
+    house.servers = vec![None; 3];
+    house.run(23 * 3600);
+    assert_eq!((house.source(), house.referred), (Source::Ntp, 0));
+    house.run(2 * 3600);
+    assert!(house.source() == Source::Tls && house.referred > 0);
 }
 
 #[test]
@@ -340,6 +353,11 @@ fn servers_or_hosts_at_odds_are_told_by_name() {
     house.run(1);
     let said = house.complaint().unwrap();
     assert!(said.contains("192.0.2.1 says 2027-02-09 00:00, 192.0.2.2 says 2028-02-09 00:00"), "{said}");
+
+    let half = [Some(Duration::ZERO), Some(Duration::ZERO), Some(YEAR), Some(2 * YEAR)];
+    let mut house = House::woken(TRUTH).lying(&half).without_referee();
+    house.run(1);
+    assert!(house.complaint().unwrap().contains("do not agree"), "two of four are not most");
 
     let mut house = House::woken(TRUTH).lying(&odds);
     house.run(1);
@@ -424,8 +442,23 @@ fn a_clock_that_somebody_else_set_is_noticed_and_set_right() {
     assert!(house.is_right() && house.steps == 1, "{:?}", house.now);
     house.run(60);
     assert_eq!(house.asked.len(), 2, "its own steps are no surprise");
+    assert_eq!(house.saved.len(), 2);
+    house.now.wall += Duration::from_secs(5);
+    house.run(60);
+    assert_eq!((house.steps, house.saved.len()), (2, 2), "a few seconds are not worth a block");
+
+    // Nor does that give liars a chance, though nobody contradicts them.
+    house.dates.clear();
+    house.servers = vec![Some(YEAR); 3];
+    house.now.wall -= YEAR;
+    house.run(17);
+    assert!(house.trouble().contains("no certificate's host confirms"), "{}", house.trouble());
+    house.servers = vec![Some(Duration::ZERO); 3];
+    house.run(64);
+    assert!(house.is_right() && house.source() == Source::Ntp);
 
     // Also where only the hosts answer.
+    house.dates = vec![TRUTH; 2];
     house.servers = vec![None; 3];
     house.now.wall -= 3 * YEAR;
     house.run(17);

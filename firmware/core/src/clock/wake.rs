@@ -56,6 +56,12 @@ impl Found {
         Woken { source, raise, is_others }
     }
 
+    /// What the clock showed at the boot, as far as an agent of the same boot knew it to be right.
+    pub(super) fn right_at_boot(&self) -> Option<Duration> {
+        let own = self.saved.filter(|stamp| stamp.boot == self.boot && stamp.source >= Source::Tls)?;
+        Some(own.wall.saturating_sub(own.uptime.elapsed_since_boot()))
+    }
+
     /// Of another boot. A stamp or a file from the far future is somebody's mistake, and no floor.
     fn floor(&self) -> (Duration, Source) {
         let known = self.saved.map(|stamp| stamp.wall).max(self.last_write);

@@ -18,21 +18,29 @@ pub fn forwarding() -> Vec<Sysctl> {
     vec![sysctl("net/ipv4/ip_forward", "1"), sysctl("net/ipv6/conf/all/forwarding", "1")]
 }
 
-/// Written before an interface to the house comes up: advertisements of its routers are heard though the box forwards.
+/// Written before an interface to the house comes up.
 pub fn before_uplink(interface: &str) -> Vec<Sysctl> {
-    vec![Sysctl { path: format!("net/ipv6/conf/{interface}/accept_ra"), value: "2" }]
+    vec![
+        // Its own number would tell every website what machine this is, and where it has been before. This one is random,
+        // and stays for as long as the machine is up.
+        of_ipv6(interface, "addr_gen_mode", "3"),
+        of_ipv6(interface, "use_tempaddr", "0"),
+        listens_to_routers(interface),
+        speaks_of_one_group_at_a_time(interface),
+        is_no_router(interface),
+    ]
 }
 
 /// Whether an interface to the house has IPv6: with the carrier it is taken away and given anew, since the kernel asks for
 /// routers only when it begins, and keeps what another network has lent.
 pub fn ipv6(interface: &str, has_carrier: bool) -> Vec<Sysctl> {
     let value = if has_carrier { "0" } else { "1" };
-    vec![Sysctl { path: format!("net/ipv6/conf/{interface}/disable_ipv6"), value }]
+    vec![of_ipv6(interface, "disable_ipv6", value)]
 }
 
 /// Written before [`forwarding`].
-pub fn before_forwarding() -> Vec<Sysctl> {
-    vec![
+pub fn before_forwarding(posture: &Posture) -> Vec<Sysctl> {
+    let mut sysctls = vec![
         // Errors and resets that the box answers with leave where the packet came from (routing.rs, 4995).
         sysctl("net/ipv4/fwmark_reflect", "1"),
         sysctl("net/ipv6/fwmark_reflect", "1"),
@@ -51,7 +59,11 @@ pub fn before_forwarding() -> Vec<Sysctl> {
         // Of thousands of flows that a flip ends, each is told at once; the kernel's own bound for all of them stays.
         sysctl("net/ipv4/icmp_ratelimit", "0"),
         sysctl("net/ipv6/icmp/ratelimit", "0"),
-    ]
+    ];
+    for interface in &posture.facts.interfaces {
+        sysctls.extend([listens_to_routers(interface), speaks_of_one_group_at_a_time(interface)]);
+    }
+    sysctls
 }
 
 /// Written after [`forwarding`]: the kernel resets `accept_redirects` whenever `ip_forward` changes
@@ -67,15 +79,29 @@ pub fn after_forwarding(posture: &Posture) -> Vec<Sysctl> {
             sysctls.push(Sysctl { path: format!("net/{}", name.replace('#', interface)), value: "0" });
         }
     }
-    // A forwarding kernel listens to the house's router advertisements only if it is told twice.
-    let uplink = posture.facts.uplink.iter();
-    sysctls.extend(
-        uplink.map(|uplink| Sysctl {
-            path: format!("net/ipv6/conf/{}/accept_ra", uplink.interface),
-            value: "2",
-        }),
-    );
+    sysctls.extend(posture.facts.interfaces.iter().map(|interface| is_no_router(interface)));
     sysctls
+}
+
+/// A forwarding kernel heeds router advertisements only if it is told twice, and forgets what it has heard when it begins
+/// to forward.
+fn listens_to_routers(interface: &str) -> Sysctl {
+    of_ipv6(interface, "accept_ra", "2")
+}
+
+/// MLD version 1: the rule set can tell which group a report is about.
+fn speaks_of_one_group_at_a_time(interface: &str) -> Sysctl {
+    of_ipv6(interface, "force_mld_version", "1")
+}
+
+/// The house is not told that here is a router: neither by the flag in neighbour advertisements nor by a membership in
+/// the routers' groups. Whether the kernel forwards is decided by `all` alone (Documentation/networking/ip-sysctl.rst).
+fn is_no_router(interface: &str) -> Sysctl {
+    of_ipv6(interface, "forwarding", "0")
+}
+
+fn of_ipv6(interface: &str, name: &str, value: &'static str) -> Sysctl {
+    Sysctl { path: format!("net/ipv6/conf/{interface}/{name}"), value }
 }
 
 fn sysctl(path: &str, value: &'static str) -> Sysctl {

@@ -1,8 +1,6 @@
 //! What the house's routers advertise beside addresses and routes, which are the kernel's business: resolvers, the
-//! prefix by which IPv4 is reached, the page to log in on, and whether to ask a DHCP server. How long it holds.
+//! prefix by which IPv4 is reached, and whether to ask a DHCP server. How long it holds.
 
-use alloc::borrow::ToOwned as _;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -12,15 +10,10 @@ use crate::Uptime;
 
 /// Of one kind: who floods the house with advertisements gets no more room than a house needs.
 const MOST: usize = 4;
-/// Longer than any that a browser was ever sent to.
-const LONGEST_PAGE: usize = 1024;
 
-/// RFC 8106 5.1, RFC 8910 2.3, RFC 8781 4
+/// RFC 8106 5.1, RFC 8781 4
 const RESOLVERS: u8 = 25;
-const PORTAL: u8 = 37;
 const NAT64: u8 = 38;
-/// RFC 8910 2: nobody has to log in anywhere.
-const NO_PORTAL: &str = "urn:ietf:params:capport:unrestricted";
 
 /// One thing that a router says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +21,6 @@ pub enum Said {
     /// For so long; zero: not any more.
     Resolvers(Vec<Ipv6Addr>, Lifetime),
     Nat64(Nat64, Lifetime),
-    /// Where to log in; `None`: nowhere.
-    Portal(Option<String>),
     Dhcp(Dhcp),
 }
 
@@ -67,7 +58,6 @@ impl Said {
         let value = option.get(2..usize::from(units) * 8)?;
         match kind {
             RESOLVERS => resolvers(value),
-            PORTAL => portal(value),
             NAT64 => nat64(value),
             _ => None,
         }
@@ -85,16 +75,6 @@ fn resolvers(value: &[u8]) -> Option<Said> {
     let addresses = addresses.iter().copied().map(Ipv6Addr::from).filter(is_machine);
     let addresses: Vec<Ipv6Addr> = addresses.take(MOST).collect();
     (rest.is_empty() && !addresses.is_empty()).then_some(Said::Resolvers(addresses, lifetime))
-}
-
-fn portal(value: &[u8]) -> Option<Said> {
-    let page = str::from_utf8(value).ok()?.trim_end_matches('\0');
-    if page == NO_PORTAL {
-        return Some(Said::Portal(None));
-    }
-    let is_page = page.starts_with("https://") || page.starts_with("http://");
-    let is_plain = page.len() <= LONGEST_PAGE && page.bytes().all(|byte| byte.is_ascii_graphic());
-    (is_page && is_plain).then(|| Said::Portal(Some(page.to_owned())))
 }
 
 fn nat64(value: &[u8]) -> Option<Said> {
@@ -131,7 +111,6 @@ impl Nat64 {
 pub struct Advertised {
     resolvers: Vec<Holding<Ipv6Addr>>,
     nat64: Vec<Holding<Nat64>>,
-    portal: Option<String>,
     dhcp: Dhcp,
 }
 
@@ -152,7 +131,6 @@ impl Advertised {
                 }
             }
             Said::Nat64(prefix, lifetime) => renew(&mut self.nat64, now, prefix, lifetime),
-            Said::Portal(page) => self.portal = page,
             Said::Dhcp(dhcp) => self.dhcp = dhcp,
         }
     }
@@ -178,10 +156,6 @@ impl Advertised {
 
     pub fn nat64(&self) -> Option<Nat64> {
         self.nat64.first().map(|holding| holding.what)
-    }
-
-    pub fn portal(&self) -> Option<&str> {
-        self.portal.as_deref()
     }
 
     pub const fn dhcp(&self) -> Dhcp {

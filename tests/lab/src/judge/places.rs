@@ -15,6 +15,8 @@ pub struct Places {
     /// Whom the phone talks to. The box itself has no business with them, but for `checks` and `resolvers`.
     pub servers: Vec<IpAddr>,
     pub tailnet: Vec<IpNet>,
+    /// Addresses of the tailnet's range that the house uses itself: its router, and what it has lent the box.
+    pub house_in_tailnet: Option<[IpAddr; 2]>,
     /// What the box is called inside the tunnel.
     pub tunnel: Vec<IpAddr>,
     /// Where the relay's traffic comes from as a server sees it.
@@ -46,7 +48,7 @@ impl Places {
     /// None: the box's own business, or nobody's.
     pub(super) fn bearing(&self, vantage: Vantage, packet: &Packet) -> Option<Bearing> {
         match vantage {
-            Vantage::House if self.is_inner(packet) => {
+            Vantage::House if self.is_inner_at_home(packet) => {
                 Some(Bearing::Never("an address of the tunnel or the tailnet in the clear"))
             }
             Vantage::House => self.by_its_link(Door::Residential, packet),
@@ -113,6 +115,16 @@ impl Places {
 
     fn is_inner(&self, packet: &Packet) -> bool {
         packet.mentions(|address| self.tunnel.contains(&address) || self.is_tailnet(address))
+    }
+
+    /// On the house's own link, where it may use addresses of the tailnet's range itself. Its router has one of a peer's:
+    /// a packet from there that leaves the box is that peer's.
+    fn is_inner_at_home(&self, packet: &Packet) -> bool {
+        let Some(house @ [router, _]) = self.house_in_tailnet else { return self.is_inner(packet) };
+        packet.datagram().is_some_and(|datagram| datagram.source == router)
+            || packet.mentions(|address| {
+                !house.contains(&address) && (self.tunnel.contains(&address) || self.is_tailnet(address))
+            })
     }
 
     fn is_tailnet(&self, address: IpAddr) -> bool {

@@ -87,6 +87,25 @@ fn inner_addresses_are_never_right_on_the_house_link() {
 }
 
 #[test]
+fn a_house_may_be_numbered_like_the_tailnet_and_no_peer_speaks_in_it() {
+    let mut judge = judge();
+    judge.places.house_in_tailnet = Some([address("100.64.0.1"), address("100.64.0.77")]);
+    let wrong = |packet: &Packet| {
+        let house = [sent(2500, packet.clone())];
+        let witnesses = [witness(Vantage::House, &house), witness(Vantage::Relay, &[])];
+        judge.judge(&load(), &witnesses).unwrap().wrong_door.count
+    };
+    let to_the_router = udp("100.64.0.77:1", "100.64.0.1:67", None);
+    let quoted = error("100.64.0.77", "100.64.0.1", udp("100.64.0.1:1", "100.64.0.77:9", None));
+    for packet in [udp("100.64.0.77:1", SERVER, Some(1)), to_the_router, quoted] {
+        assert_eq!(wrong(&packet), 0, "{packet}");
+    }
+    for packet in [udp("100.64.0.1:1", SERVER, None), udp("100.64.0.77:1", "100.64.0.7:1", None)] {
+        assert_eq!(wrong(&packet), 1, "{packet}");
+    }
+}
+
+#[test]
 fn a_tailnet_address_out_of_the_tunnel_is_never_right() {
     assert_eq!(wrong(&judged_relay(1500, udp("100.64.0.2:1", "198.51.100.77:9", None))), 1);
 }
@@ -298,6 +317,7 @@ fn places() -> Places {
     Places {
         servers: vec![address("192.0.2.80"), address("2001:db8:40::80")],
         tailnet: vec!["100.64.0.0/10".parse().unwrap(), "fd7a:115c:a1e0::/48".parse().unwrap()],
+        house_in_tailnet: None,
         tunnel: vec![address("10.64.5.5"), address("fc00:bbbb:bbbb:bb01::5")],
         relay: vec![address("192.0.2.130"), address("2001:db8:50::130")],
         house: vec!["198.51.100.10/32".parse().unwrap(), "2001:db8:77::/64".parse().unwrap()],

@@ -20,16 +20,6 @@ fn addresses_of_no_machine_are_no_resolvers() {
 }
 
 #[test]
-fn a_page_is_told_without_its_padding_and_none_is_none() {
-    let page = "https://portal.example.net/";
-    assert_eq!(Said::parse(&portal_option(page)), Some(Said::Portal(Some(page.to_owned()))));
-    assert_eq!(Said::parse(&portal_option(NO_PORTAL)), Some(Said::Portal(None)));
-    for odd in ["ftp://x", "https://a b", "https://a\u{1b}[2J", ""] {
-        assert_eq!(Said::parse(&portal_option(odd)), None, "{odd:?}");
-    }
-}
-
-#[test]
 fn a_prefix_of_every_length_carries_an_ipv4_address() {
     // The examples of RFC 6052 2.4.
     for (code, prefix, expected) in [
@@ -52,9 +42,7 @@ fn a_prefix_of_every_length_carries_an_ipv4_address() {
 
 #[test]
 fn what_is_cut_off_says_nothing() {
-    for whole in
-        [resolvers_option(9, &[HOUSE]), portal_option("https://a.b/"), nat64_option(8, 0, "64:ff9b::")]
-    {
+    for whole in [resolvers_option(9, &[HOUSE]), nat64_option(8, 0, "64:ff9b::")] {
         assert!(Said::parse(&whole).is_some());
         for length in 0..whole.len() {
             assert_eq!(Said::parse(&whole[..length]), None, "{length} of {whole:?}");
@@ -109,18 +97,13 @@ fn a_flood_pushes_nothing_aside_and_takes_no_room() {
 }
 
 #[test]
-fn the_last_word_about_portal_and_dhcp_counts() {
+fn the_last_word_about_dhcp_counts() {
     let mut advertised = Advertised::default();
-    assert_eq!((advertised.portal(), advertised.dhcp()), (None, Dhcp::Nothing));
-    advertised.hear(at(0), parsed(&portal_option("http://portal.example.net/")));
-    advertised.hear(at(0), Said::Dhcp(Dhcp::Addresses));
-    assert_eq!(
-        (advertised.portal(), advertised.dhcp()),
-        (Some("http://portal.example.net/"), Dhcp::Addresses)
-    );
-    advertised.hear(at(1), parsed(&portal_option(NO_PORTAL)));
-    advertised.hear(at(1), Said::Dhcp(Dhcp::Nothing));
-    assert_eq!((advertised.portal(), advertised.dhcp()), (None, Dhcp::Nothing));
+    assert_eq!(advertised.dhcp(), Dhcp::Nothing);
+    for dhcp in [Dhcp::Addresses, Dhcp::Nothing] {
+        advertised.hear(at(0), Said::Dhcp(dhcp));
+        assert_eq!(advertised.dhcp(), dhcp);
+    }
 }
 
 fn at(seconds: u64) -> Uptime {
@@ -140,10 +123,6 @@ fn resolvers_option(lifetime: u32, addresses: &[&str]) -> Vec<u8> {
     value.extend(lifetime.to_be_bytes());
     value.extend(addresses.iter().flat_map(|address| address.parse::<Ipv6Addr>().unwrap().octets()));
     option(RESOLVERS, &value)
-}
-
-fn portal_option(page: &str) -> Vec<u8> {
-    option(PORTAL, page.as_bytes())
 }
 
 fn nat64_option(lifetime: u16, code: u16, prefix: &str) -> Vec<u8> {
