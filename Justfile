@@ -16,7 +16,7 @@ default:
 check: fmt lint unit
 
 # Everything that must hold: check, licences and bans, real kernel, real peers.
-test: check policy kernel lab
+test: check policy kernel lab machine
 
 # The lab in the terminal: [space] is the button. `--script` plays a fixed scene and ends with a verdict.
 demo *args: build peers
@@ -46,6 +46,7 @@ lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
+    shellcheck --shell=sh tests/machine/init.sh
 
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
@@ -73,6 +74,10 @@ mutate word="":
 lab: peers
     cargo test --quiet --package byway-lab --tests
     cargo test --test promises
+
+# A radio and USB sticks in a machine of its own (QEMU), with the kernel that ./dev has fetched.
+machine:
+    cargo test --quiet --test machine
 
 # The long versions: the tunnel under ten minutes of everything; hundreds of flips, deaths and power cuts (root, an hour).
 soak: peers
