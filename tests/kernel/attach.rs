@@ -7,7 +7,7 @@ use byway::net::Net;
 use byway_core::uplink::{Carrier, ETHERNET_MTU, Lent, Link, Medium};
 
 use crate::namespace::run;
-use crate::world::{eventually, in_a_box};
+use crate::world::{eventually, in_a_box, read};
 
 const CABLE: (Medium, &str) = (Medium::Cable, "eth0");
 
@@ -96,6 +96,21 @@ fn without_a_carrier_nothing_is_left_of_the_house_and_ipv6_begins_anew_with_it()
         eventually("the carrier is back", || run("ip link show dev eth0").contains("LOWER_UP"));
         net.attach(CABLE, &lease, true).await.unwrap();
         assert!(run("ip -6 addr show dev eth0").contains("inet6 fe80:"));
+    });
+}
+
+#[test]
+fn an_interface_that_comes_late_is_brought_up() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        let lease = link("192.168.9.7/24", "192.168.9.1", 3600);
+        net.attach((Medium::Cable, "eth1"), &lease, true).await.unwrap();
+        run("ip link add eth1 type veth peer name house1; ip link set house1 up");
+        net.attach((Medium::Cable, "eth1"), &lease, true).await.unwrap();
+        eventually("the carrier is there", || run("ip link show dev eth1").contains("LOWER_UP"));
+        assert_eq!(read("/proc/sys/net/ipv6/conf/eth1/addr_gen_mode"), "3", "its own number is told nobody");
+        net.attach((Medium::Cable, "eth1"), &lease, true).await.unwrap();
+        assert!(run("ip -4 -o addr show dev eth1").contains("192.168.9.7/24"));
     });
 }
 

@@ -1,6 +1,7 @@
 //! What the house sees of the box: a machine like any other, whose address is its own, and no router.
 
 use byway::net::Net;
+use byway_core::uplink::{Link, Medium};
 use byway_core::{Facts, Posture};
 use byway_lab::peers::Peers;
 
@@ -57,7 +58,7 @@ fn the_hardware_s_number_is_in_no_address() {
         run("ip link set eth0 down");
         let mut net = Net::open().await.unwrap();
         net.apply(&Posture::sealed(Facts { uplink: None, ..dual_stack() })).await.unwrap();
-        net.raise("eth0").await.unwrap();
+        net.attach((Medium::Cable, "eth0"), &Link::default(), false).await.unwrap();
         let dnsmasq = Dnsmasq::start(house, &["--dhcp-range=2001:db8:77::,ra-only,64,1h"]);
         eventually("an address of the house's", || addresses().contains("2001:db8:77:0"));
         assert!(!addresses().contains(OWN_NUMBER), "{}", addresses());

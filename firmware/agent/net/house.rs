@@ -36,17 +36,6 @@ pub(super) async fn state(handle: &Handle, interface: &str) -> Result<LinkState>
     })
 }
 
-/// Brings it up as it should be when it hears the house for the first time.
-pub(super) async fn raise(handle: &Handle, interface: &str) -> Result<()> {
-    let Some(link) = netlink::link(handle, interface).await? else { return Ok(()) };
-    if link.header.flags.contains(LinkFlags::Up) {
-        return Ok(());
-    }
-    sysctl::write(&before_uplink(interface))?;
-    let change = LinkUnspec::new_with_index(link.header.index).up().build();
-    handle.link().change(change).execute().await.with_context(|| format!("{interface} does not come up"))
-}
-
 /// Nothing is left on it but its link-local address.
 pub(super) async fn lower(handle: &Handle, interface: &str) -> Result<()> {
     let Some(link) = netlink::link(handle, interface).await? else { return Ok(()) };
@@ -66,6 +55,9 @@ pub(super) async fn make(
 ) -> Result<()> {
     let Some(link) = netlink::link(handle, interface).await? else { return Ok(()) };
     let index = link.header.index;
+    if !link.header.flags.contains(LinkFlags::Up) {
+        return raise(handle, interface, index).await;
+    }
     let is_lit = link.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
     sysctl::write(&ipv6(interface, is_lit))?;
     if wanted.standing {
@@ -90,6 +82,13 @@ pub(super) async fn make(
             || gateway.is_some_and(|gateway| wanted.gateways.contains(&gateway))
     };
     remove_defaults(handle, index, stands).await
+}
+
+/// As it should be when it hears the house for the first time.
+async fn raise(handle: &Handle, interface: &str, index: u32) -> Result<()> {
+    sysctl::write(&before_uplink(interface))?;
+    let change = LinkUnspec::new_with_index(index).up().build();
+    handle.link().change(change).execute().await.with_context(|| format!("{interface} does not come up"))
 }
 
 /// Removes all other IPv4 addresses; IPv6's come and go with what routers say.

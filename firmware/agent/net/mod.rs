@@ -172,17 +172,12 @@ impl Net {
         house::state(&self.handle, interface).await
     }
 
-    /// Brings an interface of the house up, if there is one of this name.
-    pub async fn raise(&mut self, interface: &str) -> Result<()> {
-        house::raise(&self.handle, interface).await
-    }
-
     /// Takes it down with all that it holds.
     pub async fn lower(&mut self, interface: &str) -> Result<()> {
         house::lower(&self.handle, interface).await
     }
 
-    /// Makes an interface of the house hold what it should; `anew`: what is lent to it begins to last from now.
+    /// Makes an interface of the house come up and hold what it should, if there is one of this name; `anew`: what is lent to it begins to last from now.
     pub async fn attach(&mut self, interface: (Medium, &str), wanted: &Link, anew: bool) -> Result<()> {
         house::make(&self.handle, interface, wanted, anew).await
     }

@@ -115,14 +115,7 @@ impl House {
         for medium in Medium::BOTH {
             let Some(name) = self.interfaces.name(medium) else { continue };
             let attached = match (wanted.link(medium), self.done.link(medium)) {
-                (Some(link), before) => {
-                    let mut net = self.net.lock().await;
-                    let raised = if before.is_none() { net.raise(name).await } else { Ok(()) };
-                    match raised {
-                        Ok(()) => net.attach((medium, name), link, anew).await,
-                        Err(error) => Err(error),
-                    }
-                }
+                (Some(link), _) => self.net.lock().await.attach((medium, name), link, anew).await,
                 (None, Some(_)) => self.net.lock().await.lower(name).await,
                 (None, None) => Ok(()),
             };
