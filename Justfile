@@ -47,6 +47,7 @@ lint:
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
     shellcheck --shell=sh tests/machine/init.sh
+    shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
 
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:

@@ -37,7 +37,7 @@ pub(super) fn says_nothing_needless(stage: &mut Stage) -> Result<()> {
     ensure!(kinds.contains_key(PLANTED), "what was planted was not heard: {kinds:#?}");
     let needless: Vec<_> = kinds.iter().filter(|(kind, _)| !is_needed(kind) && *kind != PLANTED).collect();
     ensure!(needless.is_empty(), "needless in the house: {needless:#?}\nbeside {kinds:#?}");
-    for must in ["arp", "neighbour", "tunnel", "tailscaled"] {
+    for must in ["arp", "dhcp", "neighbour", "tunnel", "tailscaled"] {
         ensure!(kinds.contains_key(must), "nothing was heard of {must}: {kinds:#?}");
     }
     Ok(())

@@ -63,8 +63,9 @@ impl Core {
     }
 
     pub(super) fn suspects_portal(&self, turn: &Turn) -> bool {
-        let silent = !self.evidence.has_session(turn.now) || self.house.portal.is_some();
-        silent && self.facts.uplink.is_some()
+        // A session may be of the house that the box has just been carried away from.
+        let unheard = !self.evidence.has_session(turn.now) || self.evidence.is_suspect(turn.now);
+        (unheard || self.house.portal.is_some()) && self.facts.uplink.is_some()
     }
 }
 
