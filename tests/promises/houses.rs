@@ -147,6 +147,8 @@ pub(super) fn duplicate_addresses(stage: &mut Stage) -> Result<()> {
     })?;
     let claims = neighbour.claim_everything()?;
     move_in(stage, &mut ordeal, "every IPv6 address is taken", usual, wait_leased)?;
+    // What it carries by is IPv4: it may not have asked yet.
+    wait_told(stage, "is taken by another machine in the house")?;
     ensure!(!claims.finish()?.is_empty(), "the box has asked for no address whether it is free");
     move_in(stage, &mut ordeal, "a usual house", usual, wait_leased)?;
     ordeal.end().map(drop)

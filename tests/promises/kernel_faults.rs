@@ -32,7 +32,9 @@ const ROUTES: &[(&str, &str)] = &[
 
 pub(super) fn strangers_routes(stage: &mut Stage) -> Result<()> {
     let house = stage.world.namespace(byway_lab::topology::Place::House);
-    house.ip("addr replace 192.168.77.66/32 dev lan\naddr replace 2001:db8:77::66/128 dev lan nodad")?;
+    // The latter is not to be advertised as the house's resolver.
+    house.ip("addr replace 192.168.77.66/32 dev lan\n\
+         addr replace 2001:db8:77::66/128 dev lan nodad preferred_lft 0")?;
     let mut ordeal = Ordeal::begin(stage, Rates::default())?;
     for (fault, routes) in ROUTES {
         let each = |verb: &str| {

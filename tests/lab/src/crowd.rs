@@ -4,6 +4,8 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeFrom;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -36,12 +38,18 @@ impl Crowd {
         allow_descriptors(flows)?;
         let servers = [SERVER_V4.into(), SERVER_V6.into()].map(|server| SocketAddr::new(server, 7));
         let netns = stage.world.namespace(Place::Phone).path();
+        let have_spoken = Arc::new(AtomicBool::new(false));
+        let all = Arc::clone(&have_spoken);
         let open = move || {
             let members = (FIRST_FLOW..).zip(servers.into_iter().cycle()).take(flows);
-            members.map(|(flow, server)| Member::open(server, flow)).collect::<Result<Vec<_>>>()
+            let members =
+                members.map(|(flow, server)| Member::open(server, flow)).collect::<Result<Vec<_>>>();
+            members.map(|members| (members, all))
         };
         let thread = Inside::start(&netns, "crowd", open, speak_in_turn)?;
         wait_for("the box to track the crowd", PATIENCE, || {
+            // What others have left is tracked too.
+            ensure!(have_spoken.load(Ordering::Relaxed), "they have not all spoken yet");
             let (tracked, _) = tracked(stage.byway.namespace())?;
             ensure!(usize::try_from(tracked)? >= flows, "{tracked} flows");
             Ok(())
@@ -86,13 +94,14 @@ impl Member {
     }
 }
 
-fn speak_in_turn(mut crowd: Vec<Member>, stop: &StopSign) -> Result<()> {
+fn speak_in_turn((mut crowd, all): (Vec<Member>, Arc<AtomicBool>), stop: &StopSign) -> Result<()> {
     let mut next_flow = FIRST_FLOW + u32::try_from(crowd.len())?..;
     // The first packets come quicker, but not in a burst that a queue would drop.
     for member in crowd.iter().take_while(|_| !stop.is_up()) {
         let _ = member.speak();
         sleep(STEP / 10);
     }
+    all.store(true, Ordering::Relaxed);
     while !stop.is_up() {
         for member in crowd.iter_mut().take_while(|_| !stop.is_up()) {
             // A kernel swallows the first packet of a masqueraded flow that changes doors: the second one tells.
