@@ -34,8 +34,11 @@ pub(super) fn join_tailnet(
     let tailscaled = LocalApi::new(tailnet::socket(&settings.run_dir));
     tokio::spawn(async move {
         let mut keeper = NameKeeper { own, control, tailscaled, views };
-        // Without a line nothing can be looked up: then the last known names stand.
-        _ = timeout(UPLINK_PATIENCE, keeper.find_control()).await;
+        // One that runs already has found its server, and is to be adopted before it fails.
+        if keeper.tailscaled.status().await.is_err() {
+            // Without a line nothing can be looked up: then the last known names stand.
+            _ = timeout(UPLINK_PATIENCE, keeper.find_control()).await;
+        }
         tokio::spawn(tailnet::supervise(settings, reports));
         keeper.keep().await;
     });
