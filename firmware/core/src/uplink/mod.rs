@@ -242,7 +242,7 @@ impl Attachment {
         let lease = side.lease.iter();
         let resolvers = lease.clone().flat_map(|lease| lease.resolvers.iter().copied().map(IpAddr::V4));
         let of_lease6 = side.lease6.iter().flat_map(|lease| lease.resolvers.iter().copied());
-        let dns = resolvers.chain(of_lease6).chain(side.advertised.resolvers());
+        let dns = resolvers.chain(of_lease6).chain(side.advertised.resolvers()).filter(is_routed);
         let ntp = lease.flat_map(|lease| lease.time_servers.iter().copied().map(IpAddr::V4));
         Offers { dns: once_each(dns), ntp: once_each(ntp), nat64: side.advertised.nat64() }
     }
@@ -297,6 +297,11 @@ impl Attachment {
             Medium::Wifi => &mut self.wifi,
         }
     }
+}
+
+/// Whoever asks a link-local server has to name the link, and this list has no room for that.
+fn is_routed(server: &IpAddr) -> bool {
+    !matches!(server, IpAddr::V6(server) if server.is_unicast_link_local())
 }
 
 fn once_each(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {

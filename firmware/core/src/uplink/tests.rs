@@ -172,7 +172,7 @@ fn what_routers_say_is_offered_for_as_long_as_it_holds_and_nobodys_word_counts_t
     let resolver = "2001:db8::53".parse().unwrap();
     let lifetime = Lifetime::For(Duration::from_mins(1));
     for _ in 0..2 {
-        let said = Said::Resolvers(Vec::from([resolver]), lifetime);
+        let said = Said::Resolvers(Vec::from(["fe80::1".parse().unwrap(), resolver]), lifetime);
         house.hear(NOW, LinkInput::Said(Medium::Cable, said));
     }
     assert_eq!(house.offers().dns, [IpAddr::from([192, 168, 1, 1]), resolver.into()]);
