@@ -98,8 +98,7 @@ fn an_address_is_lent_lost_and_lent_again_and_no_client_is_left() {
             let addresses = run("ip -6 addr show dev eth0 scope link");
             addresses.contains("fe80") && !addresses.contains("tentative")
         });
-        let folder = TempDir::new().unwrap();
-        let script = Dhcp6::prepare(folder.path()).unwrap();
+        let script = Dhcp6::script().unwrap();
         let mut client = Dhcp6::start("eth0", &script).unwrap();
         assert!(timeout(Duration::from_secs(1), client.next()).await.is_err(), "lent by nobody");
 
@@ -107,15 +106,15 @@ fn an_address_is_lent_lost_and_lent_again_and_no_client_is_left() {
         let lease = next(&mut client).await;
         is_of_this_house(lease.as_ref());
         // Its script has ended.
-        eventually("one client runs", || processes_told(&script).len() == 1);
-        let clients = processes_told(&script);
+        eventually("one client runs", || processes_told(&script.path()).len() == 1);
+        let clients = processes_told(&script.path());
         run(&format!("kill -USR1 {}", clients[0]));
         assert_eq!(next(&mut client).await, lease, "lent anew before its time");
         run(&format!("kill -9 {}", clients[0]));
         assert_eq!(next(&mut client).await, None);
         is_of_this_house(next(&mut client).await.as_ref());
         drop(client);
-        eventually("the client has ended", || processes_told(&script).is_empty());
+        eventually("the client has ended", || processes_told(&script.path()).is_empty());
         drop((dnsmasq, end));
     });
 }

@@ -1,10 +1,8 @@
 //! Asks the house for an address by DHCP: udhcpc, one for each interface that has a carrier, for as long as it has. What the house answers comes back as data; what is believed of it is decided in [`byway_core::uplink`].
 
-use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::child;
+use super::script::Script;
 
 const PROGRAM: &str = "udhcpc";
 const SCRIPT: &str = include_str!("udhcpc.sh");
@@ -33,21 +32,18 @@ pub(super) struct Dhcp {
 }
 
 impl Dhcp {
-    /// Puts the script where udhcpc finds it; once for all clients.
-    pub(super) fn prepare(run_dir: &Path) -> io::Result<PathBuf> {
-        let path = run_dir.join("udhcpc.script");
-        fs::write(&path, SCRIPT)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-        Ok(path)
+    /// What udhcpc calls; once for all clients, which it has to outlive.
+    pub(super) fn script() -> io::Result<Script> {
+        Script::new(SCRIPT)
     }
 
     pub(super) fn start(
         medium: Medium,
         interface: &str,
-        script: &Path,
+        script: &Script,
         tell: mpsc::Sender<LinkInput>,
     ) -> Self {
-        let client = Client { medium, interface: interface.to_owned(), script: script.to_owned(), tell };
+        let client = Client { medium, interface: interface.to_owned(), script: script.path(), tell };
         Self { asking: tokio::spawn(client.keep_asking()) }
     }
 }

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::Ipv6Addr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,6 +16,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep_until};
 
 use super::child;
+use super::script::Script;
 
 const PROGRAM: &str = "udhcpc6";
 const SCRIPT: &str = include_str!("udhcpc6.sh");
@@ -42,17 +41,15 @@ struct Client {
 }
 
 impl Dhcp6 {
-    /// Puts the script where udhcpc6 finds it; once for all clients.
-    pub fn prepare(run_dir: &Path) -> io::Result<PathBuf> {
-        let path = run_dir.join("udhcpc6.script");
-        fs::write(&path, SCRIPT)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-        Ok(path)
+    /// What udhcpc6 calls; once for all clients, which it has to outlive.
+    pub fn script() -> io::Result<Script> {
+        Script::new(SCRIPT)
     }
 
-    pub fn start(interface: &str, script: &Path) -> Result<Self> {
-        let client = Some(Client::start(interface, script)?);
-        let (interface, script) = (String::from(interface), script.to_owned());
+    pub fn start(interface: &str, script: &Script) -> Result<Self> {
+        let script = script.path();
+        let client = Some(Client::start(interface, &script)?);
+        let interface = String::from(interface);
         Ok(Self { interface, script, client, again: Instant::now(), said: BTreeMap::new(), leased: false })
     }
 

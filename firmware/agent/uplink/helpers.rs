@@ -18,6 +18,7 @@ use super::dhcp::Dhcp;
 use super::dhcp6::Dhcp6;
 use super::probe::Probe;
 use super::router::{Heard, RouterOptions};
+use super::script::Script;
 use super::wifi::Supplicant;
 use crate::config::Wifi;
 
@@ -27,8 +28,8 @@ const INPUTS: usize = 16;
 pub(super) struct Helpers {
     wifi: Option<Wifi>,
     run_dir: PathBuf,
-    script: PathBuf,
-    script6: PathBuf,
+    script: Script,
+    script6: Script,
     dhcp: BTreeMap<Medium, Dhcp>,
     dhcp6: BTreeMap<Medium, Dhcp6>,
     probes: BTreeMap<(Medium, Ipv4Addr), Probe>,
@@ -41,13 +42,13 @@ pub(super) struct Helpers {
 impl Helpers {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
         let (wifi, run_dir) = (settings.wifi.clone(), settings.run_dir.clone());
-        let script = Dhcp::prepare(&run_dir).context("no script for udhcpc")?;
+        let script = Dhcp::script().context("no script for udhcpc")?;
         let (tell, told) = mpsc::channel(INPUTS);
         Ok(Self {
             wifi,
             run_dir,
             script,
-            script6: Dhcp6::prepare(&settings.run_dir).context("no script for udhcpc6")?,
+            script6: Dhcp6::script().context("no script for udhcpc6")?,
             dhcp: BTreeMap::new(),
             dhcp6: BTreeMap::new(),
             probes: BTreeMap::new(),

@@ -9,6 +9,7 @@ mod helpers;
 pub(crate) mod nat64;
 mod probe;
 mod router;
+mod script;
 pub mod wifi;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 pub use self::dhcp6::Dhcp6;
 use self::helpers::Helpers;
 pub use self::router::{Heard, RouterOptions};
+pub use self::script::Script;
 use crate::clock;
 use crate::config::Wifi;
 use crate::net::{Changes, Net};
