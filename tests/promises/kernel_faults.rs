@@ -32,9 +32,9 @@ const ROUTES: &[(&str, &str)] = &[
 
 pub(super) fn strangers_routes(stage: &mut Stage) -> Result<()> {
     let house = stage.world.namespace(byway_lab::topology::Place::House);
-    // The latter is not to be advertised as the house's resolver.
-    house.ip("addr replace 192.168.77.66/32 dev lan\n\
-         addr replace 2001:db8:77::66/128 dev lan nodad preferred_lft 0")?;
+    house.sysctl("net/ipv6/conf/lan/proxy_ndp", "1")?;
+    // An address of the router's own would be advertised as the house's resolver.
+    house.ip("addr replace 192.168.77.66/32 dev lan\nneigh replace proxy 2001:db8:77::66 dev lan")?;
     let mut ordeal = Ordeal::begin(stage, Rates::default())?;
     for (fault, routes) in ROUTES {
         let each = |verb: &str| {
@@ -50,7 +50,7 @@ pub(super) fn strangers_routes(stage: &mut Stage) -> Result<()> {
         each("del")?;
         ordeal.note(*fault, None, None);
     }
-    house.ip("addr del 192.168.77.66/32 dev lan\naddr del 2001:db8:77::66/128 dev lan")?;
+    house.ip("addr del 192.168.77.66/32 dev lan\nneigh del proxy 2001:db8:77::66 dev lan")?;
     ordeal.end().map(drop)
 }
 

@@ -64,9 +64,14 @@ struct Client {
 
 impl Client {
     async fn keep_asking(self) {
+        let mut told = None;
         loop {
-            if let Err(error) = self.ask().await {
+            let outcome = self.ask().await.map_err(|error| error.to_string());
+            if let Err(error) = outcome
+                && told.as_ref() != Some(&error)
+            {
                 tracing::warn!("no DHCP on {}: {PROGRAM}: {error}", self.interface);
+                told = Some(error);
             }
             sleep(PAUSE).await;
         }
