@@ -21,7 +21,7 @@ const SEAL_BOUND: Duration = Duration::from_secs(2);
 const CARRY_BOUND: Duration = Duration::from_secs(3);
 /// Always: now and then the phone's tailscaled looks for the box in its old place for some seconds.
 pub(super) const PATH_BOUND: Duration = Duration::from_secs(10);
-const PULLS: usize = 5;
+const PULLS: usize = 3;
 const OTHER_ROUTER: &str = "02:00:00:00:88:01";
 const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 12);
 
