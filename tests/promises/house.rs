@@ -60,7 +60,9 @@ pub(super) fn configured_by_somebody_else(stage: &mut Stage) -> Result<()> {
     stage.world.topology().plug_in_box()?;
     let mut ordeal = Ordeal::begin(stage, Rates::default())?;
     let (sealed, status) = ordeal.until_sealed(stage, |stage| stage.world.topology().unplug_box())?;
-    ensure!(says(&status, "no address"), "it does not say why: {status}");
+    // Whichever goes first.
+    let is_told = says(&status, "no address") || says(&status, "no cable");
+    ensure!(is_told, "it does not say why: {status}");
     ensure!(sealed <= SEAL_BOUND, "sealed only after {sealed:?}");
     let carried = ordeal.until_carried(stage, |stage| stage.world.topology().plug_in_box())?;
     ordeal.note("method none: link down, up by hand", sealed, carried);

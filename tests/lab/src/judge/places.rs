@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{Door, Vantage};
-use crate::packet::{Datagram, Packet, Transport};
+use crate::packet::{Datagram, Packet, TcpFlags, Transport};
 
 const NTP: u16 = 123;
 
@@ -66,6 +66,8 @@ impl Places {
     fn by_its_link(&self, door: Door, packet: &Packet) -> Option<Bearing> {
         let upstream = self.upstreams.iter().find(|(_, address)| packet.mentions(|other| other == *address));
         match upstream {
+            // What the box answers to what comes by the tunnel goes back by it, whatever door is open.
+            Some((Door::Privacy, _)) if door == Door::Privacy && is_reset(packet) => None,
             Some((own, _)) if *own == door => Some(Bearing::Names(door)),
             Some(_) => Some(Bearing::Never("the other door's name server")),
             None if packet.datagram().is_some_and(|datagram| self.asks_a_stranger(datagram)) => {
@@ -130,4 +132,9 @@ impl Places {
     fn is_tailnet(&self, address: IpAddr) -> bool {
         self.tailnet.iter().any(|prefix| prefix.contains(&address))
     }
+}
+
+fn is_reset(packet: &Packet) -> bool {
+    let transport = packet.datagram().map(|datagram| &datagram.transport);
+    matches!(transport, Some(Transport::Tcp { flags, .. }) if flags.has(TcpFlags::RST))
 }

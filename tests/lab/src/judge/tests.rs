@@ -138,7 +138,11 @@ fn the_box_asks_each_doors_name_server_by_that_door_and_while_it_is_open() {
     let own = tcp("192.168.77.2:1", "192.0.2.53:443", TcpFlags::SYN, 1);
     let verdict = judged_relay(1100, own.clone());
     assert_eq!((wrong(&verdict), verdict.packets_by(Door::Privacy)), (0, 0), "not a client's packet");
-    assert_eq!(wrong(&judged_house(1100, own)), 1, "in the clear");
+    assert_eq!(wrong(&judged_house(1100, own.clone())), 1, "in the clear");
+    assert_eq!(wrong(&judged_relay(2900, own)), 1, "residential is open");
+    let reset = tcp("192.168.77.2:1", "192.0.2.53:443", TcpFlags::RST, 1);
+    assert_eq!(wrong(&judged_relay(2900, reset.clone())), 0, "goes back where the question came from");
+    assert_eq!(wrong(&judged_house(2100, reset)), 1, "in the clear");
 }
 
 #[test]
