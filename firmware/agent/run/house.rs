@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use byway_core::uplink::{Interfaces, Medium, Offers};
+use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{Input, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -62,9 +62,8 @@ pub(super) fn interfaces(config: &Config) -> Interfaces {
 
 /// The cable's, if that has an address.
 async fn find(net: &mut Net, config: &Config) -> anyhow::Result<Option<Uplink>> {
-    let interfaces = interfaces(config);
-    for name in Medium::BOTH.into_iter().filter_map(|medium| interfaces.name(medium)) {
-        if let Some(uplink) = net.uplink(name).await? {
+    for name in interfaces(config).names() {
+        if let Some(uplink) = net.uplink(&name).await? {
             return Ok(Some(uplink));
         }
     }

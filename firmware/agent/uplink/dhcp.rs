@@ -1,4 +1,5 @@
-//! Asks the house for an address by DHCP: udhcpc, one for each interface that has a carrier, for as long as it has. What the house answers comes back as data; what is believed of it is decided in [`byway_core::uplink`].
+//! Asks the house for an address by DHCP: udhcpc, one for each interface that has a carrier, for as long as it has. What
+//! the house answers comes back as data; what is believed of it is decided in [`byway_core::uplink`].
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -11,7 +12,7 @@ use byway_core::uplink::{DhcpEvent, Lease, LinkInput, Medium};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::child;
@@ -25,10 +26,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SELECTS: &str = "broadcasting select for ";
 const DECLINES: &str = "offered address is in use";
 
-/// Asks until it is dropped.
+/// Asks until it is dropped, which takes the child with it.
 #[derive(Debug)]
 pub(super) struct Dhcp {
-    asking: JoinHandle<()>,
+    _asking: JoinSet<()>,
 }
 
 impl Dhcp {
@@ -44,14 +45,9 @@ impl Dhcp {
         tell: mpsc::Sender<LinkInput>,
     ) -> Self {
         let client = Client { medium, interface: interface.to_owned(), script: script.path(), tell };
-        Self { asking: tokio::spawn(client.keep_asking()) }
-    }
-}
-
-impl Drop for Dhcp {
-    /// Takes the child with it.
-    fn drop(&mut self) {
-        self.asking.abort();
+        let mut asking = JoinSet::new();
+        asking.spawn(client.keep_asking());
+        Self { _asking: asking }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use byway_core::uplink::{LinkInput, Medium, Probed};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::child;
@@ -18,10 +18,10 @@ const PROGRAM: &str = "arping";
 /// Between two questions for an address that is taken.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Asks until the address is free, or this is dropped.
+/// Asks until the address is free, or this is dropped, which takes the child with it.
 #[derive(Debug)]
 pub(super) struct Probe {
-    asking: JoinHandle<()>,
+    _asking: JoinSet<()>,
 }
 
 impl Probe {
@@ -46,14 +46,9 @@ impl Probe {
                 }
             }
         };
-        Self { asking: tokio::spawn(ask) }
-    }
-}
-
-impl Drop for Probe {
-    /// Takes the child with it.
-    fn drop(&mut self) {
-        self.asking.abort();
+        let mut asking = JoinSet::new();
+        asking.spawn(ask);
+        Self { _asking: asking }
     }
 }
 

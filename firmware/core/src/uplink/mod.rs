@@ -66,7 +66,8 @@ impl Interfaces {
         }
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
+    /// The cable's first.
+    pub fn names(&self) -> Vec<String> {
         Medium::BOTH.into_iter().filter_map(|medium| self.name(medium).map(String::from)).collect()
     }
 }
