@@ -28,6 +28,7 @@ mod evidence;
 mod machine;
 pub mod names;
 pub mod posture;
+pub mod relays;
 mod settings;
 pub mod stamps;
 pub mod tailnet;

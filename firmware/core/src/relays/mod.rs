@@ -1,0 +1,5 @@
+//! The relays of the owner's list: which one carries, which one stands by, and what is known of each.
+
+mod verdict;
+
+pub use verdict::{Attempt, Obstacle, Proof, RelayId, Verdict};
