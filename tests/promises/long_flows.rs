@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use byway_lab::crowd::{Crowd, FIRST_FLOW};
 use byway_lab::judge::{Door, FORGET, RELAY_DRAIN, Vantage};
 use byway_lab::packet::Tag;
 use byway_lab::phone::Family;
-use byway_lab::stage::{Outcome, Stage};
+use byway_lab::stage::{Outcome, Stage, is_as_wished};
 use byway_lab::topology::{Numbering, Place, SERVER_V4, SERVER_V6};
 use byway_lab::traffic::{Kind, Rates};
 use byway_lab::wait_for;
@@ -168,7 +169,7 @@ pub(super) fn silent_and_resumed(stage: &mut Stage) -> Result<()> {
     }
     let mut said = Vec::new();
     for door in [Door::Residential, Door::Privacy, Door::Residential] {
-        said.push(apps.iter().map(App::talk).collect::<Result<Vec<_>>>()?);
+        said.push(apps.iter().map(|app| app.talk(stage)).collect::<Result<Vec<_>>>()?);
         ordeal.watch.flip(&stage.byway, Some(door))?;
         wait_for("the box's kernel to forget both", PATIENCE, || {
             apps.iter().try_for_each(|app| app.is_forgotten(stage))
@@ -206,8 +207,27 @@ impl App {
         })
     }
 
-    /// Says something and waits for the answer; returns under which number.
-    fn talk(&self) -> Result<u32> {
+    /// Says something and waits for the answer; returns under which number. A box that shuts its door meanwhile, for
+    /// whatever reason, refuses, and the app says it again; an open one must not.
+    fn talk(&self, stage: &Stage) -> Result<u32> {
+        let since = |stage: &Stage| Ok::<_, Error>(stage.byway.status()?["since"].clone());
+        let before = since(stage)?;
+        let refused = |error: &Error| {
+            error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        match self.say() {
+            Err(error) if refused(&error) && since(stage)? != before => {
+                stage.byway.wait_status("the wished door again", PATIENCE, is_as_wished)?;
+                self.say()
+            }
+            said => said,
+        }
+        .with_context(|| format!("since {before}: {:?}\n{}", stage.byway.status(), stage.byway.log_tail()))
+    }
+
+    fn say(&self) -> Result<u32> {
         let flow = Tag::new_flow();
         self.socket.send(&Tag { flow, sequence: 0 }.payload(SystemTime::now()))?;
         let mut answer = [0; Tag::LENGTH];
