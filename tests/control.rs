@@ -257,7 +257,7 @@ async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsi
         Prober::new(check, ("192.0.2.80".parse().unwrap(), &[]), (names(), names()), Expect::Any, tell);
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
     let inspector =
-        Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), None);
+        Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), Vec::new());
     let (ask, mut orders) = mpsc::channel::<Order>(16);
     let (view, heard) = (views.clone(), Arc::clone(heard));
     tokio::spawn(async move {
