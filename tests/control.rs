@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use byway::clock;
 use byway::config::Url;
 use byway::control::server::{Desk, Order, listen, serve};
 use byway::control::{Question, Told, socket_path};
@@ -21,8 +23,11 @@ use byway::net::Net;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
+use byway_core::relays::{RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{Core, Egress, Expect, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use tokio::sync::{mpsc, watch};
 
 /// As many as the socket serves at once, and as many of these may follow.
@@ -153,6 +158,85 @@ fn names_are_asked_of_the_stub_and_nonsense_of_nobody() {
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }
 
+#[test]
+fn relays_are_told_in_the_order_of_the_list_and_nonsense_is_refused() {
+    let server = Server::start();
+    assert!(server.ask("GET /v1/relays").ends_with("\r\n\r\n[]"), "none is known yet");
+    server.views.send_modify(|view| view.relays = relays().to_vec());
+    let answer = server.ask("GET /v1/relays");
+    let place =
+        |name: &str| answer.find(&format!("{{\"name\":\"{name}\",\"endpoint\":\"192.0.2.13")).unwrap();
+    assert!(place("b") < place("a") && place("a") < place("c"), "{answer}");
+    for (call, body, code, words) in [
+        ("PUT /v1/relays", "{\"use\":\"d\"}", "404", "there is no relay \\\"d\\\": there are b, a, c"),
+        ("PUT /v1/relays", "{\"use\":\"A\"}", "404", "there is no relay"),
+        ("PUT /v1/relays", "{}", "400", "missing field `use`"),
+        ("PUT /v1/relays", "{\"use\":\"a\",\"now\":1}", "400", "unknown field `now`"),
+        ("POST /v1/relays/test", "{\"wait_s\":-1}", "400", "the request's body"),
+        ("DELETE /v1/relays", "", "405", "does not take DELETE"),
+        ("GET /v1/relays/test", "", "405", "does not take GET"),
+        ("GET /v1/relays/a", "", "404", "no such path"),
+    ] {
+        let answer = hear(&mut server.say(&with_body(call, body)));
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {code}")) && answer.contains(words),
+            "{call}: {answer}"
+        );
+    }
+    assert_eq!(server.heard.load(Ordering::Relaxed), 0, "nothing of that is the core's business");
+}
+
+#[test]
+fn whoever_asks_for_a_relay_waits_until_it_carries_or_has_failed() {
+    let server = Server::start();
+    server.views.send_modify(|view| view.relays = relays().to_vec());
+    let body = |name: &str| format!("{{\"use\":\"{name}\",\"wait_s\":60}}");
+
+    let mut waiting = server.begin("PUT /v1/relays", &body("a"));
+    assert_eq!(server.last_wanted(), "UseRelay(RelayId(1))");
+    server.change(|view| view.why = "something else".to_owned());
+    assert!(!is_answered(&waiting), "before it carries");
+    server.change(|view| {
+        view.relays[0].role = Role::Spare;
+        view.relays[1].role = Role::Active;
+    });
+    let answer = hear(&mut waiting);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"role\":\"active\""), "{answer}");
+
+    let verdict = |view: &mut View, tested| {
+        view.relays[2].tested = Some(tested);
+        view.relays[2].obstacle = Some("nothing comes back".to_owned());
+    };
+    let before = clock::uptime();
+    let mut waiting = server.begin("PUT /v1/relays", &body("c"));
+    server.change(|view| verdict(view, before));
+    assert!(!is_answered(&waiting), "that verdict is older than the asking");
+    server.change(|view| verdict(view, clock::uptime()));
+    let answer = hear(&mut waiting);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("nothing comes back"), "{answer}");
+
+    let answer = hear(&mut server.begin("PUT /v1/relays", "{\"use\":\"c\",\"wait_s\":1}"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "the time was over: {answer}");
+    let answer = hear(&mut server.begin("PUT /v1/relays", "{\"use\":\"b\"}"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "who does not wait is answered: {answer}");
+}
+
+#[test]
+fn a_test_of_the_relays_ends_when_each_was_tested_after_the_asking() {
+    let server = Server::start();
+    server.views.send_modify(|view| view.relays = relays().to_vec());
+    server.change(|view| view.relays[1].tested = Some(clock::uptime()));
+    let mut waiting = server.begin("POST /v1/relays/test", "{\"wait_s\":60}");
+    assert_eq!(server.last_wanted(), "TestRelays");
+    for place in [0, 2] {
+        server.change(|view| view.relays[place].tested = Some(clock::uptime()));
+    }
+    assert!(!is_answered(&waiting), "the second was tested before the asking only");
+    server.change(|view| view.relays[1].tested = Some(clock::uptime()));
+    let answer = hear(&mut waiting);
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("\"tested_s_ago\":null"), "{answer}");
+}
+
 /// They cost no more than their sockets, and are told the last change when they read at last.
 #[test]
 fn followers_who_never_read_cost_nothing() {
@@ -190,6 +274,8 @@ struct Server {
     views: watch::Sender<View>,
     /// Wishes that reached the core.
     heard: Arc<AtomicUsize>,
+    /// The last of them.
+    wanted: Arc<Mutex<String>>,
     before: u64,
     _turn: MutexGuard<'static, ()>,
 }
@@ -200,13 +286,15 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let (views, told) = watch::channel(core().view());
         let heard = Arc::new(AtomicUsize::new(0));
-        let (run_dir, count) = (folder.path().to_owned(), Arc::clone(&heard));
+        let wanted = Arc::default();
+        let run_dir = folder.path().to_owned();
+        let (count, last) = (Arc::clone(&heard), Arc::clone(&wanted));
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(&run_dir, told, &count));
+            runtime.block_on(run(&run_dir, told, (count, last)));
         });
         eventually("the socket", || socket_path(folder.path()).exists());
-        let server = Self { folder, views, heard, before: 0, _turn: turn };
+        let server = Self { folder, views, heard, wanted, before: 0, _turn: turn };
         server.assert_serves();
         Self { before: memory("VmRSS"), ..server }
     }
@@ -231,6 +319,32 @@ impl Server {
         hear(&mut self.say(&format!("{call} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
     }
 
+    /// Until the core has heard of it, and the caller waits.
+    fn begin(&self, call: &str, body: &str) -> UnixStream {
+        let before = self.heard.load(Ordering::Relaxed);
+        let caller = self.say(&with_body(call, body));
+        eventually("the wish to be heard", || self.heard.load(Ordering::Relaxed) == before + 1);
+        self.settle();
+        caller
+    }
+
+    fn last_wanted(&self) -> String {
+        self.wanted.lock().unwrap().clone()
+    }
+
+    /// Until whoever waits has seen it.
+    fn change(&self, change: impl FnOnce(&mut View)) {
+        self.views.send_modify(change);
+        self.settle();
+    }
+
+    /// The server's one thread takes new callers when nothing else is to be done: before the second one is answered,
+    /// everything that was there before the first one is.
+    fn settle(&self) {
+        self.assert_serves();
+        self.assert_serves();
+    }
+
     fn assert_serves(&self) {
         let asked = Instant::now();
         let answer = self.ask("GET /v1/status");
@@ -244,7 +358,11 @@ impl Server {
     }
 }
 
-async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsize>) {
+async fn run(
+    run_dir: &Path,
+    views: watch::Receiver<View>,
+    (heard, wanted): (Arc<AtomicUsize>, Arc<Mutex<String>>),
+) {
     let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
     let nobody = HouseResolvers::new(&[], watch::channel(Offers::default()).1);
     let names = || Arc::new(Names::by_isp(nobody.clone()));
@@ -257,11 +375,12 @@ async fn run(run_dir: &Path, views: watch::Receiver<View>, heard: &Arc<AtomicUsi
         Prober::new(check, ("192.0.2.80".parse().unwrap(), &[]), (names(), names()), Expect::Any, tell);
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
     let inspector =
-        Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), None);
+        Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), Vec::new());
     let (ask, mut orders) = mpsc::channel::<Order>(16);
-    let (view, heard) = (views.clone(), Arc::clone(heard));
+    let view = views.clone();
     tokio::spawn(async move {
         while let Some(order) = orders.recv().await {
+            *wanted.lock().unwrap() = format!("{:?}", order.wanted);
             heard.fetch_add(1, Ordering::Relaxed);
             _ = order.heard.send(view.borrow().clone());
         }
@@ -300,6 +419,22 @@ async fn answer_names(mut asked: mpsc::Receiver<Question>) {
     }
 }
 
+/// The first carries, and none was ever tested.
+fn relays() -> [RelayView; 3] {
+    [("b", Role::Active), ("a", Role::Standby), ("c", Role::Spare)].map(|(name, role)| RelayView {
+        name: name.to_owned(),
+        endpoint: "192.0.2.130:51820".parse().unwrap(),
+        role,
+        round_trip: None,
+        mtu: None,
+        proven: None,
+        tested: None,
+        failures: 0,
+        obstacle: None,
+        seen_as: Vec::new(),
+    })
+}
+
 fn core() -> Core {
     Core::start(Uptime::default(), settings(), Wish::Privacy, None).0
 }
@@ -324,6 +459,17 @@ fn hear(stream: &mut UnixStream) -> String {
     let mut answer = Vec::new();
     _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn with_body(call: &str, body: &str) -> String {
+    let length = body.len();
+    format!("{call} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// Nothing is taken of what came.
+fn is_answered(stream: &UnixStream) -> bool {
+    let looked = recv(stream.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+    looked != Err(Errno::EAGAIN)
 }
 
 fn is_hung_up(mut stream: &UnixStream) -> bool {

@@ -30,7 +30,7 @@ pub struct Inspector {
     expect: Expect,
     resolv_conf: ResolvConf,
     /// What of the configuration should be known beside the checks.
-    note: Option<String>,
+    notes: Vec<String>,
 }
 
 impl Inspector {
@@ -40,10 +40,10 @@ impl Inspector {
         tailscaled: LocalApi,
         disk: Store,
         settings: &Settings,
-        note: Option<String>,
+        notes: Vec<String>,
     ) -> Self {
         let (control, expect) = (settings.control.clone(), settings.expect);
-        Self { net, prober, tailscaled, disk, control, expect, resolv_conf: ResolvConf::default(), note }
+        Self { net, prober, tailscaled, disk, control, expect, resolv_conf: ResolvConf::default(), notes }
     }
 
     /// Peers that sent something through a door, by what the rule set counted.

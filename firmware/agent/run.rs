@@ -95,6 +95,8 @@ impl Agent {
                     self.step(match order.wanted {
                         Wanted::Egress(wish) => Input::Wished(wish),
                         Wanted::Toggle => Input::Toggled,
+                        Wanted::UseRelay(relay) => Input::UseRelay(relay),
+                        Wanted::TestRelays => Input::TestRelays,
                     })
                 }
                 Some(report) = ears.tailnet.recv() => self.hear_of_tailnet(report),

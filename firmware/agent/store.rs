@@ -1,4 +1,4 @@
-//! Remembers across power cuts: the last wish, the last good addresses of the box's own names, the tailnet's domain; `stamps` what the
+//! Remembers across power cuts: the last wish, the relay that somebody chose, the last good addresses of the box's own names, the tailnet's domain; `stamps` what the
 //! handshakes' stamps are above, `clock` what the time was. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
@@ -25,6 +25,7 @@ pub use self::stamps::StampFile;
 /// A file of another version is foreign: after an update that was undone, the old agent finds the new one's file.
 const VERSION: u32 = 1;
 const WISH: &str = "wish";
+const RELAY: &str = "relay";
 const NAMES: &str = "names";
 const DOMAIN: &str = "domain";
 const PROBE: &str = "probe";
@@ -86,6 +87,11 @@ struct Versioned<T> {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Relay {
+    relay: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Names {
     names: Addresses,
 }
@@ -108,6 +114,16 @@ impl Store {
 
     pub fn remember_wish(&self, wish: LastWish) -> Result<(), StoreError> {
         self.remember(WISH, wish)
+    }
+
+    /// The relay that was chosen last, by its name; none while the list's order is right.
+    pub fn relay(&self) -> Recalled<Option<String>> {
+        let Recalled { value, note } = self.recall(RELAY, Relay { relay: None });
+        Recalled { value: value.relay, note }
+    }
+
+    pub fn remember_relay(&self, name: &str) -> Result<(), StoreError> {
+        self.remember(RELAY, Relay { relay: Some(name.to_owned()) })
     }
 
     /// The last good addresses, none if they cannot be read.

@@ -9,7 +9,7 @@ use hyper::Method;
 
 use super::{Ending, text};
 use crate::control::client::Client;
-use crate::control::{self, EgressRequest, Finding, Logged, Status, ToggleRequest, Told};
+use crate::control::{self, EgressRequest, Finding, Logged, Status, Told, WaitRequest};
 
 pub(super) fn status(run_dir: &Path, json: bool, watch: bool) -> anyhow::Result<Ending> {
     let show = |status: &Status| -> anyhow::Result<()> {
@@ -49,7 +49,7 @@ pub(super) fn egress(run_dir: &Path, wish: Option<Wish>, wait_s: u64) -> anyhow:
 
 pub(super) fn toggle(run_dir: &Path, wait_s: u64) -> anyhow::Result<Ending> {
     wait_for(async {
-        let request = ToggleRequest { wait_s };
+        let request = WaitRequest { wait_s };
         let status: Status = Client::new(run_dir).send(Method::POST, "/v1/toggle", &request).await?;
         verdict(status.wish, &status)
     })
@@ -130,6 +130,6 @@ fn verdict(wish: Wish, status: &Status) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-fn wait_for<T>(answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(super) fn wait_for<T>(answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(answer)
 }

@@ -4,6 +4,7 @@
 
 mod ask;
 mod check;
+mod relays;
 mod text;
 
 use std::env;
@@ -22,7 +23,7 @@ use crate::run;
 /// A box that lends its tailnet two ways out: Mullvad, or the house it stands in.
 ///
 /// Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 `status` or `doctor` found the box not doing what is
-/// wished.
+/// wished, or `relays test` a relay that is not proven.
 #[derive(Debug, Parser)]
 #[command(name = "byway", version, max_term_width = 100)]
 struct Cli {
@@ -87,6 +88,17 @@ enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
+    /// List the relays in the configuration's order: which one carries, which one stands by, and what is known of each.
+    #[command(args_conflicts_with_subcommands = true)]
+    Relays {
+        #[command(subcommand)]
+        deed: Option<Deed>,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
     /// Ask for a name as a client would, and tell by which door and whom the answer came. Fails (1) when there is
     /// none: no such name, no such record, no answer.
     Dns {
@@ -100,6 +112,30 @@ enum Command {
     },
     /// Check every promise now, one line each.
     Doctor {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+}
+
+/// What `byway relays` does beside listing them.
+#[derive(Debug, Subcommand)]
+enum Deed {
+    /// Let this relay carry once it is proven, now and after the next boot. Fails (1) while another one does, and says
+    /// why; 2 when there is no such relay.
+    Use {
+        /// As `byway relays` lists it: se-got-wg-001.
+        name: String,
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Prove every relay now, one after the other, the active one through the tunnel; nothing that is carried
+    /// notices. Ends with 3 when one is not proven.
+    Test {
         /// For scripts.
         #[arg(long)]
         json: bool,
@@ -181,6 +217,13 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Toggle { wait, run_dir } => ask::toggle(&run_dir.run_dir, wait.seconds()),
         Command::Check { file } => Ok(check::check(&file)),
         Command::Clients { json, run_dir } => ask::clients(&run_dir.run_dir, json),
+        Command::Relays { deed: None, json, run_dir } => relays::list(&run_dir.run_dir, json),
+        Command::Relays { deed: Some(Deed::Use { name, wait, run_dir }), .. } => {
+            relays::use_one(&run_dir.run_dir, &name, wait.seconds())
+        }
+        Command::Relays { deed: Some(Deed::Test { json, run_dir }), .. } => {
+            relays::test(&run_dir.run_dir, json)
+        }
         Command::Dns { names: Names { name: Some(name), kind, log: _ }, json, run_dir } => {
             ask::name(&run_dir.run_dir, &name, &kind, json)
         }
@@ -212,6 +255,30 @@ mod tests {
 
     fn parse(words: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn relays_are_listed_or_used_or_tested() {
+        for right in [
+            "relays",
+            "relays --json",
+            "relays --run-dir /run/other",
+            "relays use se-got-wg-001",
+            "relays use se-got-wg-001 --no-wait --run-dir /run/other",
+            "relays test --json --run-dir /run/other",
+        ] {
+            assert!(parse(&format!("byway {right}")).is_ok(), "{right}");
+        }
+        for (wrong, hint) in [
+            ("relays use", "<NAME>"),
+            ("relays use a b", "'b'"),
+            ("relays --json test", "cannot be used with"),
+            ("relays prove", "'prove'"),
+        ] {
+            let error = parse(&format!("byway {wrong}")).unwrap_err();
+            assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
+            assert!(error.to_string().contains(hint), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What people read on the terminal.
 
+mod relays;
+
 use std::fmt::Write as _;
 
 use byway_core::{Egress, Phase};
 
 use crate::control::{Client, Finding, Logged, Seen, Status, Told, Upstream};
+pub(super) use relays::{instead, relays, tested};
 
 /// Five lines.
 pub(super) fn status(status: &Status) -> String {

@@ -14,6 +14,7 @@ mod wifi;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,8 @@ pub struct Tailnet {
 /// `[mullvad]`
 #[derive(Debug)]
 pub struct Mullvad {
-    pub relay: MullvadFile,
+    /// The preferred one first; never empty, each with a name and a relay of its own.
+    pub relays: Vec<MullvadFile>,
     /// Of the tunnel's interface, in bytes, 1280 to 1420.
     pub mtu: u16,
     pub expect: Expect,
@@ -100,6 +102,33 @@ pub struct Clock {
     pub servers: Vec<IpAddr>,
 }
 
+impl Mullvad {
+    /// The first of the list.
+    pub fn preferred(&self) -> &MullvadFile {
+        self.relays.first().expect("a configuration names a relay")
+    }
+
+    /// What to say of resolvers in the files that cannot be asked beside a tailnet: what they blocked is let through.
+    pub fn notes(&self) -> Vec<String> {
+        let mut named: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
+        for relay in &self.relays {
+            let blocking = relay.conf.dns.iter().find(|server| upstream::is_blocking_resolver(**server));
+            if let Some(server) = blocking {
+                named.entry(*server).or_default().push(format!("{}.conf", relay.relay_name()));
+            }
+        }
+        let advice = upstream::BLOCKING_BY_NAME;
+        let note = |(server, files): (IpAddr, Vec<String>)| {
+            format!(
+                "{server}, the DNS of {}, is one of Mullvad's blocking resolvers and at the same time where the \
+                 tailnet's own addresses are, so it is not asked: {advice}, as privacy below [dns]",
+                files.join(", ")
+            )
+        };
+        named.into_iter().map(note).collect()
+    }
+}
+
 /// A file as Mullvad's generator makes them.
 #[derive(Debug)]
 pub struct MullvadFile {
@@ -115,17 +144,6 @@ impl MullvadFile {
             return Err(vec![Mistake::at(text, 0, "the file is empty: download it again")]);
         }
         Ok(Self { path, conf: conf::parse(text)? })
-    }
-
-    /// What to say of a resolver in the file that cannot be asked beside a tailnet: what it blocked is let through.
-    pub fn note(&self) -> Option<String> {
-        let blocking = self.conf.dns.iter().find(|server| upstream::is_blocking_resolver(**server))?;
-        let advice = upstream::BLOCKING_BY_NAME;
-        Some(format!(
-            "{blocking}, the DNS of {}.conf, is one of Mullvad's blocking resolvers and at the same time where the \
-             tailnet's own addresses are, so it is not asked: {advice}, as privacy below [dns]",
-            self.relay_name()
-        ))
     }
 
     /// The relay's name, as its file is called: `se-got-wg-001`.

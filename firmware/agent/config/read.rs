@@ -3,6 +3,7 @@
 
 mod clock;
 mod dns;
+mod relays;
 mod uplink;
 mod wifi;
 
@@ -17,7 +18,7 @@ use super::error::ConfigError;
 use super::reader::{At, Reader, Section};
 use super::url::Url;
 use super::value::Secret;
-use super::{Config, Mullvad, MullvadFile, Tailnet};
+use super::{Config, Mullvad, Tailnet};
 use crate::mistake::Mistake;
 
 /// How a file that the configuration names is read.
@@ -163,32 +164,7 @@ impl<'a> Walk<'a> {
         let mtu = self.reader.number(section, "mtu", &MTU).unwrap_or(DEFAULT_MTU);
         let expect = self.reader.word(section, "expect", &expectations).unwrap_or(Expect::Mullvad);
         let check_url = self.reader.parsed(section, "check_url").unwrap_or_else(Url::am_i_mullvad);
-        Some(Mullvad { relay: self.relay(section)?, mtu, expect, check_url })
-    }
-
-    fn relay(&mut self, section: &Section<'a>) -> Option<MullvadFile> {
-        if !section.has("config") && !section.has("account") {
-            let message = "no relay is named: write config = [\"se-got-wg-001.conf\"] below [mullvad], with the \
-                           name of a file of Mullvad's WireGuard generator beside byway.toml";
-            self.reader.missing(section, message);
-        }
-        let list = self.reader.texts(section, "config")?;
-        if let Some(second) = list.value.get(1) {
-            self.reader.mistake(second.at, "several relays are not there yet: leave one file in the list");
-        }
-        let Some(first) = list.value.first() else {
-            self.reader.mistake(list.at, "the list names no file: write config = [\"se-got-wg-001.conf\"]");
-            return None;
-        };
-        let text = self.file(*first)?;
-        let path = self.folder.join(first.value);
-        match MullvadFile::parse(path.clone(), &text) {
-            Ok(relay) => Some(relay),
-            Err(mistakes) => {
-                self.elsewhere.extend(mistakes.into_iter().map(|mistake| (path.clone(), mistake)));
-                None
-            }
-        }
+        Some(Mullvad { relays: relays::read(self, section)?, mtu, expect, check_url })
     }
 
     fn file(&mut self, named: At<&str>) -> Option<String> {

@@ -2,10 +2,14 @@
 
 mod clock;
 mod dns;
+mod relays;
 mod wifi;
 
 use std::io;
 use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 
@@ -57,6 +61,8 @@ const LEAST: [&str; 2] = ["[uplink]\nmethod = \"none\"\n", "[mullvad]\nconfig = 
 fn card(named: &Path) -> io::Result<String> {
     match named.to_str() {
         Some("/boot/a.conf" | "/boot/se-got-wg-001.conf") => Ok(CONF.to_owned()),
+        Some("/boot/b.conf") => Ok(of_another_relay(1)),
+        Some("/boot/c.conf") => Ok(of_another_relay(2)),
         Some("/boot/blocking.conf") => Ok(CONF.replace("DNS = 10.64.0.1", "DNS = 10.64.0.1, 100.64.0.7")),
         Some("/boot/served.key") => Ok("\n".to_owned()),
         Some("/boot/auth.key") => Ok("\u{feff}hskey-auth-2\r\n".to_owned()),
@@ -65,6 +71,13 @@ fn card(named: &Path) -> io::Result<String> {
         Some("/boot/utf16.conf") => Err(io::ErrorKind::InvalidData.into()),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
+}
+
+/// The same device, elsewhere.
+fn of_another_relay(nth: u8) -> String {
+    let key = STANDARD.encode([nth; 32]);
+    CONF.replace("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", &key)
+        .replace(".130:", &format!(".{}:", 130 + nth))
 }
 
 fn read(text: &str) -> Result<Config, ConfigError> {
@@ -86,8 +99,9 @@ fn reads_every_key() {
     assert_eq!(config.tailnet.control.unwrap().to_string(), "https://headscale.example.com/");
     assert_eq!(config.tailnet.auth_key.unwrap().reveal(), "hskey-auth-1");
     assert_eq!(config.tailnet.tailscaled, Path::new("/opt/tailscaled"));
-    assert_eq!(config.mullvad.relay.path, Path::new("/boot/se-got-wg-001.conf"));
-    assert_eq!(config.mullvad.relay.relay_name(), "se-got-wg-001");
+    assert_eq!(config.mullvad.relays.len(), 1);
+    assert_eq!(config.mullvad.preferred().path, Path::new("/boot/se-got-wg-001.conf"));
+    assert_eq!(config.mullvad.preferred().relay_name(), "se-got-wg-001");
     assert_eq!((config.mullvad.mtu, config.mullvad.expect), (1320, Expect::Any));
     assert_eq!(config.mullvad.check_url.to_string(), "http://192.0.2.1:8080/json");
     let dns = config.dns;
@@ -322,10 +336,6 @@ const WRONG_RELAYS: &[(&str, &str)] = &[
     ),
     ("config = \"a.conf\"", "4:10: config is a list, not a text: write config = [\"se-got-wg-001.conf\"]"),
     ("config = []", "4:10: the list names no file: write config = [\"se-got-wg-001.conf\"]"),
-    (
-        "config = [\"a.conf\", \"b.conf\"]",
-        "4:21: several relays are not there yet: leave one file in the list",
-    ),
     ("config = [\"utf16.conf\"]", "4:11: \"utf16.conf\" is not text: save it as UTF-8"),
     ("config = [\"a.conf\"]\nmtu = \"1380\"", "5:7: mtu is a whole number, not a text: write mtu = 1380"),
     (
@@ -395,7 +405,7 @@ fn reads_the_files_beside_byway_toml() {
     let refused = load(&file).unwrap_err().to_string();
     assert!(refused.contains("a.conf:2:1: "), "{refused}");
     fs::write(folder.path().join("a.conf"), CONF).unwrap();
-    assert_eq!(load(&file).unwrap().mullvad.relay.conf.peer.endpoint.port(), 51820);
+    assert_eq!(load(&file).unwrap().mullvad.preferred().conf.peer.endpoint.port(), 51820);
     let gone = load(&folder.path().join("other.toml")).unwrap_err().to_string();
     assert!(gone.contains("other.toml:1:1: cannot be read") && gone.ends_with("--config"), "{gone}");
 }

@@ -7,6 +7,9 @@
 //! | `GET /v1/events` | server-sent events, a [`Status`] a change |
 //! | `PUT /v1/egress {"egress":"privacy","wait_s":10}` | the [`Status`] once the wish is reached or the time is over |
 //! | `POST /v1/toggle {"wait_s":10}` | the same |
+//! | `GET /v1/relays` | list of [`Relay`], in the order of the owner's |
+//! | `PUT /v1/relays {"use":"se-got-wg-001","wait_s":10}` | the same, once that one is active, has failed, or the time is over; 404 for a name that is not in the list |
+//! | `POST /v1/relays/test {"wait_s":60}` | the same, once each was tested after the asking, or the time is over |
 //! | `GET /v1/clients` | list of [`Client`] |
 //! | `GET /v1/doctor` | list of [`Finding`] |
 //! | `GET /v1/dns?name=example.org&type=AAAA` | [`Told`]; the type is `A` if left out |
@@ -17,6 +20,7 @@
 mod callers;
 pub mod client;
 pub(crate) mod dns;
+mod relays;
 pub mod server;
 mod status;
 
@@ -27,6 +31,8 @@ use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
 pub use dns::{Asked, Logged, Question, Told};
+pub use relays::Relay;
+pub(crate) use relays::unknown_relay;
 pub use status::{Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {
@@ -44,7 +50,18 @@ pub struct EgressRequest {
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ToggleRequest {
+pub struct WaitRequest {
+    /// Seconds to wait for the verdict.
+    #[serde(default)]
+    pub wait_s: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UseRequest {
+    #[serde(rename = "use")]
+    pub relay: String,
+    /// Seconds to wait for the verdict.
     #[serde(default)]
     pub wait_s: u64,
 }

@@ -1,5 +1,7 @@
 //! The agent's side of the control socket.
 
+mod relays;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use byway_core::View;
+use byway_core::relays::RelayId;
 use futures_util::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -28,7 +31,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
-use super::{Asked, EgressRequest, Failure, Question, Status, ToggleRequest};
+use super::{Asked, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
 use crate::clock;
 use crate::inspect::Inspector;
 
@@ -48,6 +51,8 @@ const MOST_TURNED_AWAY: usize = 8;
 pub enum Wanted {
     Egress(byway_core::Wish),
     Toggle,
+    UseRelay(RelayId),
+    TestRelays,
 }
 
 /// A wish on its way to the core; the answer is the view right after the core heard of it.
@@ -158,9 +163,20 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
             order(desk, Wanted::Egress(asked.egress), asked.wait_s).await
         }
         (&Method::POST, "/v1/toggle") => {
-            let asked: ToggleRequest = read(request).await?;
+            let asked: WaitRequest = read(request).await?;
             let _asking = asks.begin();
             order(desk, Wanted::Toggle, asked.wait_s).await
+        }
+        (&Method::GET, "/v1/relays") => Ok(ok(&Relay::list(&desk.views.borrow(), clock::now()))),
+        (&Method::PUT, "/v1/relays") => {
+            let asked: UseRequest = read(request).await?;
+            let _asking = asks.begin();
+            relays::use_one(desk, &asked.relay, asked.wait_s).await
+        }
+        (&Method::POST, "/v1/relays/test") => {
+            let asked: WaitRequest = read(request).await?;
+            let _asking = asks.begin();
+            relays::test(desk, asked.wait_s).await
         }
         (&Method::GET, "/v1/clients") => {
             let (_asking, _turn) = (asks.begin(), inspection.lock().await);
@@ -186,7 +202,7 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         (
             _,
             "/v1/status" | "/v1/events" | "/v1/egress" | "/v1/toggle" | "/v1/clients" | "/v1/doctor"
-            | "/v1/dns" | "/v1/dns/log",
+            | "/v1/dns" | "/v1/dns/log" | "/v1/relays" | "/v1/relays/test",
         ) => {
             Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {}", request.method())))
         }
@@ -196,25 +212,41 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
 
 /// Hands the wish on and waits until it is reached, replaced by another, or the time is over.
 async fn order(desk: &Desk, wanted: Wanted, wait_s: u64) -> Result<Response<Body>, Refusal> {
-    let gone = || Refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
-    let mut views = desk.views.clone();
-    let (heard, answer) = oneshot::channel();
-    desk.orders.send(Order { wanted, heard }).await.map_err(|_| gone())?;
-    let mut view = answer.await.map_err(|_| gone())?;
+    let view = hand_on(desk, wanted).await?;
     let wish = view.wish;
-    let wait = Duration::from_secs(wait_s).min(WAIT_LIMIT);
-    let reached = views.wait_for(|view| view.wish != wish || view.is_as_wished());
-    if wait_s > 0 && !view.is_as_wished() {
-        match timeout(wait, reached).await {
-            Ok(Ok(verdict)) => view = verdict.clone(),
-            Ok(Err(_)) => return Err(gone()),
-            Err(_elapsed) => {}
-        }
-        if !view.is_as_wished() {
-            view = desk.views.borrow().clone();
-        }
-    }
+    let view = wait_until(desk, view, wait_s, move |view| view.wish != wish || view.is_as_wished()).await?;
     Ok(ok(&status(&view)))
+}
+
+/// The view right after the core heard of it.
+async fn hand_on(desk: &Desk, wanted: Wanted) -> Result<View, Refusal> {
+    let (heard, answer) = oneshot::channel();
+    desk.orders.send(Order { wanted, heard }).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())
+}
+
+/// The first view that is the verdict, beginning with this one, or the newest when the time is over.
+async fn wait_until(
+    desk: &Desk,
+    view: View,
+    wait_s: u64,
+    mut is_verdict: impl FnMut(&View) -> bool,
+) -> Result<View, Refusal> {
+    if wait_s == 0 || is_verdict(&view) {
+        return Ok(view);
+    }
+    let mut views = desk.views.clone();
+    let wait = Duration::from_secs(wait_s).min(WAIT_LIMIT);
+    let outcome = match timeout(wait, views.wait_for(is_verdict)).await {
+        Ok(Ok(verdict)) => Some(verdict.clone()),
+        Ok(Err(_)) => return Err(stopping()),
+        Err(_elapsed) => None,
+    };
+    Ok(outcome.unwrap_or_else(|| desk.views.borrow().clone()))
+}
+
+fn stopping() -> Refusal {
+    Refusal(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned())
 }
 
 fn asked(query: &str) -> Result<Asked, Refusal> {

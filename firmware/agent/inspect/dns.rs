@@ -25,7 +25,7 @@ impl Inspector {
             },
             Part::of(own),
         ]);
-        parts.extend(self.note.clone().map(|told| Part { kept: true, told }));
+        parts.extend(self.notes.iter().cloned().map(|told| Part { kept: true, told }));
         let (broken, kept): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| !part.kept);
         Finding {
             promise: "dns".to_owned(),

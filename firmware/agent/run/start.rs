@@ -144,7 +144,7 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let mut agent = Agent {
         core,
         engine,
-        peer: config.mullvad.relay.conf.peer.clone(),
+        peer: config.mullvad.preferred().conf.peer.clone(),
         called: None,
         snapshots,
         kernel,
@@ -219,7 +219,7 @@ fn listen_to_wg(snapshots: watch::Receiver<uapi::Snapshot>) -> Option<uapi::serv
 }
 
 fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
-    let relay = &config.mullvad.relay;
+    let relay = config.mullvad.preferred();
     Ok(Settings {
         name: config.name.as_str().to_owned(),
         relay: relay.relay_name(),
@@ -248,12 +248,12 @@ fn inspector(
     prober: Prober,
     settings: &Settings,
 ) -> Inspector {
-    let note = config.mullvad.relay.note();
-    if let Some(note) = &note {
+    let notes = config.mullvad.notes();
+    for note in &notes {
         tracing::warn!("{note}");
     }
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    Inspector::new(net, prober, tailscaled, Store::new(&paths.state_dir), settings, note)
+    Inspector::new(net, prober, tailscaled, Store::new(&paths.state_dir), settings, notes)
 }
 
 fn prober(config: &Config, trust: &Trust, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
@@ -275,7 +275,7 @@ fn prober(config: &Config, trust: &Trust, by_isp: Arc<Names>, tell: mpsc::Sender
 fn tunnel_resolvers(config: &Config) -> Vec<IpAddr> {
     let collides = |server: &IpAddr| matches!(server, IpAddr::V4(server) if TAILNET4.contains(server));
     let resolvers: Vec<IpAddr> =
-        config.mullvad.relay.conf.dns.iter().copied().filter(|server| !collides(server)).collect();
+        config.mullvad.preferred().conf.dns.iter().copied().filter(|server| !collides(server)).collect();
     if resolvers.is_empty() { Vec::from([IpAddr::V4(GATEWAY)]) } else { resolvers }
 }
 

@@ -1,45 +1,99 @@
-//! Keeps the last wish on the disk. A disk that does not take it is tried again until it does, since somebody may empty
-//! it one day; the wish counts meanwhile.
+//! Keeps on the disk what people chose: the last wish, and the relay that is to carry. A disk that does not take it is
+//! tried again until it does, since somebody may empty it one day; the choice counts meanwhile.
 
 use std::time::Duration;
 
 use byway_core::Uptime;
+use byway_core::relays::RelayId;
 
-use crate::store::{LastWish, Store};
+use crate::config::Mullvad;
+use crate::store::{LastWish, Recalled, Store, StoreError};
 
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct WishKeeper {
     store: Store,
-    unsaved: Option<(LastWish, Uptime)>,
+    unsaved: Unsaved,
+    tried: Uptime,
+}
+
+/// The newest of each, until the disk has it.
+#[derive(Debug, Default)]
+struct Unsaved {
+    wish: Option<LastWish>,
+    relay: Option<String>,
 }
 
 impl WishKeeper {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, unsaved: None }
+        Self { store, unsaved: Unsaved::default(), tried: Uptime::default() }
     }
 
+    /// An error says that something chosen is forgotten at the next boot, be it this or what came before.
     pub(super) fn remember(&mut self, now: Uptime, wish: LastWish) -> Result<(), String> {
-        let outcome = self.store.remember_wish(wish);
-        self.unsaved = outcome.is_err().then_some((wish, now));
-        outcome.map_err(|error| error.to_string())
+        self.unsaved.wish = Some(wish);
+        self.save(now)
+    }
+
+    /// The same, of the relay that is to carry, by its name.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the core does not tell which relay to remember yet"))]
+    pub(super) fn remember_relay(&mut self, now: Uptime, name: &str) -> Result<(), String> {
+        self.unsaved.relay = Some(name.to_owned());
+        self.save(now)
     }
 
     /// To be called now and then; says how it went if it was time to try again.
     pub(super) fn look(&mut self, now: Uptime) -> Option<Result<(), String>> {
-        let (wish, tried) = self.unsaved?;
-        (now.since(tried) >= TRY_AGAIN).then(|| self.remember(now, wish))
+        let all_saved = self.unsaved.wish.is_none() && self.unsaved.relay.is_none();
+        (!all_saved && now.since(self.tried) >= TRY_AGAIN).then(|| self.save(now))
     }
+
+    /// What one refuses does not keep the other from being saved.
+    fn save(&mut self, now: Uptime) -> Result<(), String> {
+        self.tried = now;
+        let Self { store, unsaved: Unsaved { wish, relay }, .. } = self;
+        let kept_wish = keep(wish, |wish| store.remember_wish(*wish));
+        let kept_relay = keep(relay, |name| store.remember_relay(name));
+        kept_wish.and(kept_relay).map_err(|error| error.to_string())
+    }
+}
+
+fn keep<T>(
+    unsaved: &mut Option<T>,
+    save: impl FnOnce(&T) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    unsaved.as_ref().map_or(Ok(()), save)?;
+    *unsaved = None;
+    Ok(())
+}
+
+/// The relay that was chosen before the last boot; none where nobody chose one, or its file is not in the list any more.
+#[cfg_attr(not(test), expect(dead_code, reason = "the core does not begin with a chosen relay yet"))]
+pub(super) fn chosen_relay(store: &Store, mullvad: &Mullvad) -> Option<RelayId> {
+    let Recalled { value: chosen, note } = store.relay();
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
+    let chosen = chosen?;
+    let place = mullvad.relays.iter().position(|relay| relay.relay_name() == chosen);
+    if place.is_none() {
+        tracing::info!("the relay {chosen}, chosen once, is not in the list any more: its order applies");
+    }
+    place.map(RelayId)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use byway_core::Egress;
 
     use super::*;
+    use crate::config;
 
     #[test]
     fn a_wish_that_the_disk_refused_is_saved_once_it_takes_it_again() {
@@ -61,5 +115,60 @@ mod tests {
         fs::remove_dir_all(&state).unwrap();
         assert_eq!(keeper.look(at(60)), None);
         assert!(!state.exists(), "what is saved is not saved again and again");
+    }
+
+    #[test]
+    fn wish_and_relay_that_the_disk_refused_are_both_saved_once_it_takes_them_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::write(&state, "no folder").unwrap();
+        let mut keeper = WishKeeper::new(Store::new(&state));
+        let wish = LastWish::first(Egress::Residential);
+        let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
+        assert!(keeper.remember(at(1), wish).is_err());
+        assert!(keeper.remember_relay(at(2), "a").is_err());
+        assert!(keeper.remember_relay(at(3), "b").is_err());
+        fs::remove_file(&state).unwrap();
+        assert_eq!((keeper.look(at(12)), keeper.look(at(13))), (None, Some(Ok(()))));
+        let store = Store::new(&state);
+        assert_eq!(store.relay().value.as_deref(), Some("b"), "the newest");
+        assert_eq!(store.wish(Egress::Privacy).value, wish);
+
+        // Nothing but a folder in its place keeps root from writing a file.
+        fs::create_dir(state.join("relay.new")).unwrap();
+        assert!(keeper.remember_relay(at(20), "c").is_err());
+        let other = wish.then(Egress::Privacy.into());
+        assert!(keeper.remember(at(21), other).is_err_and(|error| error.contains("relay.new")));
+        assert_eq!(store.wish(Egress::Privacy).value, other, "saved all the same");
+        fs::remove_dir(state.join("relay.new")).unwrap();
+        assert_eq!(keeper.look(at(31)), Some(Ok(())));
+        assert_eq!(store.relay().value.as_deref(), Some("c"));
+        assert_eq!(keeper.look(at(99)), None);
+    }
+
+    #[test]
+    fn a_chosen_relay_is_found_again_by_its_name_while_the_list_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let mullvad = |files: &str| {
+            let text = format!("[mullvad]\nconfig = [{files}]\n");
+            config::parse(&text, Path::new("byway.toml"), &|named| Ok(card(named))).unwrap().mullvad
+        };
+        assert_eq!(chosen_relay(&store, &mullvad("\"a.conf\", \"b.conf\"")), None);
+        store.remember_relay("b").unwrap();
+        assert_eq!(chosen_relay(&store, &mullvad("\"a.conf\", \"b.conf\"")), Some(RelayId(1)));
+        assert_eq!(chosen_relay(&store, &mullvad("\"b.conf\", \"a.conf\"")), Some(RelayId(0)));
+        assert_eq!(chosen_relay(&store, &mullvad("\"a.conf\"")), None);
+        fs::write(folder.path().join("relay.json"), "torn").unwrap();
+        assert_eq!(chosen_relay(&store, &mullvad("\"b.conf\"")), None);
+    }
+
+    /// A relay for each name.
+    fn card(named: &Path) -> String {
+        let key = STANDARD.encode([named.as_os_str().as_encoded_bytes()[0]; 32]);
+        format!(
+            "[Interface]\nPrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nAddress = 10.64.5.5/32\n\
+             [Peer]\nPublicKey = {key}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.130:51820\n"
+        )
     }
 }

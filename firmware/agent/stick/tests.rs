@@ -133,6 +133,32 @@ fn a_relay_that_is_not_on_the_stick_may_be_on_the_card() {
 }
 
 #[test]
+fn every_relay_of_the_list_is_taken_and_some_may_be_on_the_card() {
+    let other = |key: &str| CONF.replace("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", key);
+    let b = other("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+    let c = other("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=");
+    let new = toml("new", "").replace("[\"a.conf\"]", "[\"a.conf\", \"b.conf\", \"c.conf\"]");
+    let bench = Bench::new(
+        &[("byway.toml", &new), ("a.conf", CONF), ("c.conf", &c)],
+        &[("byway.toml", "old"), ("b.conf", &b), ("c.conf", "old relay")],
+    );
+    let files = ["byway.toml", "a.conf", "c.conf"].map(str::to_owned).to_vec();
+    let kept = ["c.conf.old", "byway.toml.old"].map(str::to_owned).to_vec();
+    assert_eq!(bench.plug_in(), Verdict::TakenOver { files, kept });
+    assert_eq!(bench.on_card("byway.toml"), Some(new));
+    assert_eq!(
+        ["a.conf", "b.conf", "c.conf", "c.conf.old"].map(|name| bench.on_card(name).unwrap()),
+        [CONF, &b, &c, "old relay"]
+    );
+    assert_eq!(bench.plug_in(), Verdict::Same);
+
+    bench.put("a.conf", &b);
+    let Verdict::Mistakes(error) = bench.plug_in() else { panic!() };
+    assert!(error.to_string().contains("\"b.conf\" is of the same relay as \"a.conf\""), "{error}");
+    assert_eq!(bench.on_card("a.conf").as_deref(), Some(CONF));
+}
+
+#[test]
 fn a_broken_one_changes_nothing() {
     let broken = toml("My Box", "");
     let bench = Bench::new(&[("byway.toml", &broken), ("a.conf", CONF)], &[("byway.toml", "old")]);

@@ -36,6 +36,25 @@ fn remembers_the_wish_and_the_egress_before_sealing() {
 }
 
 #[test]
+fn remembers_the_chosen_relay_beside_the_wish() {
+    let (_folder, store) = store();
+    assert_eq!(store.relay(), Recalled { value: None, note: None });
+    let wish = LastWish::first(Egress::Residential);
+    store.remember_wish(wish).unwrap();
+    store.remember_relay("de-fra-wg-001").unwrap();
+    let chosen = Some("de-fra-wg-001".to_owned());
+    assert_eq!(store.relay(), Recalled { value: chosen.clone(), note: None });
+    assert_eq!(files(&store), ["relay.json", "wish.json"]);
+
+    fs::create_dir(store.folder.join("relay.new")).unwrap();
+    assert!(store.remember_relay("se-got-wg-001").unwrap_err().to_string().contains("relay.new"));
+    assert_eq!(store.relay().value, chosen, "the old one stays");
+    fs::write(store.path(RELAY), r#"{"version":1,"relay":"de-f"#).unwrap();
+    assert!(store.relay().note.unwrap().contains("the default applies"));
+    assert_eq!(store.wish(Egress::Privacy), Recalled { value: wish, note: None }, "and costs no wish");
+}
+
+#[test]
 fn remembers_names() {
     let (_folder, store) = store();
     let names: Addresses =

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::{Evidence, Offload};
 use crate::machine::House;
 use crate::names::NamesReport;
+use crate::relays::RelayView;
 use crate::tailnet::{self, TailnetFacts};
 use crate::{ClockReport, Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
 
@@ -39,6 +40,8 @@ pub struct View {
     /// When phase or door last changed.
     pub since: Uptime,
     pub tunnel: TunnelView,
+    /// In the order of the owner's list.
+    pub relays: Vec<RelayView>,
     pub tailnet: TailnetFacts,
     pub seen_as: Option<SeenAs>,
     pub uplink: Option<UplinkView>,
@@ -107,10 +110,11 @@ impl View {
     #[must_use]
     pub fn without_ages(&self) -> Self {
         let tunnel = TunnelView { handshake: None, rx_bytes: 0, tx_bytes: 0, ..self.tunnel.clone() };
+        let relays = self.relays.iter().map(RelayView::without_ages).collect();
         let seen_as = self.seen_as.clone().map(|seen| SeenAs { checked: Uptime::default(), ..seen });
         let dns = self.dns.without_ages();
         let clock = self.clock.without_ages();
-        Self { tunnel, seen_as, dns, clock, ..self.clone() }
+        Self { tunnel, relays, seen_as, dns, clock, ..self.clone() }
     }
 }
 
@@ -157,6 +161,7 @@ impl Subject<'_> {
             why: self.why(),
             since: self.since,
             tunnel: self.tunnel(),
+            relays: Vec::new(),
             tailnet: self.tailnet.clone(),
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),

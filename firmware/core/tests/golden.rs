@@ -413,6 +413,7 @@ fn told(view: &View) -> String {
         why,
         since,
         tunnel,
+        relays,
         tailnet,
         seen_as,
         uplink,
@@ -421,6 +422,7 @@ fn told(view: &View) -> String {
         dns,
         clock,
     } = view;
+    assert!(relays.is_empty(), "{relays:?}");
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
+use byway_core::relays::RelayId;
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
 use byway_core::uplink::router::Nat64;
@@ -210,7 +211,9 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             let report = ClockReport { source: Some(Source::None), ..ClockReport::default() };
             vec![("no time", Input::Clock(report))]
         }
-        Input::Clock(_) => vec![("tick", Input::Tick)],
+        Input::Clock(_) => vec![("use the first relay", Input::UseRelay(RelayId(0)))],
+        Input::UseRelay(_) => vec![("test the relays", Input::TestRelays)],
+        Input::TestRelays => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
 }

@@ -75,12 +75,12 @@ fn the_houses_names_are_asked_of_the_houses_resolver() {
 fn the_relays_blocking_resolver_is_no_mistake_but_noted() {
     let blocking = read(&LEAST.concat().replace("a.conf", "blocking.conf")).unwrap();
     assert_eq!(
-        blocking.mullvad.relay.note().as_deref(),
-        Some(
+        blocking.mullvad.notes(),
+        [
             "100.64.0.7, the DNS of blocking.conf, is one of Mullvad's blocking resolvers and at the same time where the \
              tailnet's own addresses are, so it is not asked: write \"udp://10.64.0.1\", which blocks \
              nothing, or one that does, as \"https://dns.adguard-dns.com/dns-query\", as privacy below [dns]"
-        )
+        ]
     );
-    assert_eq!(read(&LEAST.concat()).unwrap().mullvad.relay.note(), None);
+    assert_eq!(read(&LEAST.concat()).unwrap().mullvad.notes(), [""; 0]);
 }

@@ -133,7 +133,7 @@ impl Core {
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Mended(what) => self.kernel.drift.count(what),
-            Input::Tick => {}
+            Input::UseRelay(_) | Input::TestRelays | Input::Tick => {}
         }
         self.pursue(&mut turn);
         while let Some(why) = self.agenda.take_due(now) {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::net::SocketAddr;
 
 use crate::names::NamesReport;
+use crate::relays::RelayId;
 use crate::tailnet::TailnetFacts;
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
@@ -41,6 +42,10 @@ pub enum State {
 pub enum Input {
     Wished(Wish),
     Toggled,
+    /// Somebody wants this relay to carry, whichever comes first in the list.
+    UseRelay(RelayId),
+    /// Somebody wants every relay proven now.
+    TestRelays,
     Uplink(Option<Uplink>),
     /// What keeps the box from being attached to the house.
     Attached(Result<(), Trouble>),

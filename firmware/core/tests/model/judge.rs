@@ -139,6 +139,8 @@ impl Judge {
             | Input::Attached(_)
             | Input::Nat64(_)
             | Input::Portal(_)
+            | Input::UseRelay(_)
+            | Input::TestRelays
             | Input::Tick => {}
         }
     }
