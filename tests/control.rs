@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -237,6 +238,44 @@ fn a_test_of_the_relays_ends_when_each_was_tested_after_the_asking() {
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("\"tested_s_ago\":null"), "{answer}");
 }
 
+#[test]
+fn the_command_tells_who_carries_and_which_relay_is_not_proven() {
+    let server = Server::start();
+    server.views.send_modify(|view| view.relays = relays().to_vec());
+    let table = server.byway("relays");
+    let told = String::from_utf8_lossy(&table.stdout);
+    let first_words: Vec<&str> = told.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!((table.status.code(), first_words), (Some(0), vec!["NAME", "b", "a", "c"]), "{told}");
+    assert!(server.byway("relays --json").stdout.starts_with(b"[{\"name\":\"b\""));
+    for (words, code, told) in [
+        ("relays use b", 0, "b carries, at 192.0.2.130:51820\n"),
+        (
+            "relays use c --no-wait",
+            1,
+            "byway: not yet c: it is not proven yet; `byway relays` tells when it is; b carries\n",
+        ),
+        ("relays use d", 2, "byway: there is no relay \"d\": there are b, a, c\n"),
+    ] {
+        let Output { status, stdout, stderr } = server.byway(words);
+        let heard = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+        assert_eq!((status.code(), heard.as_ref()), (Some(code), told), "{words}");
+    }
+    for (obstacle, code) in [(None, 0), (Some("nothing comes back".to_owned()), 3)] {
+        let test =
+            server.begin_with(|| server.command("relays test").stdout(Stdio::piped()).spawn().unwrap());
+        server.change(|view| {
+            for relay in &mut view.relays {
+                (relay.tested, relay.proven) = (Some(clock::uptime()), Some(clock::uptime()));
+            }
+            view.relays[2].obstacle.clone_from(&obstacle);
+        });
+        let ended = test.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!(ended.status.code(), Some(code), "{told}");
+        assert_eq!(told.contains("not proven") && told.contains("nothing comes back"), code == 3, "{told}");
+    }
+}
+
 /// They cost no more than their sockets, and are told the last change when they read at last.
 #[test]
 fn followers_who_never_read_cost_nothing() {
@@ -321,11 +360,25 @@ impl Server {
 
     /// Until the core has heard of it, and the caller waits.
     fn begin(&self, call: &str, body: &str) -> UnixStream {
+        self.begin_with(|| self.say(&with_body(call, body)))
+    }
+
+    fn begin_with<Caller>(&self, call: impl FnOnce() -> Caller) -> Caller {
         let before = self.heard.load(Ordering::Relaxed);
-        let caller = self.say(&with_body(call, body));
+        let caller = call();
         eventually("the wish to be heard", || self.heard.load(Ordering::Relaxed) == before + 1);
         self.settle();
         caller
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_byway"));
+        command.args(words.split(' ')).arg("--run-dir").arg(self.folder.path());
+        command
+    }
+
+    fn byway(&self, words: &str) -> Output {
+        self.command(words).output().unwrap()
     }
 
     fn last_wanted(&self) -> String {

@@ -33,6 +33,7 @@ pub(super) fn use_one(run_dir: &Path, name: &str, wait_s: u64) -> anyhow::Result
             eprintln!("byway: {}", unknown_relay(name, &names(&relays)));
             return Ok(Ending::Usage);
         }
+        let asked = Instant::now();
         let request = UseRequest { relay: name.to_owned(), wait_s };
         let relays: Vec<Relay> = client.send(Method::PUT, "/v1/relays", &request).await?;
         let wanted = relays
@@ -40,7 +41,7 @@ pub(super) fn use_one(run_dir: &Path, name: &str, wait_s: u64) -> anyhow::Result
             .find(|relay| relay.name == name)
             .context("the agent has another list now: look at `byway relays`, and try again")?;
         if wanted.role != Role::Active {
-            bail!("not yet {name}: {}", text::instead(wanted, &relays));
+            bail!("not yet {name}: {}", text::instead(wanted, &relays, asked.elapsed().as_secs()));
         }
         println!("{name} carries, at {}", wanted.endpoint);
         Ok(Ending::Done)

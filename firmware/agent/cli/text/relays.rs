@@ -46,9 +46,10 @@ pub(in super::super) fn tested(relays: &[Relay], asked_s_ago: u64) -> String {
     text
 }
 
-/// Why the wanted one does not carry, and who does.
-pub(in super::super) fn instead(wanted: &Relay, relays: &[Relay]) -> String {
-    let why = wanted.obstacle.as_deref().unwrap_or("it is not proven yet; `byway relays` tells when it is");
+/// Why the wanted one, asked for as many seconds ago, does not carry, and who does.
+pub(in super::super) fn instead(wanted: &Relay, relays: &[Relay], asked_s_ago: u64) -> String {
+    let verdict = wanted.obstacle.as_deref().filter(|_| wanted.was_tested_within(asked_s_ago));
+    let why = verdict.unwrap_or("it is not proven yet; `byway relays` tells when it is");
     let active = relays.iter().find(|relay| relay.role == Role::Active);
     let carries = active.map_or_else(|| "none".to_owned(), |relay| relay.name.clone());
     printable(&format!("{why}; {carries} carries"))
@@ -182,11 +183,10 @@ mod tests {
     fn who_carries_instead_is_told_with_the_reason() {
         let [active, standby, spare] = few();
         let all = [active.clone(), standby.clone(), spare.clone()];
-        assert_eq!(instead(&spare, &all), "nothing comes back; se-got-wg-001 carries");
-        assert_eq!(
-            instead(&standby, std::slice::from_ref(&standby)),
-            "it is not proven yet; `byway relays` tells when it is; none carries"
-        );
+        assert_eq!(instead(&spare, &all, 12), "nothing comes back; se-got-wg-001 carries");
+        let not_yet = "it is not proven yet; `byway relays` tells when it is";
+        assert_eq!(instead(&spare, &all, 11), format!("{not_yet}; se-got-wg-001 carries"), "that was before");
+        assert_eq!(instead(&standby, &[standby.clone(), spare], 12), format!("{not_yet}; none carries"));
     }
 
     #[test]

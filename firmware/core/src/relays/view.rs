@@ -46,3 +46,30 @@ impl RelayView {
         Self { round_trip: None, proven: None, tested: None, ..self.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_proof_is_no_change_and_a_failure_is_one() {
+        let at = |seconds| Some(Uptime::since_boot(Duration::from_secs(seconds)));
+        let before = RelayView {
+            name: String::from("se-got-wg-001"),
+            endpoint: ([192, 0, 2, 130], 51820).into(),
+            role: Role::Standby,
+            round_trip: Some(Duration::from_millis(23)),
+            mtu: Some(1380),
+            proven: at(10),
+            tested: at(10),
+            failures: 0,
+            obstacle: None,
+            seen_as: Vec::new(),
+        };
+        let round_trip = Some(Duration::from_millis(24));
+        let proven_again = RelayView { round_trip, proven: at(190), tested: at(190), ..before.clone() };
+        assert_eq!(proven_again.without_ages(), before.without_ages());
+        let failed = RelayView { failures: 1, ..proven_again };
+        assert_ne!(failed.without_ages(), before.without_ages());
+    }
+}
