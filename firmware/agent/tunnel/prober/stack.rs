@@ -13,7 +13,7 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::AnySocket;
 use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpCidr, Ipv4Packet, Ipv6Packet};
+use smoltcp::wire::{HardwareAddress, IpCidr};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -149,9 +149,9 @@ impl Inner {
 
     fn hear(&mut self, uplink: &Uplink, datagram: &[u8], room: &mut [u8]) {
         match self.session.open(boot_time(), uplink.endpoint(), datagram, room) {
-            Opened::Packet(packet) if has_sender(packet) => self.memory.inwards.push_back(packet.to_vec()),
+            Opened::Packet(packet) => self.memory.inwards.push_back(packet.to_vec()),
             Opened::Answer(answer) => self.answers.push(answer.to_vec()),
-            Opened::Packet(_) | Opened::Nothing => {}
+            Opened::Nothing => {}
         }
     }
 }
@@ -242,16 +242,6 @@ fn interface(memory: &mut Memory, addresses: &[IpAddr]) -> Interface {
     interface
 }
 
-/// Nobody answers a packet from nowhere, and smoltcp must not try.
-fn has_sender(packet: &[u8]) -> bool {
-    let sender: Option<IpAddr> = match packet.first().map(|first| first >> 4) {
-        Some(4) => Ipv4Packet::new_checked(packet).ok().map(|packet| packet.src_addr().into()),
-        Some(6) => Ipv6Packet::new_checked(packet).ok().map(|packet| packet.src_addr().into()),
-        Some(_) | None => None,
-    };
-    sender.is_some_and(|sender| !sender.is_unspecified() && !sender.is_multicast() && !sender.is_loopback())
-}
-
 fn instant(now: Duration) -> Instant {
     Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }
@@ -259,3 +249,6 @@ fn instant(now: Duration) -> Instant {
 fn random_below(bound: u16) -> u16 {
     u16::try_from(random() % u64::from(bound)).expect("it is less than 16 bits hold")
 }
+
+#[cfg(test)]
+mod tests;
