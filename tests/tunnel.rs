@@ -1,5 +1,5 @@
-//! The tunnel's engine against an independent implementation, wireguard-go, as the relay; each of them in a
-//! network namespace that its test makes and that ends with it. Needs root, `ip` and wireguard-go.
+//! The tunnel's engine and its prober against an independent implementation, wireguard-go, as the relay; each of them in
+//! a network namespace that its test makes and that ends with it. Needs root, `ip`, nft, dnsmasq and wireguard-go.
 
 use std::time::Duration;
 
@@ -15,10 +15,14 @@ mod client;
 mod flood;
 #[path = "tunnel/flow.rs"]
 mod flow;
+#[path = "tunnel/internet.rs"]
+mod internet;
 #[path = "tunnel/link.rs"]
 mod link;
 #[path = "tunnel/loss.rs"]
 mod loss;
+#[path = "tunnel/prober.rs"]
+mod prober;
 #[path = "tunnel/session.rs"]
 mod session;
 #[path = "tunnel/soak.rs"]

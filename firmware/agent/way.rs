@@ -47,7 +47,8 @@ impl Way {
         UdpSocket::from_std(socket.into())
     }
 
-    fn socket(&self, peer: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    /// Not blocking, and not bound to an address.
+    pub(crate) fn socket(&self, peer: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(peer), kind.nonblocking(), Some(protocol))?;
         match self {
             Self::Device(name) => socket.bind_device(Some(name.as_bytes()))?,

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use boringtun::noise::{Tunn, TunnResult};
 use byway::dns::rehearse;
-use byway::proof::ping;
+use byway::proof::echo;
 use byway::tunnel::packet::coalesce::{Coalescer, Datagrams};
 use byway::tunnel::packet::segment::Segments;
 use byway::tunnel::packet::{checksum, virtio};
@@ -202,7 +202,7 @@ fn assert_no_packet(answer: &[u8]) {
 /// A raw socket's packet, behind the request that it may answer: bytes that agree are no accident.
 pub fn ping(input: &[u8]) {
     let Some((request, packet)) = input.split_at_checked(24) else { return };
-    if ping::is_answer(packet, Ipv4Addr::new(10, 64, 0, 1), request) {
+    if echo::is_packet_with_answer(packet, Ipv4Addr::new(10, 64, 0, 1), request) {
         assert!(packet.ends_with(&request[4..]) && packet.len() >= 20 + request.len());
     }
 }

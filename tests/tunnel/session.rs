@@ -14,7 +14,7 @@ use crate::flood::{PostOffice, Seen};
 use crate::flow::{Flow, WINDOW};
 use crate::world::{self, DEVICE, OUTSIDE, Relay, eventually, within};
 
-const YEAR: Duration = Duration::from_hours(365 * 24);
+pub(crate) const YEAR: Duration = Duration::from_hours(365 * 24);
 
 #[test]
 fn a_session_comes_up_whatever_the_clock_says() {
@@ -158,7 +158,7 @@ fn a_swap_under_load_loses_no_more_than_is_under_way() {
 }
 
 /// As a box has them whose clock shows `wall`.
-fn stamps(folder: &Path, wall: impl Fn() -> Duration + Send + Sync + 'static) -> Stamps {
+pub(crate) fn stamps(folder: &Path, wall: impl Fn() -> Duration + Send + Sync + 'static) -> Stamps {
     let (file, mark) = StampFile::open(Store::new(folder));
     Stamps::kept_by(wall, file, mark.value).expect("a thread")
 }

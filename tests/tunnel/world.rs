@@ -181,6 +181,11 @@ impl Relay {
         self.namespace.run(move || ip(&format!("address delete {address} dev cable")));
     }
 
+    /// At the relay's end.
+    pub(crate) fn narrow_cable(&self, mtu: u16) {
+        self.namespace.run(move || ip(&format!("link set cable mtu {mtu}")));
+    }
+
     /// By somebody beside the relay.
     pub(crate) fn flood(&self) -> Flood {
         let (relay, key) = (self.endpoint_v4(), PublicKey::from(&relay_key(self.number)));
@@ -366,6 +371,42 @@ fn wireguard_go() -> PathBuf {
         program.display()
     );
     program
+}
+
+/// How many bytes and packets have gone by the cable to a relay, both ways, with all headers.
+pub(crate) fn carried_by_cable(number: u8) -> (u64, u64) {
+    let devices = std::fs::read_to_string("/proc/thread-self/net/dev").expect("a list of devices");
+    let prefix = format!("cable{number}:");
+    let counts = devices.lines().find_map(|line| line.trim().strip_prefix(&prefix)).expect("the cable");
+    let count = |at| counts.split_whitespace().nth(at)?.parse::<u64>().ok();
+    let both = |inwards, outwards| Some(count(inwards)? + count(outwards)?);
+    both(0, 8).zip(both(1, 9)).expect("numbers")
+}
+
+/// Of TCP, those of which either end has something to say or to hear (`include/net/tcp_states.h`).
+pub(crate) fn open_connections() -> usize {
+    const ENDED: [&str; 3] = ["06", "07", "0A"]; // TIME_WAIT, CLOSE, LISTEN
+    let tables =
+        ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")));
+    let lines = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
+    lines.filter_map(|line| line.split_whitespace().nth(3)).filter(|state| !ENDED.contains(state)).count()
+}
+
+/// How often the kernel has told somebody that nobody takes its datagrams.
+pub(crate) fn refusals_sent() -> u64 {
+    let counts = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("the kernel counts");
+    let mut icmp = counts.lines().filter_map(|line| line.strip_prefix("Icmp: ")).map(str::split_whitespace);
+    let (names, values) = icmp.next().zip(icmp.next()).expect("names and numbers");
+    let refusals = names.zip(values).find(|(name, _)| *name == "OutDestUnreachs");
+    refusals.and_then(|(_, count)| count.parse().ok()).expect("a number")
+}
+
+/// In the namespace of the calling thread.
+pub(crate) fn nft(rules: &str) {
+    let mut nft =
+        Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("install nftables");
+    nft.stdin.take().expect("it is piped").write_all(rules.as_bytes()).expect("nft reads");
+    assert!(nft.wait().expect("it is our child").success(), "{rules}");
 }
 
 /// In the namespace of the calling thread.

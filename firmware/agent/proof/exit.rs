@@ -15,13 +15,13 @@ use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{Scheme, Url};
-use crate::dns::own::{Names, ResolveError};
+use crate::config::{Host, Scheme, Url};
+use crate::dns::own::Names;
 use crate::tls::{Trust, server_name};
-use crate::way::Way;
 
 /// For a whole check: look-up, both families, everything.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -32,8 +32,8 @@ const LONGEST_PLACE: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExitCheckError {
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
+    #[error("{0}")]
+    Resolve(String),
     #[error("no connection to {to}: {cause}")]
     Connect { to: SocketAddr, cause: io::Error },
     #[error("no safe connection to the check host: {0}")]
@@ -42,8 +42,30 @@ pub enum ExitCheckError {
     Status(u16),
     #[error("the check host's answer is no exit check: {0}")]
     Answer(String),
-    #[error("no answer from the check host within {} s", LIMIT.as_secs())]
-    Late,
+    #[error("no answer from the check host within {} s", .0.as_secs())]
+    Late(Duration),
+}
+
+/// A way to the check host: its addresses, and connections to them.
+pub(crate) trait Reach: Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
+
+    /// Never an empty list; or in words why there is none.
+    fn resolve(&self, host: &Host) -> impl Future<Output = Result<Vec<IpAddr>, String>> + Send;
+
+    fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Reach for Names {
+    type Stream = TcpStream;
+
+    async fn resolve(&self, host: &Host) -> Result<Vec<IpAddr>, String> {
+        Names::resolve(self, host).await.map_err(|error| error.to_string())
+    }
+
+    async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        self.way().connect(to).await
+    }
 }
 
 /// Who is asked, and whom its certificate may come from.
@@ -63,20 +85,30 @@ impl ExitCheck {
 
     /// Asks by the way of `names`, once a family; one answer a family that works, never an empty list.
     pub async fn ask(&self, names: &Names) -> Result<Vec<Exit>, ExitCheckError> {
-        let deadline = Instant::now() + LIMIT;
-        let addresses = match timeout_at(deadline, names.resolve(&self.url.host)).await {
-            Ok(addresses) => addresses?,
-            Err(_) => return Err(ExitCheckError::Late),
-        };
-        self.ask_each_family(names.way(), &addresses, deadline).await
+        self.ask_by(names, LIMIT).await
     }
 
+    /// As [`ExitCheck::ask`], by any way and with any patience.
+    pub(crate) async fn ask_by(
+        &self,
+        way: &impl Reach,
+        limit: Duration,
+    ) -> Result<Vec<Exit>, ExitCheckError> {
+        let deadline = Instant::now() + limit;
+        let Ok(addresses) = timeout_at(deadline, way.resolve(&self.url.host)).await else {
+            return Err(ExitCheckError::Late(limit));
+        };
+        let answers = self.ask_each_family(way, &addresses.map_err(ExitCheckError::Resolve)?, deadline).await;
+        answers.unwrap_or(Err(ExitCheckError::Late(limit)))
+    }
+
+    /// `None`: somebody who was asked has not answered in time, and nobody else has.
     async fn ask_each_family(
         &self,
-        way: &Way,
+        way: &impl Reach,
         addresses: &[IpAddr],
         deadline: Instant,
-    ) -> Result<Vec<Exit>, ExitCheckError> {
+    ) -> Option<Result<Vec<Exit>, ExitCheckError>> {
         let v4 = addresses.iter().find(|address| address.is_ipv4());
         let v6 = addresses.iter().find(|address| address.is_ipv6());
         let mut asked: FuturesUnordered<_> =
@@ -93,13 +125,13 @@ impl ExitCheck {
         }
         seen.sort_by_key(|seen: &Exit| seen.address);
         match failed.pop() {
-            _ if !seen.is_empty() => Ok(seen),
-            Some(error) if asked.is_empty() => Err(error),
-            Some(_) | None => Err(ExitCheckError::Late),
+            _ if !seen.is_empty() => Some(Ok(seen)),
+            Some(error) if asked.is_empty() => Some(Err(error)),
+            Some(_) | None => None,
         }
     }
 
-    async fn ask_at(&self, way: &Way, address: IpAddr) -> Result<Exit, ExitCheckError> {
+    async fn ask_at(&self, way: &impl Reach, address: IpAddr) -> Result<Exit, ExitCheckError> {
         let to = SocketAddr::new(address, self.url.port);
         let stream = way.connect(to).await.map_err(|cause| ExitCheckError::Connect { to, cause })?;
         match self.url.scheme {
@@ -259,7 +291,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let answer = ask(&format!("http://127.0.0.1:{port}/")).await;
-        assert!(matches!(answer, Err(ExitCheckError::Late)), "{answer:?}");
+        assert!(matches!(answer, Err(ExitCheckError::Late(LIMIT))), "{answer:?}");
         drop(listener);
     }
 

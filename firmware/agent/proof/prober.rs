@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use byway_core::posture::TUNNEL;
 use byway_core::{Egress, Exit, ExitReport, Expect, Input, PingReport};
 use tokio::sync::mpsc;
 
@@ -53,7 +52,7 @@ impl Prober {
         let prober = self.clone();
         tokio::spawn(async move {
             let sent = clock::uptime();
-            let outcome = ping(GATEWAY, TUNNEL, PATIENCE).await;
+            let outcome = ping(GATEWAY.into(), prober.by_tunnel.way(), PATIENCE).await;
             if let Err(error) = &outcome {
                 tracing::debug!("{error}");
             }
@@ -93,7 +92,7 @@ impl Prober {
     /// Whether the relay's far end answers right now; where no gateway is known, the check host stands for it.
     pub async fn round_trip(&self) -> anyhow::Result<Duration> {
         match self.expect {
-            Expect::Mullvad => Ok(ping(GATEWAY, TUNNEL, PATIENCE).await?),
+            Expect::Mullvad => Ok(ping(GATEWAY.into(), self.by_tunnel.way(), PATIENCE).await?),
             Expect::Any => {
                 let asked = clock::uptime();
                 self.exits(Egress::Privacy).await?;

@@ -51,14 +51,14 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    pub(super) fn new(device: &str, outside: Outside, stamps: Stamps) -> Result<Courier, TunnelError> {
+    pub(super) fn new(device: &str, outside: Outside, stamps: Arc<Stamps>) -> Result<Courier, TunnelError> {
         let end = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         Ok(Courier {
             device: device.to_owned(),
             tun: RwLock::new(Some(Tun::open(device)?)),
             sockets: Sockets::open(outside).map_err(TunnelError::Socket)?,
             session: Mutex::new(None),
-            stamps: Arc::new(stamps),
+            stamps,
             end: end.map_err(|errno| TunnelError::Thread(errno.into()))?,
         })
     }

@@ -16,9 +16,14 @@ pub struct Engine {
 
 impl Engine {
     /// Creates or re-opens the persistent TUN device `device` and starts the threads, in the caller's network
-    /// namespace. Packets are swallowed until there is a peer.
-    pub fn start(device: &str, outside: Outside, stamps: Stamps) -> Result<Engine, TunnelError> {
-        let courier = Arc::new(Courier::new(device, outside, stamps)?);
+    /// namespace. Packets are swallowed until there is a peer. Whoever else shakes hands with the same key shares the
+    /// stamps.
+    pub fn start(
+        device: &str,
+        outside: Outside,
+        stamps: impl Into<Arc<Stamps>>,
+    ) -> Result<Engine, TunnelError> {
+        let courier = Arc::new(Courier::new(device, outside, stamps.into())?);
         let mut engine = Engine { courier, threads: Vec::with_capacity(2) };
         engine.spawn("tunnel-out", Courier::run_outwards)?;
         engine.spawn("tunnel-in", Courier::run_inwards)?;

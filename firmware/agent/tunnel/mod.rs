@@ -10,7 +10,8 @@
 //! `conf` reads Mullvad's file · `engine` is what the agent sees · `courier` are the two threads · `outwards` and
 //! `inwards` are their ways, `packet` what happens to the bytes on it, `train` and `receive` many datagrams a call ·
 //! `tun` and `socket` are the two ends in the kernel · `session` is the protocol with the time as an argument,
-//! `machine` holds boringtun to it, `stamps` are what its handshakes carry · `uapi` is what `wg show` hears.
+//! `machine` holds boringtun to it, `stamps` are what its handshakes carry · `uapi` is what `wg show` hears · `prober`
+//! proves another relay beside all of this, in memory.
 
 pub mod conf;
 mod courier;
@@ -19,6 +20,7 @@ pub mod inwards;
 mod machine;
 pub mod outwards;
 pub mod packet;
+pub mod prober;
 mod receive;
 mod session;
 pub mod socket;
@@ -39,6 +41,7 @@ pub use boringtun::x25519::{PublicKey, StaticSecret};
 
 pub use self::conf::Conf;
 pub use self::engine::Engine;
+pub use self::prober::{Line, Prober};
 pub use self::stamps::Stamps;
 #[doc(hidden)]
 pub use self::stranger::Stranger;

@@ -167,7 +167,7 @@ fn enlarge_buffers(socket: &Socket) {
 
 /// As the kernel does for a tunnel of its own, and whatever errors say, which anybody may forge: where the path is
 /// narrower than anybody knows and a router's errors are lost, big packets arrive in pieces instead of never. A refusal of the kernel costs only that.
-fn let_routers_fragment(socket: &Socket) {
+pub(super) fn let_routers_fragment(socket: &Socket) {
     const LENGTH: libc::socklen_t = 4;
     let never_ask: libc::c_int = libc::IP_PMTUDISC_OMIT;
     #[expect(unsafe_code, reason = "neither nix nor socket2 knows IP_MTU_DISCOVER")]

@@ -47,6 +47,8 @@ impl Mark {
     pub const FROM_TUNNEL: Self = Self(0x0300_0000);
     /// The tunnel's own UDP socket.
     pub const TUNNEL_SOCKET: Self = Self(0x0400_0000);
+    /// The prober's UDP sockets.
+    pub const PROBER: Self = Self(0x0500_0000);
     /// The agent's own sockets by the uplink: name look-ups, exit check.
     pub const AGENT: Self = Self(0x0800_0000);
     /// The stub resolver's sockets to its upstreams, each bound to a door's device.
