@@ -1,5 +1,9 @@
 //! A Mullvad relay: wireguard-go, an implementation that shares no line with the box's, plus its resolver.
-//! It can fall silent as a broken path does, and forget a device as Mullvad does with an expired account.
+//! It can die, be slow, and forget a device as Mullvad does with an expired account; what happens to its datagrams on the
+//! way is [`Trouble`].
+
+mod delay;
+mod way;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,20 +18,16 @@ use crate::peers::Peers;
 use crate::process::{Process, command, succeed};
 use crate::run::wireguard_socket;
 use crate::tools::path_text;
-use crate::topology::{RELAYS, RelaySite, Topology};
+use crate::topology::{Place, RELAYS, RelaySite, Topology};
 use crate::wait_for;
+use delay::{BEHIND, Delay};
+pub use way::Trouble;
 
 /// The relay's address inside the tunnel: gateway and resolver.
 const INSIDE_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 
 /// The device's addresses inside the tunnel, as the website's generator writes them.
 pub const DEVICE_ADDRESSES: &str = "10.64.5.5/32,fc00:bbbb:bbbb:bb01::5/128";
-
-/// Silence without a word: nothing is answered and nobody is told.
-const SILENCE: &str = "table inet silence {
-  chain in { type filter hook input priority raw; udp dport 51820 drop; }
-  chain out { type filter hook output priority raw; udp sport 51820 drop; }
-}";
 
 /// Where every relay listens, beside [`MORE_PORTS`].
 const PORT: u16 = 51820;
@@ -41,7 +41,10 @@ pub struct Relay {
     resolver: Resolver,
     /// None while it is dead.
     daemon: Option<Process>,
+    delay: Option<Delay>,
     namespace: Namespace,
+    /// The router that its machine is connected to.
+    core: Namespace,
     wireguard_go: PathBuf,
     device: String,
     folder: PathBuf,
@@ -77,7 +80,9 @@ impl Relay {
         ))?;
         let resolver = Resolver::start(&namespace, At::Address(INSIDE_V4.into()), Names::Web, Dns64::Off)?;
         let wireguard_go = peers.wireguard_go();
-        let mut relay = Self { site, resolver, daemon: None, namespace, wireguard_go, device, folder };
+        let core = topology.namespace(Place::Core);
+        let mut relay =
+            Self { site, resolver, daemon: None, delay: None, namespace, core, wireguard_go, device, folder };
         relay.come_back()?;
         Ok(relay)
     }
@@ -90,11 +95,6 @@ impl Relay {
         self.site
     }
 
-    /// By IPv4 and by IPv6.
-    pub fn endpoints(&self) -> [SocketAddr; 2] {
-        self.site.addresses().map(|address| SocketAddr::new(address, PORT))
-    }
-
     /// Dies with every session; the machine it ran on refuses what is sent to it.
     pub fn die(&mut self) {
         self.daemon = None;
@@ -104,10 +104,16 @@ impl Relay {
     pub fn come_back(&mut self) -> Result<()> {
         self.daemon = Some(start_wireguard_go(&self.namespace, &self.wireguard_go, &self.device)?);
         let key_path = self.key_path("key");
-        let settings = ["listen-port", &PORT.to_string(), "private-key", path_text(&key_path)?];
-        self.namespace.run(&[&["wg", "set", &self.device], &settings[..]].concat())?;
+        self.listen_at(if self.delay.is_some() { BEHIND } else { PORT })?;
+        self.namespace.run(&["wg", "set", &self.device, "private-key", path_text(&key_path)?])?;
         self.namespace.ip(&format!("link set {} mtu 1420 up", self.device))?;
         self.set_device_key(&self.device_key()?)
+    }
+
+    /// By IPv4 and by IPv6. A wireguard-go that has heard one family mistakes the senders of the first messages by the
+    /// other: let it [`forget`](Self::forget) in between.
+    pub fn endpoints(&self) -> [SocketAddr; 2] {
+        self.site.addresses().map(|address| SocketAddr::new(address, PORT))
     }
 
     /// What it remembers of the device: sessions, and how far handshakes were stamped. Another box with the same key
@@ -183,14 +189,29 @@ impl Relay {
         self.resolver.heard()
     }
 
-    /// Falls silent at once, without an ICMP error or any other word.
-    pub fn silence(&self) -> Result<()> {
-        self.namespace.nft(SILENCE)
+    /// From now on every datagram comes and goes later by a time of its own, up to this: 300 ms are a bad radio.
+    pub fn delay(&mut self, up_to: Duration) -> Result<()> {
+        self.delay_no_more()?;
+        // Nobody gets to know where it listens meanwhile.
+        self.namespace.nft(&format!(
+            "table inet delay {{ chain out {{ type filter hook output priority raw; \
+             oifname eth0 udp sport {BEHIND} drop; }}\n}}"
+        ))?;
+        self.listen_at(BEHIND)?;
+        self.delay = Some(Delay::start(&self.namespace, up_to)?);
+        Ok(())
     }
 
-    /// Answers again, with the same keys.
-    pub fn resume(&self) -> Result<()> {
-        self.namespace.nft("delete table inet silence")
+    pub fn delay_no_more(&mut self) -> Result<()> {
+        if self.delay.take().is_some() {
+            self.namespace.nft("delete table inet delay")?;
+            self.listen_at(PORT)?;
+        }
+        Ok(())
+    }
+
+    fn listen_at(&self, port: u16) -> Result<()> {
+        self.namespace.run(&["wg", "set", &self.device, "listen-port", &port.to_string()]).map(drop)
     }
 
     /// The end of its log, for a failure's report.

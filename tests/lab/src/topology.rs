@@ -29,16 +29,18 @@ pub const RELAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
 pub const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130);
 /// Two in one city, the third in another. A card names the first one first.
 pub const RELAYS: [RelaySite; 3] = [
-    RelaySite { name: "se-got-wg-001", place: Place::Relay, v4: RELAY_V4, v6: RELAY_V6 },
+    RelaySite { name: "se-got-wg-001", place: Place::Relay, cable: "c-relay", v4: RELAY_V4, v6: RELAY_V6 },
     RelaySite {
         name: "se-got-wg-002",
         place: Place::SecondRelay,
+        cable: "c-relay2",
         v4: Ipv4Addr::new(192, 0, 2, 162),
         v6: Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 0x162),
     },
     RelaySite {
         name: "se-mma-wg-001",
         place: Place::ThirdRelay,
+        cable: "c-relay3",
         v4: Ipv4Addr::new(192, 0, 2, 194),
         v6: Ipv6Addr::new(0x2001, 0xdb8, 0x52, 0, 0, 0, 0, 0x194),
     },
@@ -60,6 +62,8 @@ const NEIGHBOUR_PORT: &str = "lan-neighbour";
 pub struct RelaySite {
     pub name: &'static str,
     pub place: Place,
+    /// The core's end of its cable.
+    pub cable: &'static str,
     pub v4: Ipv4Addr,
     pub v6: Ipv6Addr,
 }
@@ -239,6 +243,11 @@ impl Topology {
             let more = format!("addr add {v4}/25 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
             topology.namespace(Place::Srv).ip(&more)?;
         }
+        for relay in RELAYS {
+            let [v4, v6] = relay.elsewhere();
+            let more = format!("addr add {v4}/27 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
+            topology.namespace(relay.place).ip(&more)?;
+        }
         topology.lay_lan()?;
         Ok(topology)
     }
@@ -369,6 +378,11 @@ impl RelaySite {
     pub fn addresses(&self) -> [IpAddr; 2] {
         [self.v4.into(), self.v6.into()]
     }
+
+    /// Other addresses of its machine, by which nobody knows it.
+    pub fn elsewhere(&self) -> [IpAddr; 2] {
+        [Ipv4Addr::from_bits(self.v4.to_bits() + 1).into(), Ipv6Addr::from_bits(self.v6.to_bits() + 1).into()]
+    }
 }
 
 fn wire(left: &Namespace, left_device: &str, right: &Namespace, right_device: &str) -> Result<()> {
@@ -409,6 +423,7 @@ mod tests {
         for relay in RELAYS {
             let cable = CABLES.iter().find(|cable| cable.place == relay.place).unwrap();
             assert_eq!(relay.addresses().map(|address| address.to_string()), cable.own, "{}", relay.name);
+            assert_eq!(relay.cable, cable.core_device, "{}", relay.name);
         }
     }
 }
