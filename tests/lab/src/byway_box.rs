@@ -41,8 +41,8 @@ pub struct Card {
     /// The egress at the very first boot: `privacy`, `residential` or `sealed`.
     pub egress: &'static str,
     pub auth_key: String,
-    /// The text of `se-got-wg-001.conf`.
-    pub mullvad_conf: String,
+    /// Each relay's file: its name and its text, in the owner's order.
+    pub mullvad_confs: Vec<(String, String)>,
 }
 
 /// What a command of the agent's binary said.
@@ -79,16 +79,18 @@ impl fmt::Debug for Card {
 }
 
 impl Card {
-    /// A good card for this world: privacy first, a key that approves itself, the relay's true configuration.
+    /// A good card for this world: privacy first, a key that approves itself, the first relay's true configuration.
     pub fn for_world(world: &World) -> Result<Self> {
-        Ok(Self { egress: "privacy", auth_key: world.control.box_key()?, mullvad_conf: world.relay.conf()? })
+        let card = Self { egress: "privacy", auth_key: world.control.box_key()?, mullvad_confs: Vec::new() };
+        card.with_relays(world, 1)
     }
 
-    /// Replaces the Mullvad configuration.
-    #[must_use]
-    pub fn with_mullvad_conf(mut self, conf: String) -> Self {
-        self.mullvad_conf = conf;
-        self
+    /// The same with the true configurations of the world's first `count` relays.
+    pub fn with_relays(mut self, world: &World, count: usize) -> Result<Self> {
+        let relays = world.relays().into_iter().take(count);
+        let confs = relays.map(|relay| Ok((conf_name(relay.name()), relay.conf()?)));
+        self.mullvad_confs = confs.collect::<Result<_>>()?;
+        Ok(self)
     }
 }
 
@@ -106,7 +108,9 @@ impl BywayBox {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
-        write_secret(&folder.join("card/se-got-wg-001.conf"), &card.mullvad_conf)?;
+        for (name, text) in &card.mullvad_confs {
+            write_secret(&folder.join("card").join(name), text)?;
+        }
         let tailscaled = world.peers.tailscaled_box();
         write_secret(&folder.join("card/byway.toml"), &byway_toml(card, path_text(&tailscaled)?))?;
         Ok(Self {
@@ -394,8 +398,14 @@ impl Drop for BywayBox {
     }
 }
 
+/// As Mullvad's generator names a relay's file.
+pub fn conf_name(relay: &str) -> String {
+    format!("{relay}.conf")
+}
+
 fn byway_toml(card: &Card, tailscaled: &str) -> String {
-    let Card { egress, auth_key, mullvad_conf: _ } = card;
+    let Card { egress, auth_key, mullvad_confs } = card;
+    let confs: Vec<&String> = mullvad_confs.iter().map(|(name, _)| name).collect();
     format!(
         r#"[box]
 name = "byway"
@@ -411,7 +421,7 @@ auth_key = "{auth_key}"
 tailscaled = "{tailscaled}"
 
 [mullvad]
-config = ["se-got-wg-001.conf"]
+config = {confs:?}
 check_url = "https://check.example.net/json"
 
 [clock]

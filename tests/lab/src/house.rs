@@ -37,6 +37,11 @@ const NO_WORD_ABOUT_THE_GONE: &str = "table inet gone {
 const NO_DIRECT_WAY: &str = "table inet direct {
   chain through { type filter hook forward priority raw; udp sport 41641 drop; udp dport 41641 drop; }
 }";
+/// A network where only pages are wanted: of what the house's machines send, UDP goes nowhere. TCP and pings pass, and
+/// what the router sends itself.
+const NO_UDP: &str = "table inet pages {
+  chain through { type filter hook forward priority raw; iifname lan meta l4proto udp drop; }
+}";
 /// No router tells a sender that its packets are too big.
 const ERRORS_ARE_LOST: &str = "table inet blackhole {
   chain out {
@@ -211,6 +216,15 @@ impl House {
 
     pub fn allow_direct(&self) -> Result<()> {
         self.router.nft("delete table inet direct")
+    }
+
+    /// From now on no machine of the house reaches anybody by UDP.
+    pub fn block_udp(&self) -> Result<()> {
+        self.router.nft(NO_UDP)
+    }
+
+    pub fn allow_udp(&self) -> Result<()> {
+        self.router.nft("delete table inet pages")
     }
 }
 

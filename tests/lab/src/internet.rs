@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::certs::Identity;
 use crate::namespace::Namespace;
 use crate::serving::Serving;
-use crate::topology::{SERVER_V4, SERVER_V6, SeenAs};
+use crate::topology::{SERVER_V4, SERVER_V6, relay_seen};
 
 /// A request longer than this is none that the lab sends.
 const LONGEST_REQUEST: usize = 8192;
@@ -26,6 +26,9 @@ const BULK: usize = 1 << 17;
 pub struct WhoAmI {
     pub ip: IpAddr,
     pub mullvad_exit_ip: bool,
+    /// The relay's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mullvad_exit_ip_hostname: Option<String>,
 }
 
 /// How the exit check at `https://check.example.net/json` behaves.
@@ -113,7 +116,8 @@ where
 }
 
 fn truth(ip: IpAddr) -> WhoAmI {
-    WhoAmI { ip, mullvad_exit_ip: SeenAs::of(ip) == SeenAs::Relay }
+    let relay = relay_seen(ip).map(str::to_owned);
+    WhoAmI { ip, mullvad_exit_ip: relay.is_some(), mullvad_exit_ip_hostname: relay }
 }
 
 async fn answer_check<S: AsyncRead + AsyncWrite + Unpin>(
@@ -123,7 +127,10 @@ async fn answer_check<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<()> {
     match answer {
         CheckAnswer::Truth => answer_page(stream, truth(ip)).await,
-        CheckAnswer::NotMullvad => answer_page(stream, WhoAmI { ip, mullvad_exit_ip: false }).await,
+        CheckAnswer::NotMullvad => {
+            let denied = WhoAmI { ip, mullvad_exit_ip: false, mullvad_exit_ip_hostname: None };
+            answer_page(stream, denied).await
+        }
         CheckAnswer::Silence => swallow(stream).await,
     }
 }

@@ -16,9 +16,9 @@ use thiserror::Error;
 
 use crate::capture::{Heading, Recording, Seen};
 use crate::packet::Packet;
-use links::Links;
+use links::{Exit, Links};
 use places::Bearing;
-pub use places::Places;
+pub use places::{Places, RelayPlace};
 use timeline::offset;
 pub use timeline::{Decision, Door, FORGET, Timeline};
 pub use verdict::{Findings, Verdict};
@@ -50,8 +50,8 @@ pub struct Witness {
 pub enum Vantage {
     /// The box's cable: all that it says in the clear.
     House,
-    /// What comes out of the tunnel. Best the relay's tunnel device, which the relay's own ICMP errors do not pass;
-    /// its outside interface will do.
+    /// What comes out of the tunnel at one relay. Best the relay's tunnel device, which the relay's own ICMP errors do
+    /// not pass; its outside interface will do.
     Relay,
     /// The server's cable: both doors, told apart by the source.
     Server,
@@ -64,12 +64,14 @@ pub enum NotJudged {
     Dropped { link: String, dropped: u64 },
     #[error("no capture of the {0:?} link: hand one in")]
     NoWitness(Vantage),
+    #[error("no capture at the relay {0}: hand one in")]
+    NoWitnessAt(String),
 }
 
 impl Judge {
     /// `load` is the time during which clients were talking.
     pub fn judge(&self, load: &Range<SystemTime>, witnesses: &[Witness]) -> Result<Verdict, NotJudged> {
-        require_whole_evidence(witnesses)?;
+        self.require_whole_evidence(witnesses)?;
         let mut links = Links::default();
         let mut verdict = Verdict {
             open_for: Door::ALL.map(|door| (door, self.timeline.open_for(door, load))).into(),
@@ -89,15 +91,39 @@ impl Judge {
         Ok(verdict)
     }
 
-    /// When the first client packet left by a door at or after a moment, as the door's own link shows it.
-    pub fn first_by(&self, door: Door, after: SystemTime, witnesses: &[Witness]) -> Option<SystemTime> {
-        let mut later = own_link(door, witnesses).filter(|seen| seen.at >= after);
-        later.find(|seen| self.is_by(door, seen)).map(|seen| seen.at)
+    fn require_whole_evidence(&self, witnesses: &[Witness]) -> Result<(), NotJudged> {
+        for Witness { recording, .. } in witnesses {
+            if recording.dropped > 0 {
+                return Err(NotJudged::Dropped { link: recording.link.clone(), dropped: recording.dropped });
+            }
+        }
+        let heard: BTreeSet<_> = witnesses.iter().map(|witness| witness.vantage).collect();
+        if let Some(missing) =
+            [Vantage::House, Vantage::Relay].into_iter().find(|vantage| !heard.contains(vantage))
+        {
+            return Err(NotJudged::NoWitness(missing));
+        }
+        let is_heard = |link: &str| witnesses.iter().any(|witness| witness.is_at_relay(link));
+        match self.places.relays.iter().find(|relay| !is_heard(&relay.link)) {
+            Some(RelayPlace { link, .. }) => Err(NotJudged::NoWitnessAt(link.clone())),
+            None => Ok(()),
+        }
     }
 
-    /// Every client packet that left by a door, as the door's own link shows it.
+    /// When the first client packet left by a door at or after a moment, as the door's own link shows it.
+    pub fn first_by(&self, door: Door, after: SystemTime, witnesses: &[Witness]) -> Option<SystemTime> {
+        // Each relay has a recording of its own.
+        own_links(door, witnesses)
+            .filter_map(|witness| {
+                let mut later = witness.leaving().filter(|seen| seen.at >= after);
+                later.find(|seen| self.is_by(door, seen)).map(|seen| seen.at)
+            })
+            .min()
+    }
+
+    /// Every client packet that left by a door, as the door's own links show it, one link after the other.
     pub fn left_by<'a>(&'a self, door: Door, witnesses: &'a [Witness]) -> impl Iterator<Item = &'a Seen> {
-        own_link(door, witnesses).filter(move |seen| self.is_by(door, seen))
+        own_links(door, witnesses).flat_map(Witness::leaving).filter(move |seen| self.is_by(door, seen))
     }
 
     fn is_by(&self, door: Door, seen: &Seen) -> bool {
@@ -105,8 +131,8 @@ impl Judge {
     }
 }
 
-fn own_link(door: Door, witnesses: &[Witness]) -> impl Iterator<Item = &Seen> {
-    witnesses.iter().filter(move |witness| witness.vantage == vantage_of(door)).flat_map(Witness::leaving)
+fn own_links(door: Door, witnesses: &[Witness]) -> impl Iterator<Item = &Witness> {
+    witnesses.iter().filter(move |witness| witness.vantage == vantage_of(door))
 }
 
 fn vantage_of(door: Door) -> Vantage {
@@ -116,20 +142,11 @@ fn vantage_of(door: Door) -> Vantage {
     }
 }
 
-fn require_whole_evidence(witnesses: &[Witness]) -> Result<(), NotJudged> {
-    for Witness { recording, .. } in witnesses {
-        if recording.dropped > 0 {
-            return Err(NotJudged::Dropped { link: recording.link.clone(), dropped: recording.dropped });
-        }
-    }
-    let heard: BTreeSet<_> = witnesses.iter().map(|witness| witness.vantage).collect();
-    match [Vantage::House, Vantage::Relay].into_iter().find(|vantage| !heard.contains(vantage)) {
-        Some(missing) => Err(NotJudged::NoWitness(missing)),
-        None => Ok(()),
-    }
-}
-
 impl Witness {
+    fn is_at_relay(&self, link: &str) -> bool {
+        self.vantage == Vantage::Relay && self.recording.link == link
+    }
+
     /// Only what the box's side sent: that a server answers late is not the box's doing.
     fn leaving(&self) -> impl Iterator<Item = &Seen> {
         self.recording.seen.iter().filter(|seen| seen.heading == self.leaving)
@@ -152,7 +169,15 @@ impl Hearing<'_> {
             Vantage::Server => &Door::ALL,
         };
         for door in doors {
-            verdict.heard.entry(*door).or_default().entry(self.witness.recording.link.clone()).or_default();
+            verdict.heard.entry(*door).or_default().entry(self.counted_at()).or_default();
+        }
+    }
+
+    /// All relays together are the door's link: one that nobody used is no sign of deafness.
+    fn counted_at(&self) -> String {
+        match self.witness.vantage {
+            Vantage::House | Vantage::Server => self.witness.recording.link.clone(),
+            Vantage::Relay => "the relays".to_owned(),
         }
     }
 
@@ -169,10 +194,11 @@ impl Hearing<'_> {
             Some(Bearing::Names(door)) => return self.require_allowed(door, seen, verdict),
             Some(Bearing::Client(door)) => door,
         };
-        *verdict.heard.entry(door).or_default().entry(link.clone()).or_default() += 1;
+        *verdict.heard.entry(door).or_default().entry(self.counted_at()).or_default() += 1;
         self.require_allowed(door, seen, verdict);
         let era = self.judge.timeline.forgettings_until(seen.at);
-        if let Some(tie) = links.note(*vantage, link, (door, era), &seen.packet) {
+        let exit = Exit { door, relay: self.judge.places.relay(*vantage, link, &seen.packet) };
+        if let Some(tie) = links.note(*vantage, link, (exit, era), &seen.packet) {
             verdict.linked.add(|| self.describe(seen, tie));
         }
     }

@@ -1,8 +1,12 @@
-//! The Mullvad relay: wireguard-go, an implementation that shares no line with the box's, plus its resolver.
-//! It can fall silent as a broken path does, and forget a device as Mullvad does with an expired account.
+//! A Mullvad relay: wireguard-go, an implementation that shares no line with the box's, plus its resolver.
+//! It can die, be slow, and forget a device as Mullvad does with an expired account; what happens to its datagrams on the
+//! way is [`Trouble`].
+
+mod delay;
+mod way;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,10 +16,12 @@ use crate::dns::{At, Dns64, Heard, Names, Resolver};
 use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::process::{Process, command, succeed};
-use crate::run::{Run, wireguard_socket};
+use crate::run::wireguard_socket;
 use crate::tools::path_text;
-use crate::topology::RELAY_V4;
+use crate::topology::{Place, RELAYS, RelaySite, Topology};
 use crate::wait_for;
+use delay::{BEHIND, Delay};
+pub use way::Trouble;
 
 /// The relay's address inside the tunnel: gateway and resolver.
 const INSIDE_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
@@ -23,33 +29,42 @@ const INSIDE_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 /// The device's addresses inside the tunnel, as the website's generator writes them.
 pub const DEVICE_ADDRESSES: &str = "10.64.5.5/32,fc00:bbbb:bbbb:bb01::5/128";
 
-/// Silence without a word: nothing is answered and nobody is told.
-const SILENCE: &str = "table inet silence {
-  chain in { type filter hook input priority raw; udp dport 51820 drop; }
-  chain out { type filter hook output priority raw; udp sport 51820 drop; }
-}";
+/// Where every relay listens, beside [`MORE_PORTS`].
+const PORT: u16 = 51820;
+/// Mullvad's relays take any port of these for it.
+const MORE_PORTS: &str = "53, 443, 4000-33433, 33565-51819, 52000-60000";
 
-/// The running relay.
+/// One running relay.
 #[derive(Debug)]
 pub struct Relay {
+    site: RelaySite,
     resolver: Resolver,
     /// None while it is dead.
     daemon: Option<Process>,
+    delay: Option<Delay>,
     namespace: Namespace,
+    /// The router that its machine is connected to.
+    core: Namespace,
     wireguard_go: PathBuf,
     device: String,
     folder: PathBuf,
 }
 
 impl Relay {
-    /// Starts it with keys of this run; it knows one device.
-    pub(crate) fn start(run: &Run, namespace: Namespace, peers: &Peers) -> Result<Self> {
-        let folder = run.folder().to_owned();
-        let device = run.device("mv");
-        let (relay_key, device_key) =
-            (generate_key(&folder.join("relay.key"))?, generate_key(&folder.join("device.key"))?);
-        fs::write(folder.join("relay.pub"), relay_key)?;
-        fs::write(folder.join("device.pub"), device_key)?;
+    /// Starts all of them, each with a key of this run. They know one device, as Mullvad tells all of its relays.
+    pub(crate) fn start_all(topology: &Topology, peers: &Peers) -> Result<[Self; 3]> {
+        let folder = topology.run().folder();
+        fs::write(folder.join("device.pub"), generate_key(&folder.join("device.key"))?)?;
+        let [first, second, third] = RELAYS.map(|site| Self::start(topology, site, peers));
+        Ok([first?, second?, third?])
+    }
+
+    fn start(topology: &Topology, site: RelaySite, peers: &Peers) -> Result<Self> {
+        let (namespace, place) = (topology.namespace(site.place), site.place.name());
+        let folder = topology.run().folder().to_owned();
+        // As `bw4711mv`, `bw4711mv2`.
+        let device = topology.run().device(&place.replace("relay", "mv"));
+        fs::write(folder.join(format!("{place}.pub")), generate_key(&folder.join(format!("{place}.key")))?)?;
         // A device of its own, so that captures on it outlive the relay.
         namespace.ip(&format!("tuntap add dev {device} mode tun vnet_hdr"))?;
         namespace.ip(&format!(
@@ -57,15 +72,27 @@ impl Relay {
         ))?;
         // What the kernel cannot track it does not translate: a NAT must not pass that on as it is.
         namespace.nft(&format!(
-            "table inet nat {{ chain post {{ type nat hook postrouting priority srcnat; \
+            "table inet nat {{ chain pre {{ type nat hook prerouting priority dstnat; \
+             iifname eth0 udp dport {{ {MORE_PORTS} }} redirect to :{PORT}; }}\n\
+             chain post {{ type nat hook postrouting priority srcnat; \
              iifname {device} oifname eth0 masquerade; }}\n\
              chain through {{ type filter hook forward priority filter; ct state invalid drop; }}\n}}"
         ))?;
         let resolver = Resolver::start(&namespace, At::Address(INSIDE_V4.into()), Names::Web, Dns64::Off)?;
         let wireguard_go = peers.wireguard_go();
-        let mut relay = Self { resolver, daemon: None, namespace, wireguard_go, device, folder };
+        let core = topology.namespace(Place::Core);
+        let mut relay =
+            Self { site, resolver, daemon: None, delay: None, namespace, core, wireguard_go, device, folder };
         relay.come_back()?;
         Ok(relay)
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.site.name
+    }
+
+    pub fn site(&self) -> RelaySite {
+        self.site
     }
 
     /// Dies with every session; the machine it ran on refuses what is sent to it.
@@ -76,11 +103,17 @@ impl Relay {
     /// Starts with the same keys and no session; it knows the one device.
     pub fn come_back(&mut self) -> Result<()> {
         self.daemon = Some(start_wireguard_go(&self.namespace, &self.wireguard_go, &self.device)?);
-        let key_path = self.folder.join("relay.key");
-        let settings = ["listen-port", "51820", "private-key", path_text(&key_path)?];
-        self.namespace.run(&[&["wg", "set", &self.device], &settings[..]].concat())?;
+        let key_path = self.key_path("key");
+        self.listen_at(if self.delay.is_some() { BEHIND } else { PORT })?;
+        self.namespace.run(&["wg", "set", &self.device, "private-key", path_text(&key_path)?])?;
         self.namespace.ip(&format!("link set {} mtu 1420 up", self.device))?;
         self.set_device_key(&self.device_key()?)
+    }
+
+    /// By IPv4 and by IPv6. A wireguard-go that has heard one family mistakes the senders of the first messages by the
+    /// other: let it [`forget`](Self::forget) in between.
+    pub fn endpoints(&self) -> [SocketAddr; 2] {
+        self.site.addresses().map(|address| SocketAddr::new(address, PORT))
     }
 
     /// What it remembers of the device: sessions, and how far handshakes were stamped. Another box with the same key
@@ -92,13 +125,18 @@ impl Relay {
 
     /// The configuration that Mullvad's generator would hand out for this relay and device.
     pub fn conf(&self) -> Result<String> {
+        self.conf_at(self.endpoints()[0])
+    }
+
+    /// The same for another endpoint of its: by IPv6, or at another port.
+    pub fn conf_at(&self, endpoint: SocketAddr) -> Result<String> {
         let key = fs::read_to_string(self.device_key_path()).context("cannot read the device's key")?;
-        self.conf_with(key.trim())
+        self.conf_with(key.trim(), endpoint)
     }
 
     /// The same with the private key of a device that the relay has never heard of.
     pub fn conf_with_wrong_key(&self) -> Result<String> {
-        self.conf_with(&succeed(command("wg", &["genkey"], &[]))?)
+        self.conf_with(&succeed(command("wg", &["genkey"], &[]))?, self.endpoints()[0])
     }
 
     /// The relay's tunnel interface: what comes in by it came out of the tunnel.
@@ -113,7 +151,11 @@ impl Relay {
 
     /// The relay's public key.
     pub fn public_key(&self) -> Result<String> {
-        fs::read_to_string(self.folder.join("relay.pub")).context("cannot read the relay's key")
+        fs::read_to_string(self.key_path("pub")).context("cannot read the relay's key")
+    }
+
+    fn key_path(&self, half: &str) -> PathBuf {
+        self.folder.join(format!("{}.{half}", self.site.place.name()))
     }
 
     /// From now on only the device with this public key is served.
@@ -147,14 +189,29 @@ impl Relay {
         self.resolver.heard()
     }
 
-    /// Falls silent at once, without an ICMP error or any other word.
-    pub fn silence(&self) -> Result<()> {
-        self.namespace.nft(SILENCE)
+    /// From now on every datagram comes and goes later by a time of its own, up to this: 300 ms are a bad radio.
+    pub fn delay(&mut self, up_to: Duration) -> Result<()> {
+        self.delay_no_more()?;
+        // Nobody gets to know where it listens meanwhile.
+        self.namespace.nft(&format!(
+            "table inet delay {{ chain out {{ type filter hook output priority raw; \
+             oifname eth0 udp sport {BEHIND} drop; }}\n}}"
+        ))?;
+        self.listen_at(BEHIND)?;
+        self.delay = Some(Delay::start(&self.namespace, up_to)?);
+        Ok(())
     }
 
-    /// Answers again, with the same keys.
-    pub fn resume(&self) -> Result<()> {
-        self.namespace.nft("delete table inet silence")
+    pub fn delay_no_more(&mut self) -> Result<()> {
+        if self.delay.take().is_some() {
+            self.namespace.nft("delete table inet delay")?;
+            self.listen_at(PORT)?;
+        }
+        Ok(())
+    }
+
+    fn listen_at(&self, port: u16) -> Result<()> {
+        self.namespace.run(&["wg", "set", &self.device, "listen-port", &port.to_string()]).map(drop)
     }
 
     /// The end of its log, for a failure's report.
@@ -177,12 +234,12 @@ impl Relay {
         self.namespace.run(&["wg", "show", &self.device, what])
     }
 
-    fn conf_with(&self, private_key: &str) -> Result<String> {
+    fn conf_with(&self, private_key: &str, endpoint: SocketAddr) -> Result<String> {
         let public_key = self.public_key()?;
         Ok(format!(
             "[Interface]\n# Device: Test Otter\nPrivateKey = {private_key}\nAddress = {DEVICE_ADDRESSES}\n\
              DNS = {INSIDE_V4}\n\n[Peer]\nPublicKey = {public_key}\nAllowedIPs = 0.0.0.0/0,::0/0\n\
-             Endpoint = {RELAY_V4}:51820\n"
+             Endpoint = {endpoint}\n"
         ))
     }
 }

@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use crate::byway_box::Card;
 use crate::capture::{Capture, Heading};
-use crate::judge::{Decision, Door, Judge, Places, RELAY_DRAIN, Timeline, Vantage, Verdict, Witness};
+use crate::judge::{
+    Decision, Door, Judge, Places, RELAY_DRAIN, RelayPlace, Timeline, Vantage, Verdict, Witness,
+};
 use crate::neighbour::NEIGHBOUR_V4;
 use crate::phone::Family;
 use crate::topology::{
-    BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6, SeenAs,
-    TIME_SERVERS,
+    BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RELAYS, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6,
+    SeenAs, TIME_SERVERS,
 };
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
 use crate::{BywayBox, World, wait_for};
@@ -125,15 +127,16 @@ impl Stage {
         let mut timeline = Timeline::default();
         let began = SystemTime::now();
         timeline.add(Decision { requested: began, decided: began, door });
-        let capture = |place, interface: &str, vantage, leaving| -> Result<_> {
-            let link = format!("{vantage:?}").to_lowercase();
-            Ok((vantage, leaving, self.listen(place, interface, &link)?))
+        let capture = |place, interface: &str, vantage, link: &str| -> Result<_> {
+            Ok((vantage, Heading::In, self.listen(place, interface, link)?))
         };
-        let captures = Vec::from([
-            capture(Place::House, BOX_PORT, Vantage::House, Heading::In)?,
-            capture(Place::Relay, self.world.relay.device(), Vantage::Relay, Heading::In)?,
-            capture(Place::Srv, "eth0", Vantage::Server, Heading::In)?,
+        let mut captures = Vec::from([
+            capture(Place::House, BOX_PORT, Vantage::House, "house")?,
+            capture(Place::Srv, "eth0", Vantage::Server, "server")?,
         ]);
+        for relay in self.world.relays() {
+            captures.push(capture(relay.site().place, relay.device(), Vantage::Relay, relay.name())?);
+        }
         let odd_server = rates.need_odd_server().then(|| {
             OddServer::start(&self.world.namespace(Place::Srv), &[SERVER_V4.into(), SERVER_V6.into()])
         });
@@ -255,7 +258,9 @@ fn places(house: Numbering) -> Places {
         house_in_tailnet: (house == Numbering::CarrierGrade)
             .then(|| [house.router().into(), house.of_the_box().into()]),
         tunnel: Vec::from([parse("10.64.5.5"), parse("fc00:bbbb:bbbb:bb01::5")]),
-        relay: Vec::from([parse("192.0.2.130"), parse("2001:db8:50::130")]),
+        relays: RELAYS
+            .map(|relay| RelayPlace { link: relay.name.to_owned(), addresses: relay.addresses().into() })
+            .into(),
         house: Vec::from([net("198.51.100.10/32"), net("2001:db8:77::/64"), net("2001:db8:88::/64")]),
         checks: Vec::from([SocketAddr::new(SERVER_V4.into(), 443), SocketAddr::new(SERVER_V6.into(), 443)]),
         resolvers: Numbering::resolvers()

@@ -27,6 +27,24 @@ pub const RESIDENTIAL_DNS: (Ipv4Addr, Ipv6Addr) =
     (Ipv4Addr::new(192, 0, 2, 54), Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x54));
 pub const RELAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
 pub const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130);
+/// Two in one city, the third in another. A card names the first one first.
+pub const RELAYS: [RelaySite; 3] = [
+    RelaySite { name: "se-got-wg-001", place: Place::Relay, cable: "c-relay", v4: RELAY_V4, v6: RELAY_V6 },
+    RelaySite {
+        name: "se-got-wg-002",
+        place: Place::SecondRelay,
+        cable: "c-relay2",
+        v4: Ipv4Addr::new(192, 0, 2, 162),
+        v6: Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 0x162),
+    },
+    RelaySite {
+        name: "se-mma-wg-001",
+        place: Place::ThirdRelay,
+        cable: "c-relay3",
+        v4: Ipv4Addr::new(192, 0, 2, 194),
+        v6: Ipv6Addr::new(0x2001, 0xdb8, 0x52, 0, 0, 0, 0, 0x194),
+    },
+];
 pub const CONTROL_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 130);
 /// What the house's NAT makes of everything IPv4 behind it.
 pub const HOUSE_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
@@ -39,10 +57,21 @@ pub const BOX_PORT: &str = "lan-box";
 /// The house's end of its other machine's cable.
 const NEIGHBOUR_PORT: &str = "lan-neighbour";
 
+/// A relay's machine. By these addresses it is reached, and the internet sees whoever comes out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelaySite {
+    pub name: &'static str,
+    pub place: Place,
+    /// The core's end of its cable.
+    pub cable: &'static str,
+    pub v4: Ipv4Addr,
+    pub v6: Ipv6Addr,
+}
+
 /// One network namespace of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The internet's router: `c-house`, `c-phone`, `c-ctl`, `c-srv`, `c-relay`.
+    /// The internet's router: `c-house`, `c-phone`, `c-ctl`, `c-srv`, `c-relay`, `c-relay2`, `c-relay3`.
     Core,
     /// The relative's router: `wan`, and the bridge `lan` that its sockets belong to.
     House,
@@ -54,15 +83,27 @@ pub enum Place {
     Phone,
     /// Servers on the internet: `eth0`.
     Srv,
-    /// The Mullvad relay: `eth0`.
+    /// Mullvad's relays ([`RELAYS`]): `eth0`.
     Relay,
+    SecondRelay,
+    ThirdRelay,
     /// The control server: `eth0`.
     Ctl,
 }
 
 impl Place {
-    pub const ALL: [Self; 8] =
-        [Self::Core, Self::House, Self::Box, Self::Neighbour, Self::Phone, Self::Srv, Self::Relay, Self::Ctl];
+    pub const ALL: [Self; 10] = [
+        Self::Core,
+        Self::House,
+        Self::Box,
+        Self::Neighbour,
+        Self::Phone,
+        Self::Srv,
+        Self::Relay,
+        Self::SecondRelay,
+        Self::ThirdRelay,
+        Self::Ctl,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -73,13 +114,15 @@ impl Place {
             Self::Phone => "phone",
             Self::Srv => "srv",
             Self::Relay => "relay",
+            Self::SecondRelay => "relay2",
+            Self::ThirdRelay => "relay3",
             Self::Ctl => "ctl",
         }
     }
 
     fn forwards(self) -> bool {
         match self {
-            Self::Core | Self::House | Self::Relay => true,
+            Self::Core | Self::House | Self::Relay | Self::SecondRelay | Self::ThirdRelay => true,
             Self::Box | Self::Neighbour | Self::Phone | Self::Srv | Self::Ctl => false,
         }
     }
@@ -88,7 +131,13 @@ impl Place {
         match self {
             Self::Box => "127.0.0.1", // the agent resolves its own names itself
             Self::House | Self::Neighbour => "192.168.77.1",
-            Self::Core | Self::Phone | Self::Srv | Self::Relay | Self::Ctl => "192.0.2.80",
+            Self::Core
+            | Self::Phone
+            | Self::Srv
+            | Self::Relay
+            | Self::SecondRelay
+            | Self::ThirdRelay
+            | Self::Ctl => "192.0.2.80",
         }
     }
 }
@@ -103,7 +152,7 @@ struct Cable {
     prefix: u8,
 }
 
-const CABLES: [Cable; 5] = [
+const CABLES: [Cable; 7] = [
     Cable {
         place: Place::House,
         core_device: "c-house",
@@ -142,7 +191,23 @@ const CABLES: [Cable; 5] = [
         device: "eth0",
         core: ["192.0.2.129", "2001:db8:50::1"],
         own: ["192.0.2.130", "2001:db8:50::130"],
-        prefix: 25,
+        prefix: 27,
+    },
+    Cable {
+        place: Place::SecondRelay,
+        core_device: "c-relay2",
+        device: "eth0",
+        core: ["192.0.2.161", "2001:db8:51::1"],
+        own: ["192.0.2.162", "2001:db8:51::162"],
+        prefix: 27,
+    },
+    Cable {
+        place: Place::ThirdRelay,
+        core_device: "c-relay3",
+        device: "eth0",
+        core: ["192.0.2.193", "2001:db8:52::1"],
+        own: ["192.0.2.194", "2001:db8:52::194"],
+        prefix: 27,
     },
 ];
 
@@ -177,6 +242,11 @@ impl Topology {
             // None of them is chosen for what the server says by itself.
             let more = format!("addr add {v4}/25 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
             topology.namespace(Place::Srv).ip(&more)?;
+        }
+        for relay in RELAYS {
+            let [v4, v6] = relay.elsewhere();
+            let more = format!("addr add {v4}/27 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
+            topology.namespace(relay.place).ip(&more)?;
         }
         topology.lay_lan()?;
         Ok(topology)
@@ -279,6 +349,7 @@ impl Drop for Topology {
 /// What the internet sees of a packet's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeenAs {
+    /// Any of them: [`relay_seen`] says which.
     Relay,
     House,
     Neither,
@@ -287,7 +358,7 @@ pub enum SeenAs {
 impl SeenAs {
     pub fn of(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(RELAY_V4) | IpAddr::V6(RELAY_V6) => Self::Relay,
+            _ if relay_seen(address).is_some() => Self::Relay,
             IpAddr::V4(HOUSE_V4) => Self::House,
             // The box's own address: IPv6 is routed, not translated.
             IpAddr::V6(address) if Numbering::ALL.iter().any(|house| house.is_prefix_of(address)) => {
@@ -295,6 +366,22 @@ impl SeenAs {
             }
             IpAddr::V4(_) | IpAddr::V6(_) => Self::Neither,
         }
+    }
+}
+
+/// The name of the relay that the internet sees by this address.
+pub fn relay_seen(address: IpAddr) -> Option<&'static str> {
+    RELAYS.iter().find(|relay| relay.addresses().contains(&address)).map(|relay| relay.name)
+}
+
+impl RelaySite {
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        [self.v4.into(), self.v6.into()]
+    }
+
+    /// Other addresses of its machine, by which nobody knows it.
+    pub fn elsewhere(&self) -> [IpAddr; 2] {
+        [Ipv4Addr::from_bits(self.v4.to_bits() + 1).into(), Ipv6Addr::from_bits(self.v6.to_bits() + 1).into()]
     }
 }
 
@@ -321,10 +408,22 @@ mod tests {
     fn tells_the_two_doors_from_the_internets_side() {
         assert_eq!(SeenAs::of("192.0.2.130".parse().unwrap()), SeenAs::Relay);
         assert_eq!(SeenAs::of("2001:db8:50::130".parse().unwrap()), SeenAs::Relay);
+        assert_eq!(SeenAs::of("2001:db8:52::194".parse().unwrap()), SeenAs::Relay);
+        assert_eq!(relay_seen("2001:db8:52::194".parse().unwrap()), Some("se-mma-wg-001"));
+        assert_eq!(relay_seen("198.51.100.10".parse().unwrap()), None);
         assert_eq!(SeenAs::of("198.51.100.10".parse().unwrap()), SeenAs::House);
         assert_eq!(SeenAs::of("2001:db8:77::2".parse().unwrap()), SeenAs::House);
         assert_eq!(SeenAs::of("2001:db8:88:0:dead:beef:0:1".parse().unwrap()), SeenAs::House);
         assert_eq!(SeenAs::of("2001:db8:77:1::2".parse().unwrap()), SeenAs::Neither);
         assert_eq!(SeenAs::of("203.0.113.20".parse().unwrap()), SeenAs::Neither);
+    }
+
+    #[test]
+    fn every_relay_is_where_its_cable_ends() {
+        for relay in RELAYS {
+            let cable = CABLES.iter().find(|cable| cable.place == relay.place).unwrap();
+            assert_eq!(relay.addresses().map(|address| address.to_string()), cable.own, "{}", relay.name);
+            assert_eq!(relay.cable, cable.core_device, "{}", relay.name);
+        }
     }
 }

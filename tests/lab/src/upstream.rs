@@ -13,10 +13,8 @@ use crate::liar::Liar;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tools::{self, path_text};
-use crate::topology::{CONTROL_V4, MORE_SERVERS, PRIVACY_DNS, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6};
+use crate::topology::{CONTROL_V4, MORE_SERVERS, PRIVACY_DNS, RELAYS, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6};
 
-/// Where the privacy door's questions come from.
-const FROM_THE_RELAY: [&str; 2] = ["192.0.2.130", "2001:db8:50::130"];
 /// Where the residential door's come from, also in a renumbered house.
 const FROM_THE_HOUSE: [&str; 2] = ["198.51.100.10", "2001:db8:77::/64, 2001:db8:88::/64"];
 /// Nobody answers at this port of the last server, nor says so.
@@ -27,7 +25,7 @@ const BIG_STRINGS: usize = 40;
 /// Both of them.
 #[derive(Debug)]
 pub struct Upstreams {
-    /// `dns-privacy.example.net`: hears the relay.
+    /// `dns-privacy.example.net`: hears the relays.
     pub privacy: Upstream,
     /// `dns-residential.example.net`: hears the house.
     pub residential: Upstream,
@@ -66,8 +64,18 @@ impl Upstreams {
             upstream.come_back()?;
             Ok(upstream)
         };
+        // Where the privacy door's questions come from.
+        let from_relays = [
+            RELAYS.map(|relay| relay.v4.to_string()).join(", "),
+            RELAYS.map(|relay| relay.v6.to_string()).join(", "),
+        ];
         Ok(Self {
-            privacy: start("privacy", PRIVACY_DNS, &certs.privacy_dns, FROM_THE_RELAY)?,
+            privacy: start(
+                "privacy",
+                PRIVACY_DNS,
+                &certs.privacy_dns,
+                from_relays.each_ref().map(String::as_str),
+            )?,
             residential: start("residential", RESIDENTIAL_DNS, &certs.residential_dns, FROM_THE_HOUSE)?,
         })
     }

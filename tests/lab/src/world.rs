@@ -26,7 +26,10 @@ use crate::upstream::Upstreams;
 pub struct World {
     pub phone: Phone,
     pub control: Control,
+    /// The relay that a card names first.
     pub relay: Relay,
+    /// In its city, and in another one.
+    pub more_relays: [Relay; 2],
     /// The switch of `https://check.example.net/json`.
     pub check: Check,
     /// Who is asked for names by each door.
@@ -59,7 +62,7 @@ impl World {
         topology.plug_in_box()?;
         let upstreams = Upstreams::start(&namespace(Place::Srv), &folder, &certs)?;
         let time = time_servers(&namespace(Place::Srv))?;
-        let relay = Relay::start(topology.run(), namespace(Place::Relay), &peers)?;
+        let [relay, nearby, remote] = Relay::start_all(&topology, &peers)?;
         let control =
             Control::start(namespace(Place::Ctl), &peers, &folder.join("headscale"), &certs.control)?;
         let phone = Phone::start(namespace(Place::Phone), &peers, &folder, &certs.authority)?;
@@ -68,6 +71,7 @@ impl World {
             phone,
             control,
             relay,
+            more_relays: [nearby, remote],
             check: internet.check.clone(),
             upstreams,
             house,
@@ -78,6 +82,18 @@ impl World {
             certs,
             topology,
         })
+    }
+
+    /// All of them, in the order of the cards.
+    pub fn relays(&self) -> [&Relay; 3] {
+        let [second, third] = &self.more_relays;
+        [&self.relay, second, third]
+    }
+
+    /// The same, by name and to be hurt.
+    pub fn relay_called(&mut self, name: &str) -> Result<&mut Relay> {
+        let mut relays = std::iter::once(&mut self.relay).chain(&mut self.more_relays);
+        relays.find(|relay| relay.name() == name).with_context(|| format!("no relay is called {name}"))
     }
 
     pub fn namespace(&self, place: Place) -> Namespace {

@@ -1,14 +1,15 @@
-//! A running count of client packets by door, where they come out: the relay's and the house's own counters.
+//! A running count of client packets by door, where they come out: the relays' and the house's own counters.
 
 use anyhow::{Context as _, Result};
 
 use crate::World;
 use crate::namespace::Namespace;
+use crate::relay::Relay;
 use crate::topology::Place;
 
 #[derive(Debug)]
 pub(super) struct Counters {
-    relay: Namespace,
+    relays: [Namespace; 3],
     house: Namespace,
 }
 
@@ -21,9 +22,11 @@ pub(super) struct Packets {
 
 impl Counters {
     pub(super) fn install(world: &World) -> Result<Self> {
-        let counters = Self { relay: world.namespace(Place::Relay), house: world.namespace(Place::House) };
+        let relays = world.relays().map(|relay| world.namespace(relay.site().place));
+        let counters = Self { relays, house: world.namespace(Place::House) };
+        let insides = world.relays().map(Relay::device).into_iter().chain(["lan"]);
         // The phone talks to the echo servers' port only; the box itself never does.
-        for (namespace, inside) in [(&counters.relay, world.relay.device()), (&counters.house, "lan")] {
+        for (namespace, inside) in counters.relays.iter().chain([&counters.house]).zip(insides) {
             namespace.nft(&format!(
                 "table inet tally {{\n counter clients {{ }}\n chain out {{
                    type filter hook forward priority filter;
@@ -35,7 +38,8 @@ impl Counters {
     }
 
     pub(super) fn read(&self) -> Result<Packets> {
-        Ok(Packets { privacy: count(&self.relay)?, residential: count(&self.house)? })
+        let privacy = self.relays.iter().map(count).sum::<Result<u64>>()?;
+        Ok(Packets { privacy, residential: count(&self.house)? })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Finds what ties the two doors to one client: a flow, or one TCP connection, that was seen at both before the box has
-//! forgotten it.
+//! Finds what ties two ways out to one client, doors or relays: a flow, or one TCP connection, that was seen at both before
+//! the box has forgotten it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,6 +18,14 @@ enum Identity {
     },
 }
 
+/// Whom the internet sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exit {
+    pub(super) door: Door,
+    /// By its place in [`super::Places::relays`]; none at the house, and at a link that is no relay's of these.
+    pub(super) relay: Option<usize>,
+}
+
 /// How often the box had forgotten older flows by then: what talks on afterwards is tied by its app's own identity only.
 type Era = usize;
 
@@ -27,7 +35,7 @@ type Connection = (String, SocketAddr, SocketAddr);
 /// Remembers who was seen where. Each tied flow or connection is reported once.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    doors: BTreeMap<(Identity, Era), Door>,
+    exits: BTreeMap<(Identity, Era), Exit>,
     tied: BTreeSet<(Identity, Era)>,
     begun: BTreeSet<Connection>,
     /// Of which something came in, from the box's point of view: its own end first.
@@ -36,15 +44,15 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Takes note of a client's packet that left by a door; says what it ties together, if anything new.
+    /// Takes note of a client's packet that left by an exit; says what it ties together, if anything new.
     pub(super) fn note(
         &mut self,
         vantage: Vantage,
         link: &str,
-        (door, era): (Door, Era),
+        (exit, era): (Exit, Era),
         packet: &Packet,
     ) -> Option<&'static str> {
-        let seen_elsewhere = identity(packet).is_some_and(|identity| self.ties((identity, era), door));
+        let seen_elsewhere = identity(packet).and_then(|identity| self.ties((identity, era), exit));
         let orphan = match vantage {
             Vantage::House | Vantage::Relay => {
                 packet.datagram().is_some_and(|packet| self.is_orphan(link, packet))
@@ -53,9 +61,12 @@ impl Links {
             Vantage::Server => false,
         };
         match (seen_elsewhere, orphan) {
-            (true, _) => Some("this flow was seen at the other door"),
-            (false, true) => Some("this door has not seen the connection's SYN"),
-            (false, false) => None,
+            (Some(elsewhere), _) if elsewhere.door == exit.door => {
+                Some("this flow was seen at another relay")
+            }
+            (Some(_), _) => Some("this flow was seen at the other door"),
+            (None, true) => Some("this door has not seen the connection's SYN"),
+            (None, false) => None,
         }
     }
 
@@ -68,9 +79,10 @@ impl Links {
         }
     }
 
-    fn ties(&mut self, identity: (Identity, Era), door: Door) -> bool {
-        let first = *self.doors.entry(identity).or_insert(door);
-        first != door && self.tied.insert(identity)
+    /// Where it was seen before, if that was another exit and has not been reported yet.
+    fn ties(&mut self, identity: (Identity, Era), exit: Exit) -> Option<Exit> {
+        let first = *self.exits.entry(identity).or_insert(exit);
+        (first != exit && self.tied.insert(identity)).then_some(first)
     }
 
     fn is_orphan(&mut self, link: &str, datagram: &Datagram) -> bool {

@@ -19,9 +19,8 @@ pub struct Places {
     pub house_in_tailnet: Option<[IpAddr; 2]>,
     /// What the box is called inside the tunnel.
     pub tunnel: Vec<IpAddr>,
-    /// Where the relay's traffic comes from as a server sees it.
-    pub relay: Vec<IpAddr>,
-    /// The same for the house: the outside of its NAT, and its own IPv6 prefix.
+    pub relays: Vec<RelayPlace>,
+    /// Where the house's traffic comes from as a server sees it: the outside of its NAT, and its own IPv6 prefix.
     pub house: Vec<IpNet>,
     /// TCP ends that the box asks who it is; clients must not use them.
     pub checks: Vec<SocketAddr>,
@@ -31,6 +30,15 @@ pub struct Places {
     pub clocks: Vec<IpAddr>,
     /// Name servers that the box asks what its clients have asked, each by one door.
     pub upstreams: Vec<(Door, IpAddr)>,
+}
+
+/// Relays are different exits: a flow belongs to one of them.
+#[derive(Debug, Clone)]
+pub struct RelayPlace {
+    /// What the recording of its tunnel is called.
+    pub link: String,
+    /// Where its traffic comes from as a server sees it.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What a packet that leaves the box is.
@@ -105,7 +113,7 @@ impl Places {
 
     fn by_source(&self, packet: &Packet) -> Option<Bearing> {
         let source = packet.datagram()?.source;
-        if self.relay.contains(&source) {
+        if self.relay_of(source).is_some() {
             Some(Bearing::Client(Door::Privacy))
         } else if self.house.iter().any(|prefix| prefix.contains(&source)) {
             Some(Bearing::Client(Door::Residential))
@@ -113,6 +121,19 @@ impl Places {
             // Untagged, it is some other inhabitant of the internet.
             packet.tag().map(|_| Bearing::Never("came from neither the relay nor the house"))
         }
+    }
+
+    /// By whom a client's packet came out of the tunnel, as this link shows it.
+    pub(super) fn relay(&self, vantage: Vantage, link: &str, packet: &Packet) -> Option<usize> {
+        match vantage {
+            Vantage::House => None,
+            Vantage::Relay => self.relays.iter().position(|relay| relay.link == link),
+            Vantage::Server => packet.datagram().and_then(|datagram| self.relay_of(datagram.source)),
+        }
+    }
+
+    fn relay_of(&self, source: IpAddr) -> Option<usize> {
+        self.relays.iter().position(|relay| relay.addresses.contains(&source))
     }
 
     fn is_inner(&self, packet: &Packet) -> bool {

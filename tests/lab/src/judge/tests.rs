@@ -8,6 +8,10 @@ use crate::packet::{About, Datagram, Ports, Tag, TcpFlags, Transport};
 
 const PHONE_BY_HOUSE: &str = "192.168.77.2:40000";
 const PHONE_BY_RELAY: &str = "192.0.2.130:50000";
+const PHONE_BY_OTHER_RELAY: &str = "192.0.2.162:50000";
+const OTHER_RELAY: &str = "other relay";
+/// What the box calls the phone inside the tunnel, by whichever relay it ends.
+const PHONE_IN_TUNNEL: &str = "10.64.5.5:50000";
 const SERVER: &str = "192.0.2.80:7";
 const SERVER6: &str = "[2001:db8:40::80]:7";
 const CHECK: &str = "192.0.2.80:443";
@@ -92,7 +96,7 @@ fn a_house_may_be_numbered_like_the_tailnet_and_no_peer_speaks_in_it() {
     judge.places.house_in_tailnet = Some([address("100.64.0.1"), address("100.64.0.77")]);
     let wrong = |packet: &Packet| {
         let house = [sent(2500, packet.clone())];
-        let witnesses = [witness(Vantage::House, &house), witness(Vantage::Relay, &[])];
+        let witnesses = [witness(Vantage::House, &house), witness(Vantage::Relay, &[]), other_relay(&[])];
         judge.judge(&load(), &witnesses).unwrap().wrong_door.count
     };
     let to_the_router = udp("100.64.0.77:1", "100.64.0.1:67", None);
@@ -173,6 +177,52 @@ fn a_flow_seen_at_both_doors_is_linked_once() {
     assert_eq!((wrong(&verdict), verdict.linked.count), (0, 1));
     let quoting = error("192.168.77.2", "192.0.2.80", udp(SERVER, PHONE_BY_HOUSE, Some(1)));
     assert_eq!(judged(&[sent(2500, quoting)], &relay, &[]).linked.count, 1);
+}
+
+#[test]
+fn a_flow_seen_at_two_relays_is_linked_once_and_a_new_one_is_not() {
+    let by_one = [sent(1500, udp(PHONE_IN_TUNNEL, SERVER, Some(1)))];
+    let moved = [
+        sent(1600, udp(PHONE_IN_TUNNEL, SERVER, Some(1))),
+        sent(1601, udp(PHONE_IN_TUNNEL, SERVER, Some(1))),
+    ];
+    let verdict = judged_by_relays(&[], [&by_one, &moved], &[]);
+    assert_eq!((wrong(&verdict), verdict.linked.count), (0, 1));
+    assert!(verdict.to_string().contains("on other relay: udp"), "{verdict}");
+    assert!(verdict.to_string().contains("this flow was seen at another relay"), "{verdict}");
+    let anew = [sent(1600, udp(PHONE_IN_TUNNEL, SERVER, Some(2)))];
+    let verdict = judged_by_relays(&[], [&by_one, &anew], &[]);
+    verdict.assert_clean();
+    assert_eq!(verdict.packets_by(Door::Privacy), 2, "the relays are one door");
+}
+
+#[test]
+fn a_connection_or_its_syn_that_moves_to_another_relay_is_linked() {
+    let syn = sent(1500, tcp(PHONE_IN_TUNNEL, SERVER, TcpFlags::SYN, 100));
+    let data = sent(1600, tcp(PHONE_IN_TUNNEL, SERVER, TcpFlags::ACK, 101));
+    let reset = sent(1601, tcp(PHONE_IN_TUNNEL, SERVER, TcpFlags::RST, 101));
+    let linked =
+        |by_one: &[Seen], by_other: &[Seen]| judged_by_relays(&[], [by_one, by_other], &[]).linked.count;
+    assert_eq!(linked(&[syn.clone(), data.clone()], &[]), 0);
+    assert_eq!(
+        linked(std::slice::from_ref(&syn), &[data]),
+        1,
+        "the same ends, and the SYN is the other relay's"
+    );
+    assert_eq!(linked(std::slice::from_ref(&syn), &[reset]), 1);
+    let again = Seen { at: at(1600), ..syn.clone() };
+    assert_eq!(linked(&[syn], &[again]), 1);
+}
+
+#[test]
+fn a_server_tells_the_relays_apart_by_the_source_and_agrees_with_each_ones_link() {
+    let by_one = sent(1500, udp(PHONE_BY_RELAY, SERVER, Some(1)));
+    let by_other = sent(1600, udp(PHONE_BY_OTHER_RELAY, SERVER, Some(2)));
+    let inside = |flow, at| [sent(at, udp(PHONE_IN_TUNNEL, SERVER, Some(flow)))];
+    let server = [by_one, by_other];
+    judged_by_relays(&[], [&inside(1, 1500), &inside(2, 1600)], &server).assert_clean();
+    let crossed = judged_by_relays(&[], [&inside(2, 1500), &inside(1, 1600)], &server);
+    assert_eq!(crossed.linked.count, 2, "{crossed}");
 }
 
 #[test]
@@ -283,6 +333,8 @@ fn lost_packets_and_missing_captures_allow_no_verdict() {
     let relay = witness(Vantage::Relay, &[]);
     let without = judge().judge(&load(), std::slice::from_ref(&house)).unwrap_err();
     assert_eq!(without, NotJudged::NoWitness(Vantage::Relay));
+    let deaf = judge().judge(&load(), &[house.clone(), relay.clone()]).unwrap_err();
+    assert_eq!(deaf, NotJudged::NoWitnessAt(OTHER_RELAY.to_owned()));
     house.recording.dropped = 3;
     let lossy = judge().judge(&load(), &[house, relay]).unwrap_err();
     assert_eq!(lossy.to_string(), "the capture of lan lost 3 packets: repeat with less load");
@@ -299,6 +351,9 @@ fn the_first_packet_by_the_new_door_is_found() {
     assert_eq!(judge().first_by(Door::Residential, at(2000), &witnesses), Some(at(2120)));
     assert_eq!(judge().first_by(Door::Residential, at(2121), &witnesses), Some(at(2130)));
     assert_eq!(judge().first_by(Door::Privacy, at(2000), &witnesses), None);
+    let by_relay = |milliseconds| [sent(milliseconds, udp(PHONE_IN_TUNNEL, SERVER, None))];
+    let witnesses = [witness(Vantage::Relay, &by_relay(1700)), other_relay(&by_relay(1600))];
+    assert_eq!(judge().first_by(Door::Privacy, at(1500), &witnesses), Some(at(1600)), "whichever relay's");
 }
 
 /// Privacy at 1 s, residential at 2, privacy at 3, sealed at 4, residential at 5; each decided 50 ms later.
@@ -323,7 +378,13 @@ fn places() -> Places {
         tailnet: vec!["100.64.0.0/10".parse().unwrap(), "fd7a:115c:a1e0::/48".parse().unwrap()],
         house_in_tailnet: None,
         tunnel: vec![address("10.64.5.5"), address("fc00:bbbb:bbbb:bb01::5")],
-        relay: vec![address("192.0.2.130"), address("2001:db8:50::130")],
+        relays: vec![
+            RelayPlace {
+                link: "relay".to_owned(),
+                addresses: vec![address("192.0.2.130"), address("2001:db8:50::130")],
+            },
+            RelayPlace { link: OTHER_RELAY.to_owned(), addresses: vec![address("192.0.2.162")] },
+        ],
         house: vec!["198.51.100.10/32".parse().unwrap(), "2001:db8:77::/64".parse().unwrap()],
         checks: vec![CHECK.parse().unwrap()],
         resolvers: vec![address("192.0.2.80")],
@@ -344,7 +405,12 @@ fn judged_relay(milliseconds: u64, packet: Packet) -> Verdict {
 }
 
 fn judged(house: &[Seen], relay: &[Seen], server: &[Seen]) -> Verdict {
-    let mut witnesses = vec![witness(Vantage::House, house), witness(Vantage::Relay, relay)];
+    judged_by_relays(house, [relay, &[]], server)
+}
+
+fn judged_by_relays(house: &[Seen], [relay, other]: [&[Seen]; 2], server: &[Seen]) -> Verdict {
+    let mut witnesses =
+        vec![witness(Vantage::House, house), witness(Vantage::Relay, relay), other_relay(other)];
     if !server.is_empty() {
         witnesses.push(witness(Vantage::Server, server));
     }
@@ -367,6 +433,12 @@ fn witness(vantage: Vantage, seen: &[Seen]) -> Witness {
     };
     let recording = Recording { link: link.into(), seen: seen.to_vec(), dropped: 0 };
     Witness { vantage, leaving: Heading::In, recording }
+}
+
+fn other_relay(seen: &[Seen]) -> Witness {
+    let mut witness = witness(Vantage::Relay, seen);
+    witness.recording.link = OTHER_RELAY.to_owned();
+    witness
 }
 
 fn sent(milliseconds: u64, packet: Packet) -> Seen {

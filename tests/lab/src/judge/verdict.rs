@@ -16,13 +16,13 @@ const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// The outcome of one judged test.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
-    /// Client packets by each door, as each link that shows this door has counted them.
+    /// Client packets by each door, as each link that shows this door has counted them; all relays are one.
     pub heard: BTreeMap<Door, BTreeMap<String, u64>>,
     /// How long each door was open under load.
     pub open_for: BTreeMap<Door, Duration>,
     /// Packets by a door that was not allowed then, or that must never pass. One that two links show counts twice.
     pub wrong_door: Findings,
-    /// Flows and connections that tie the two doors to one client.
+    /// Flows and connections that tie the two doors, or two relays, to one client.
     pub linked: Findings,
     /// Packets that the judge could not read: each may have been anything.
     pub unreadable: Findings,
