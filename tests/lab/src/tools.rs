@@ -11,10 +11,11 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 11] = [
+const WORLD: [(&str, &str); 12] = [
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
+    ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
@@ -30,12 +31,6 @@ pub(crate) fn require_for_world() -> Result<()> {
     ensure!(Uid::effective().is_root(), "the lab makes network namespaces: run it as root");
     ensure!(Path::new("/dev/net/tun").exists(), "/dev/net/tun is missing: load the kernel module tun");
     WORLD.iter().try_for_each(|(program, package)| require(program, package))
-}
-
-/// What measuring the tunnel needs on top of a world.
-pub(crate) fn require_for_bench() -> Result<()> {
-    require_for_world()?;
-    require("ethtool", "ethtool")
 }
 
 /// Everything that building the peers needs.

@@ -40,7 +40,7 @@ const PING_LOAD: Load = Load { link: Link::Nic, streams: 1, direction: Direction
 
 /// `engine` is `tests/bench/engine.rs`.
 pub(super) fn measure(engine: &Path, plan: &Plan) -> Result<Tunnels> {
-    tools::require_for_bench()?;
+    tools::require_for_world()?;
     let peers = Peers::build_for_bench(|program| progress(&format!("building {program}")))?;
     let programs = Programs { engine: engine.to_owned(), peers };
     let began = Instant::now();
