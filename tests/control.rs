@@ -24,9 +24,9 @@ use byway::net::Net;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
-use byway_core::relays::{RelayView, Role};
+use byway_core::relays::{RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
-use byway_core::{Core, Egress, Expect, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
+use byway_core::{Core, Egress, Expect, RelaySettings, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::sync::{mpsc, watch};
@@ -424,8 +424,13 @@ async fn run(
         &byway::tls::trust(&byway::tls::authorities()),
     );
     let (tell, _inputs) = mpsc::channel(1);
-    let prober =
-        Prober::new(check, ("192.0.2.80".parse().unwrap(), &[]), (names(), names()), Expect::Any, tell);
+    let prober = Prober::new(
+        Arc::new(check),
+        ("192.0.2.80".parse().unwrap(), &[]),
+        (names(), names()),
+        Expect::Any,
+        tell,
+    );
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
     let inspector =
         Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), Vec::new());
@@ -495,8 +500,12 @@ fn core() -> Core {
 fn settings() -> Settings {
     Settings {
         name: "byway".to_owned(),
-        relay: "se-got-wg-001".to_owned(),
-        tunnel: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
+        relays: vec![RelaySettings {
+            name: "se-got-wg-001".to_owned(),
+            end: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
+            ports: Vec::new(),
+        }],
+        preferred: RelayId(0),
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,
         control: None,
@@ -504,6 +513,7 @@ fn settings() -> Settings {
         flow_table: 65_536,
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
         refuse_dot: false,
+        seed: 0,
     }
 }
 

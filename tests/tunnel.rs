@@ -49,7 +49,7 @@ fn carries_both_families_over_both_families() {
         eventually("an answer by IPv6", || world::answer_v6() == Some(1));
     }
     let stats = engine.stats();
-    assert!(stats.last_received >= stats.handshake && stats.last_data_sent.is_some(), "{stats:?}");
+    assert!(stats.last_received >= stats.handshake, "{stats:?}");
     assert!(stats.rx_bytes > 0 && stats.tx_bytes >= stats.rx_bytes, "{stats:?}");
     assert!(engine.healthy());
 }

@@ -5,6 +5,7 @@ mod engine;
 mod house;
 mod lock;
 mod names;
+mod relays;
 mod start;
 mod stop;
 mod wish;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_core::relays::RelayId;
 use byway_core::{Core, Effect, Egress, Input, View, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep};
@@ -27,8 +29,9 @@ use crate::net::keeper;
 use crate::proof::Prober;
 use crate::store::LastWish;
 use crate::tailnet;
-use crate::tunnel::{Engine, Peer, uapi};
+use crate::tunnel::{Engine, uapi};
 
+use self::relays::Relays;
 pub use start::{is_running, log_to_stderr, main};
 pub use stop::seal_on_panic;
 
@@ -53,9 +56,10 @@ pub enum Ended {
 struct Agent {
     core: Core,
     engine: Engine,
-    peer: Peer,
-    /// Where the engine was told that the relay is.
-    called: Option<SocketAddr>,
+    /// By their place in the owner's list.
+    relays: Relays,
+    /// Whom the engine was told to talk to, and where.
+    called: Option<(RelayId, SocketAddr)>,
     /// For `wg show`.
     snapshots: watch::Sender<uapi::Snapshot>,
     kernel: mpsc::Sender<keeper::Order>,
@@ -75,6 +79,8 @@ struct Ears {
     inputs: mpsc::Receiver<Input>,
     orders: mpsc::Receiver<Order>,
     tailnet: mpsc::Receiver<tailnet::Report>,
+    /// Rounds to the tunnel alone, and to all that is looked at.
+    glances: Interval,
     looks: Interval,
     /// Another configuration is there.
     stick: mpsc::Receiver<()>,
@@ -100,6 +106,7 @@ impl Agent {
                     })
                 }
                 Some(report) = ears.tailnet.recv() => self.hear_of_tailnet(report),
+                _ = ears.glances.tick() => self.glance(),
                 _ = ears.looks.tick() => self.look_around(),
                 () = sleep(nap) => self.step(Input::Tick),
             };
@@ -121,6 +128,12 @@ impl Agent {
         self.core.deadline().map_or(far, |(at, _)| at.since(clock::uptime()))
     }
 
+    /// Whether the relay is heard: whoever waits for it should not wait for us.
+    fn glance(&mut self) -> Vec<Effect> {
+        let report = engine::report(&self.engine.stats(), self.engine.offloads());
+        self.step(Input::Tunnel(report))
+    }
+
     fn look_around(&mut self) -> Vec<Effect> {
         let mut effects = self
             .wishes
@@ -128,7 +141,6 @@ impl Agent {
             .map_or_else(Vec::new, |kept| self.step(Input::Remembered(kept)));
         let stats = self.engine.stats();
         self.snapshots.send_modify(|snapshot| engine::tell_wg(snapshot, &stats));
-        effects.extend(self.step(Input::Tunnel(engine::report(&stats, self.engine.offloads()))));
         for egress in [Egress::Privacy, Egress::Residential] {
             effects.extend(self.step(Input::Names(egress, self.asked.report(egress))));
         }
@@ -153,14 +165,17 @@ impl Agent {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Apply(generation, posture) => {
-                    self.kernel.send(keeper::Order::Apply(generation, posture)).await?;
+                    self.kernel.send(keeper::Order::Apply(generation, Box::new(posture))).await?;
                 }
                 Effect::ShutNames => _ = self.names.send_replace(None),
                 Effect::OpenNames(by) => _ = self.names.send_replace(Some(by)),
                 Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => effects.extend(self.remember(wish)),
-                Effect::Handshake(relay) => self.shake_hands(relay),
+                Effect::RememberRelay(relay) => effects.extend(self.remember_relay(relay)),
+                Effect::Prove(attempt) => self.relays.prove(attempt),
+                Effect::Handshake(relay, endpoint) => self.shake_hands(relay, endpoint),
+                Effect::HangUp => self.hang_up(),
                 Effect::LookForPortal => self.prober.look_for_portal(),
                 Effect::Ping => self.prober.ping(),
                 Effect::CheckExit(by) => self.prober.check_exit(by),
@@ -170,15 +185,27 @@ impl Agent {
     }
 
     /// The relay is not called before the firewall lets the call through: a refused one is repeated only after 5 s.
-    fn shake_hands(&mut self, relay: SocketAddr) {
-        let is_new = self.called.replace(relay) != Some(relay);
+    fn shake_hands(&mut self, relay: RelayId, endpoint: SocketAddr) {
+        let there = (relay, endpoint);
+        let is_new = self.called.replace(there) != Some(there);
         if is_new {
-            let peer = Peer { endpoint: relay, ..self.peer.clone() };
+            let peer = self.relays.peer(relay, endpoint);
             self.snapshots.send_modify(|snapshot| snapshot.relay = Some(uapi::Relay::new(&peer)));
             self.engine.set_peer(peer);
         } else {
             self.engine.kick();
         }
+    }
+
+    fn hang_up(&mut self) {
+        self.called = None;
+        self.snapshots.send_modify(|snapshot| snapshot.relay = None);
+        self.engine.forget_peer();
+    }
+
+    fn remember_relay(&mut self, relay: RelayId) -> Vec<Effect> {
+        let kept = self.wishes.remember_relay(clock::uptime(), self.relays.name(relay));
+        self.step(Input::Remembered(kept))
     }
 
     /// A wish that cannot be kept across reboots counts all the same.

@@ -10,8 +10,9 @@ use byway::dns::{Ears, HouseResolvers, Settings, start};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
 use byway::tls;
+use byway_core::relays::RelayId;
 use byway_core::uplink::{Interfaces, Offers};
-use byway_core::{Core, Egress, Expect, TunnelEnd, Upstreams, View, Wish};
+use byway_core::{Core, Egress, Expect, RelaySettings, TunnelEnd, Upstreams, View, Wish};
 use clap::Parser;
 use tokio::sync::{mpsc, watch};
 
@@ -67,8 +68,13 @@ fn dns(Options { upstream, https }: Options) -> Dns {
 fn view() -> View {
     let settings = byway_core::Settings {
         name: "byway".to_owned(),
-        relay: String::new(),
-        tunnel: TunnelEnd { addresses: Vec::new(), relay: ([192, 0, 2, 130], 51820).into(), mtu: 1380 },
+        relays: vec![RelaySettings {
+            name: String::new(),
+            end: TunnelEnd { addresses: Vec::new(), relay: ([192, 0, 2, 130], 51820).into(), mtu: 1380 },
+            ports: Vec::new(),
+        }],
+        preferred: RelayId(0),
+        seed: 0,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,
         control: None,

@@ -29,6 +29,7 @@ pub(crate) fn dual_stack() -> Facts {
             relay: SocketAddr::from(([192, 0, 2, 130], 51820)),
             mtu: 1380,
         }),
+        candidates: [443, 51820].map(|port| SocketAddr::from(([192, 0, 2, 130], port))).to_vec(),
         flow_table: 65_536,
         refuse_dot: false,
         interfaces: Vec::from([String::from("eth0")]),

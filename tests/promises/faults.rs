@@ -83,7 +83,7 @@ pub(super) fn wrong_key_never_opens(stage: &mut Stage) -> Result<()> {
     stage.byway.wait_status("the new agent", PATIENCE, |_| true)?;
     let mut watch = stage.watch(None, Rates::default())?;
     let said = stage.byway.cli(&["egress", "privacy"])?;
-    ensure!(said.code == Some(1) && said.stderr.contains("handshake"), "{said:?}");
+    ensure!(said.code == Some(1) && said.stderr.contains("does not answer this box's key"), "{said:?}");
     let status = stage.byway.status()?;
     ensure!(status["door"].is_null() && status["tunnel"]["handshake_age_s"].is_null(), "{status}");
 

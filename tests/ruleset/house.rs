@@ -31,6 +31,7 @@ fn public() -> Facts {
     Facts {
         uplink,
         tunnel: tunnel.map(|tunnel| TunnelEnd { relay, ..tunnel }),
+        candidates: [443, 51820].map(|port| SocketAddr::new(relay.ip(), port)).to_vec(),
         flow_table: 0,
         ..dual_stack()
     }

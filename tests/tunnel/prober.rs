@@ -1,15 +1,17 @@
 //! Relays proven in memory, and every obstacle that keeps one from being proven: against wireguard-go, a resolver and a
 //! check host behind it, on the real kernel's way there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use byway::clock::Servers;
 use byway::proof::ExitCheck;
 use byway::tls::Trust;
 use byway::tunnel::{Line, Peer, Prober, Stamps};
 use byway_core::Expect;
 use byway_core::relays::{Obstacle, Proof, Verdict};
+use byway_core::uplink::Offers;
 use tokio::sync::watch;
 
 use crate::internet::{self, CHECK, Internet, Manner};
@@ -98,7 +100,7 @@ fn a_relay_of_another_key_is_silent_but_its_machine_is_there() {
     let relay = Relay::new(1);
     let prober = TestProber::new(&internet::certificates().0);
     let peers = [relay.endpoint_v4(), relay.endpoint_v6()].map(|endpoint| relay.peer_of(2, endpoint));
-    prober.assert_each(peers, &Err(Obstacle::Silence { machine: true }));
+    prober.assert_each(peers, &Err(Obstacle::Silence { machine: true, udp: false }));
 }
 
 #[test]
@@ -107,7 +109,20 @@ fn so_is_one_whose_datagrams_are_lost() {
     let relay = Relay::new(1);
     filter(&relay, "drop", "accept");
     let verdict = TestProber::new(&internet::certificates().0).prove(relay.peer(relay.endpoint_v4()));
-    assert_eq!(verdict, Err(Obstacle::Silence { machine: true }));
+    assert_eq!(verdict, Err(Obstacle::Silence { machine: true, udp: false }));
+}
+
+/// By UDP, as the relay would be asked.
+#[test]
+fn that_somebody_else_is_heard_is_told() {
+    world::enter_namespace();
+    let relay = Relay::new(1);
+    let prober =
+        TestProber { time_server: relay.endpoint_v4().ip(), ..TestProber::new(&internet::certificates().0) };
+    let peer = relay.peer_of(2, relay.endpoint_v4());
+    assert_eq!(prober.prove(peer.clone()), Err(Obstacle::Silence { machine: true, udp: false }));
+    relay.tells_the_time();
+    assert_eq!(prober.prove(peer), Err(Obstacle::Silence { machine: true, udp: true }));
 }
 
 #[test]
@@ -119,7 +134,7 @@ fn where_no_machine_is_nothing_answers() {
     let prober = TestProber::new(&internet::certificates().0);
     let nobodys = ["198.51.100.7:51820", "[2001:db8:51::7]:51820"];
     let peers = nobodys.map(|endpoint| relay.peer(endpoint.parse().expect("an address")));
-    prober.assert_each(peers, &Err(Obstacle::Silence { machine: false }));
+    prober.assert_each(peers, &Err(Obstacle::Silence { machine: false, udp: false }));
 }
 
 #[test]
@@ -259,6 +274,8 @@ struct TestProber {
     stamps: Arc<Stamps>,
     expect: Expect,
     ours: Vec<IpAddr>,
+    /// Asked whether UDP is answered at all.
+    time_server: IpAddr,
 }
 
 impl TestProber {
@@ -273,6 +290,7 @@ impl TestProber {
             stamps: Arc::new(Stamps::in_memory()),
             expect: Expect::Mullvad,
             ours: addresses(&OURS),
+            time_server: Ipv4Addr::LOCALHOST.into(),
         }
     }
 
@@ -296,13 +314,17 @@ impl TestProber {
     #[expect(clippy::unwrap_in_result, reason = "a world that cannot be made is no verdict")]
     fn prove_by(&self, device: &str, peer: Peer) -> Verdict {
         let (_uplink, uplink) = watch::channel(device.to_owned());
-        let prober = Prober::new(Arc::clone(&self.check), self.expect, Arc::clone(&self.stamps), uplink);
+        let (_offers, offers) = watch::channel(Offers::default());
+        let servers = Servers::new(&[self.time_server], offers);
+        let (check, stamps) = (Arc::clone(&self.check), Arc::clone(&self.stamps));
+        let prober = Prober::new(check, self.expect, stamps, uplink, servers);
         // The first of them is nobody's.
         let resolvers = addresses(&["10.64.0.9", INSIDE_V4, INSIDE_V6]);
         let line = Line { peer, addresses: self.ours.clone(), resolvers, mtu: MTU };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let begun = Instant::now();
-        let verdict = runtime.block_on(async { tokio::spawn(async move { prober.prove(line).await }).await });
+        let verdict =
+            runtime.block_on(async { tokio::spawn(async move { Box::pin(prober.prove(line)).await }).await });
         assert!(begun.elapsed() < AT_MOST, "{:?}: {verdict:?}", begun.elapsed());
         verdict.expect("no panic")
     }

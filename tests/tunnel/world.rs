@@ -161,6 +161,22 @@ impl Relay {
         self.running().order(&format!("listen_port={port}\n"));
     }
 
+    /// A time server on its machine answers one client, for whom any time will do (RFC 5905).
+    pub(crate) fn tells_the_time(&self) {
+        self.namespace.run(|| {
+            let socket = UdpSocket::bind("0.0.0.0:123").expect("the port of time");
+            std::thread::spawn(move || {
+                let mut question = [0; 48];
+                let (_, client) = socket.recv_from(&mut question).expect("a question");
+                let asked = &question[40..48];
+                // A server of the first stratum, never in doubt; then what was asked, when it came and when it went.
+                let head = [0b0010_0100, 1, 6, 0xec, 0, 0, 0, 0, 0, 0, 0, 0, b'G', b'P', b'S', 0];
+                let answer = [&head[..], asked, asked, asked, asked].concat();
+                _ = socket.send_to(&answer, client);
+            });
+        });
+    }
+
     /// A packet for the box, which did not ask for it.
     pub(crate) fn speaks(&self) {
         self.namespace.run(|| {

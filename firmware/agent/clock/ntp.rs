@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket};
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{BUILT, uptime};
 use crate::way::Way;
@@ -23,6 +23,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What those of the servers say that answer in time.
 pub(super) async fn ask(servers: &[(IpAddr, bool)], way: &Way, now: Now) -> Vec<Sample> {
     ask_at_port(PORT, servers, way, now).await
+}
+
+/// Whether any of them answers, whatever it says.
+pub(super) async fn is_anybody_there(servers: &[(IpAddr, bool)], way: &Way, now: Now) -> bool {
+    let mut asked: FuturesUnordered<_> = servers
+        .iter()
+        .map(|(server, is_houses)| ask_one(SocketAddr::new(*server, PORT), *is_houses, way, now))
+        .collect();
+    let answer = async {
+        while let Some(answer) = asked.next().await {
+            if answer.is_ok() {
+                return true;
+            }
+        }
+        false
+    };
+    timeout(PATIENCE, answer).await.unwrap_or(false)
 }
 
 async fn ask_at_port(port: u16, servers: &[(IpAddr, bool)], way: &Way, now: Now) -> Vec<Sample> {

@@ -2,8 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use byway_core::clock::Now;
 use byway_core::uplink::Offers;
 use tokio::sync::watch;
+
+use super::ntp;
+use crate::way::Way;
 
 /// National and well-known ones, which answer everybody and tell UTC as it is, both families each:
 /// - Cloudflare's anycast (developers.cloudflare.com/time-services/ntp/usage),
@@ -23,7 +27,7 @@ const FIXED: [IpAddr; 8] = [
 /// Of the house's: it has one vote anyway.
 const MOST_OF_THE_HOUSE: usize = 4;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Servers {
     own: Vec<IpAddr>,
     house: watch::Receiver<Offers>,
@@ -34,6 +38,13 @@ impl Servers {
     pub fn new(configured: &[IpAddr], house: watch::Receiver<Offers>) -> Self {
         let own = if configured.is_empty() { &FIXED } else { configured };
         Self { own: own.to_vec(), house }
+    }
+
+    /// Whether UDP is answered from out there: one of those that are not the house's own answers.
+    pub async fn is_anybody_there(&self) -> bool {
+        let own: Vec<_> = self.own.iter().map(|server| (*server, false)).collect();
+        let guess = Now { uptime: super::uptime(), wall: super::wall(), in_step: false };
+        ntp::is_anybody_there(&own, &Way::by_isp(), guess).await
     }
 
     /// Each with whether the house has named it.

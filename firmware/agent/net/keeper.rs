@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What the core wants done to the kernel.
 #[derive(Debug)]
 pub enum Order {
-    Apply(Generation, Posture),
+    Apply(Generation, Box<Posture>),
     Forget(Epoch),
     StopForwarding,
 }
@@ -89,7 +89,7 @@ impl Keeper {
 
     async fn carry_out(&self, order: Order) {
         match order {
-            Order::Apply(generation, posture) => self.apply(generation, posture).await,
+            Order::Apply(generation, posture) => self.apply(generation, &posture).await,
             // A full table takes a second: no flip shall wait for that.
             Order::Forget(epoch) => _ = tokio::spawn(forget_or_tell(epoch)),
             Order::StopForwarding => {
@@ -100,8 +100,8 @@ impl Keeper {
         }
     }
 
-    async fn apply(&self, generation: Generation, posture: Posture) {
-        let outcome = self.net.lock().await.apply(&posture).await;
+    async fn apply(&self, generation: Generation, posture: &Posture) {
+        let outcome = self.net.lock().await.apply(posture).await;
         match &outcome {
             Ok(()) => tracing::info!(generation = generation.0, "{posture}"),
             Err(error) => tracing::error!(generation = generation.0, "not applied: {posture}: {error:#}"),

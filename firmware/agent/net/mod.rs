@@ -188,7 +188,10 @@ impl Net {
     }
 
     async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {
-        if proven.is_some_and(|proven| proven.facts == posture.facts) {
+        let suffices = |proven: &Posture| {
+            posture.facts == proven.facts || posture.facts.differ_in_relay_alone(&proven.facts)
+        };
+        if proven.is_some_and(suffices) {
             match self.load_and_compare(ruleset::flip(posture), posture).await {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%error, "a flip does not suffice, loading the whole rule set"),

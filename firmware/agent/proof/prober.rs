@@ -38,13 +38,13 @@ pub struct Prober {
 impl Prober {
     /// `hosts` are the names that the doctor looks up.
     pub fn new(
-        check: ExitCheck,
+        check: Arc<ExitCheck>,
         (control, hosts): (Host, &[Host]),
         (by_isp, by_tunnel): (Arc<Names>, Arc<Names>),
         expect: Expect,
         reports: mpsc::Sender<Input>,
     ) -> Self {
-        Self { check: Arc::new(check), hosts: hosts.into(), control, by_isp, by_tunnel, expect, reports }
+        Self { check, hosts: hosts.into(), control, by_isp, by_tunnel, expect, reports }
     }
 
     /// Reports [`Input::Ping`].
@@ -57,7 +57,7 @@ impl Prober {
                 tracing::debug!("{error}");
             }
             // Nobody receives any more when the agent is stopping; so below.
-            _ = prober.reports.send(Input::Ping(PingReport { sent, answered: outcome.is_ok() })).await;
+            _ = prober.reports.send(Input::Ping(PingReport { sent, round_trip: outcome.ok() })).await;
         });
     }
 

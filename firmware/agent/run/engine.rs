@@ -9,7 +9,7 @@ pub(super) fn report(stats: &Stats, offloads: Offloads) -> TunnelReport {
     TunnelReport {
         handshake: stats.handshake.map(Uptime::since_boot),
         heard: stats.last_received.map(Uptime::since_boot),
-        sent: stats.last_data_sent.map(Uptime::since_boot),
+        unanswered: stats.unanswered.map(Uptime::since_boot),
         rx_bytes: stats.rx_bytes,
         tx_bytes: stats.tx_bytes,
         offloads: in_use(offloads),

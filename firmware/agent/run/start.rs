@@ -1,25 +1,25 @@
 //! How the agent comes up: configuration, lock, neighbours, in that order, and how it is taken down again.
 
-use std::net::IpAddr;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use byway_core::posture::ruleset::TAILNET4;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
-use byway_core::{Core, Egress, Input, Settings, TunnelEnd, Upstreams};
+use byway_core::relays::RelayId;
+use byway_core::{Core, Egress, Input, Settings, Upstreams};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::house::{self, Attached};
 use super::stop::{self, Signal, Signals};
-use super::wish::WishKeeper;
-use super::{Agent, Ears, Ended, Paths, lock, names};
+use super::wish::{self, WishKeeper};
+use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays};
 use crate::clock::{self, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
@@ -27,18 +27,19 @@ use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
 use crate::net::{self, Net};
-use crate::proof::{ExitCheck, GATEWAY, Prober};
+use crate::proof::{ExitCheck, Prober};
 use crate::stick;
 use crate::store::{LastWish, Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
-use crate::tunnel::{Engine, Outside, Stamps, uapi};
+use crate::tunnel::{self, Engine, Outside, Stamps, uapi};
 use crate::uplink;
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
-/// Between two looks at the tunnel's counters.
-const TUNNEL_LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at the tunnel, and at what else is looked at.
+const GLANCE: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_secs(1);
 /// More inputs than all neighbours can have under way at once.
 const INPUTS: usize = 64;
 /// The core has one order to the kernel under way, and rarely another kind beside it.
@@ -108,7 +109,8 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let store = Store::new(&paths.state_dir);
     let last = last_wish(&store, config.egress);
     let outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
-    let engine = Engine::start(TUNNEL, outside, stamps(paths)?)?;
+    let stamps = Arc::new(stamps(paths)?);
+    let engine = Engine::start(TUNNEL, outside, Arc::clone(&stamps))?;
     let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
     let _place = listen_to_wg(for_wg);
     let (tell, inputs) = mpsc::channel(INPUTS);
@@ -119,32 +121,34 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let authorities = tls::authorities();
     let trust = tls::trust(&authorities);
     let referee = Referee::new(referees(config)?, Arc::clone(&by_isp), &authorities);
-    let prober = prober(config, &trust, Arc::clone(&by_isp), tell.clone());
-    let settings = settings(config, last.last_egress)?;
+    let check = Arc::new(ExitCheck::new(config.mullvad.check_url.clone(), &trust));
+    let prober = prober(config, Arc::clone(&check), Arc::clone(&by_isp), tell.clone());
+    let servers = Servers::new(&config.clock.servers, attached.offers.clone());
+    let interface = attached.interface.clone();
+    let in_memory = tunnel::Prober::new(check, config.mullvad.expect, stamps, interface, servers.clone());
+    let relays = Relays::new(&config.mullvad, in_memory, tell.clone());
+    let settings = settings(config, last.last_egress, &store)?;
     let inspector = inspector(config, paths, net, prober.clone(), &settings);
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
-    let (ask, orders) = mpsc::channel(ORDERS);
-    let (questions, inquiries) = mpsc::channel(QUESTIONS);
+    let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     let offers = attached.offers.clone();
-    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers.clone(), told.clone(), tell.clone()));
+    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
     let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
 
-    let servers = Servers::new(&config.clock.servers, offers);
     let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
     let names = watch::Sender::new(None);
     let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
     let asked = dns::start(dns_settings(config, paths, trust, attached), ears)?;
 
-    let mut looks = interval(TUNNEL_LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let [glances, looks] = [GLANCE, LOOK].map(rounds);
     let mut agent = Agent {
         core,
         engine,
-        peer: config.mullvad.preferred().conf.peer.clone(),
+        relays,
         called: None,
         snapshots,
         kernel,
@@ -158,9 +162,15 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     };
     agent.carry_out(effects).await?;
     let stick = stick::watch(&paths.config, &paths.run_dir);
-    let outcome = agent.live(Ears { inputs, orders, tailnet, looks, stick, signals }).await;
+    let outcome = agent.live(Ears { inputs, orders, tailnet, glances, looks, stick, signals }).await;
     time.stop().await;
     outcome
+}
+
+fn rounds(every: Duration) -> Interval {
+    let mut rounds = interval(every);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    rounds
 }
 
 fn last_wish(store: &Store, first: Egress) -> LastWish {
@@ -218,16 +228,11 @@ fn listen_to_wg(snapshots: watch::Receiver<uapi::Snapshot>) -> Option<uapi::serv
     }
 }
 
-fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
-    let relay = config.mullvad.preferred();
+fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Result<Settings> {
     Ok(Settings {
         name: config.name.as_str().to_owned(),
-        relay: relay.relay_name(),
-        tunnel: TunnelEnd {
-            addresses: relay.conf.addresses.iter().map(ipnet::IpNet::addr).collect(),
-            relay: relay.conf.peer.endpoint,
-            mtu: config.mullvad.mtu,
-        },
+        relays: relays::settings(&config.mullvad),
+        preferred: wish::chosen_relay(store, &config.mullvad).unwrap_or(RelayId(0)),
         interfaces: house::interfaces(config),
         expect: config.mullvad.expect,
         control: config.tailnet.control.as_ref().map(control_url),
@@ -238,6 +243,7 @@ fn settings(config: &Config, last_egress: Egress) -> anyhow::Result<Settings> {
             residential: config.dns.residential.to_string(),
         },
         refuse_dot: config.dns.refuse_dot,
+        seed: RandomState::new().hash_one(()),
     })
 }
 
@@ -256,27 +262,13 @@ fn inspector(
     Inspector::new(net, prober, tailscaled, Store::new(&paths.state_dir), settings, notes)
 }
 
-fn prober(config: &Config, trust: &Trust, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
+fn prober(config: &Config, check: Arc<ExitCheck>, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
     let check_url = &config.mullvad.check_url;
     let control = config.tailnet.control.as_ref().map(|control| control.host.clone());
     let asked = control.clone().unwrap_or_else(|| Host::Name(TAILSCALES_CONTROL.to_owned()));
     let hosts: Vec<Host> = control.into_iter().chain([check_url.host.clone()]).collect();
-    let by_tunnel = Arc::new(Names::by_tunnel(TUNNEL, &tunnel_resolvers(config)));
-    Prober::new(
-        ExitCheck::new(check_url.clone(), trust),
-        (asked, &hosts),
-        (by_isp, by_tunnel),
-        config.mullvad.expect,
-        tell,
-    )
-}
-
-/// Mullvad's blocking resolvers are 100.64.0.x, where the tailnet's addresses are too: the gateway answers as well.
-fn tunnel_resolvers(config: &Config) -> Vec<IpAddr> {
-    let collides = |server: &IpAddr| matches!(server, IpAddr::V4(server) if TAILNET4.contains(server));
-    let resolvers: Vec<IpAddr> =
-        config.mullvad.preferred().conf.dns.iter().copied().filter(|server| !collides(server)).collect();
-    if resolvers.is_empty() { Vec::from([IpAddr::V4(GATEWAY)]) } else { resolvers }
+    let by_tunnel = Arc::new(Names::by_tunnel(TUNNEL, &relays::resolvers(&config.mullvad.relays)));
+    Prober::new(check, (asked, &hosts), (by_isp, by_tunnel), config.mullvad.expect, tell)
 }
 
 fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {

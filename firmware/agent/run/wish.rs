@@ -37,7 +37,6 @@ impl WishKeeper {
     }
 
     /// The same, of the relay that is to carry, by its name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the core does not tell which relay to remember yet"))]
     pub(super) fn remember_relay(&mut self, now: Uptime, name: &str) -> Result<(), String> {
         self.unsaved.relay = Some(name.to_owned());
         self.save(now)
@@ -69,7 +68,6 @@ fn keep<T>(
 }
 
 /// The relay that was chosen before the last boot; none where nobody chose one, or its file is not in the list any more.
-#[cfg_attr(not(test), expect(dead_code, reason = "the core does not begin with a chosen relay yet"))]
 pub(super) fn chosen_relay(store: &Store, mullvad: &Mullvad) -> Option<RelayId> {
     let Recalled { value: chosen, note } = store.relay();
     if let Some(note) = note {

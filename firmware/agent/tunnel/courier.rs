@@ -45,6 +45,8 @@ pub(super) struct Courier {
     tun: RwLock<Option<Tun>>,
     sockets: Sockets,
     session: Mutex<Option<Session>>,
+    /// By the sessions before, while there is none.
+    before: Mutex<Stats>,
     stamps: Arc<Stamps>,
     /// Readable once the threads are to end.
     end: EventFd,
@@ -58,6 +60,7 @@ impl Courier {
             tun: RwLock::new(Some(Tun::open(device)?)),
             sockets: Sockets::open(outside).map_err(TunnelError::Socket)?,
             session: Mutex::new(None),
+            before: Mutex::default(),
             stamps,
             end: end.map_err(|errno| TunnelError::Thread(errno.into()))?,
         })
@@ -72,13 +75,28 @@ impl Courier {
     /// Forgets the old session at once; the counters go on.
     pub(super) fn set_peer(&self, peer: Peer) {
         let now = boot_time();
-        let mut session = self.session();
-        let before = session.as_ref().map(Session::stats).unwrap_or_default();
-        *session = Some(Session::new(now, peer, before, Arc::clone(&self.stamps)));
+        let before = self.retire();
+        *self.session() = Some(Session::new(now, peer, before, Arc::clone(&self.stamps)));
+    }
+
+    /// Likewise.
+    pub(super) fn forget_peer(&self) {
+        self.retire();
+    }
+
+    /// What has been carried so far.
+    fn retire(&self) -> Stats {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = self.session().take() {
+            *before = session.stats().for_another_peer();
+        }
+        *before
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let carried = self.session().as_ref().map(Session::stats).unwrap_or_default();
+        let carried = self.session().as_ref().map(Session::stats);
+        let before = || *self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let carried = carried.unwrap_or_else(before);
         Stats { unsent: self.sockets.refusals(), ..carried }
     }
 

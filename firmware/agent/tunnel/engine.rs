@@ -38,6 +38,12 @@ impl Engine {
         self.courier.send_one(|session, now, room| session.initiate(now, room).len());
     }
 
+    /// Talks to nobody from now on; what comes in by the device is swallowed.
+    pub fn forget_peer(&self) {
+        tracing::info!("the tunnel has no peer");
+        self.courier.forget_peer();
+    }
+
     /// Starts a new handshake now; ignored while the last one is younger than a second.
     pub fn kick(&self) {
         self.courier.send_one(|session, now, room| session.kick(now, room).len());

@@ -85,8 +85,8 @@ pub struct Stats {
     pub handshake: Option<Duration>,
     /// When a packet last came in that only the relay can have made: data, keepalive, handshake.
     pub last_received: Option<Duration>,
-    /// When a client's packet was last handed to the network; keepalives do not count.
-    pub last_data_sent: Option<Duration>,
+    /// When the first client's packet since then was handed to the network, if one was; keepalives do not count.
+    pub unanswered: Option<Duration>,
     /// Bytes of packets written to the TUN device.
     pub rx_bytes: u64,
     /// Bytes of packets sent to a relay, padded, without the protocol's own 32 bytes each.
@@ -97,7 +97,7 @@ pub struct Stats {
 
 impl Stats {
     fn for_another_peer(self) -> Stats {
-        Stats { handshake: None, last_received: None, last_data_sent: None, ..self }
+        Stats { handshake: None, last_received: None, unanswered: None, ..self }
     }
 }
 

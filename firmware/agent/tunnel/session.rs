@@ -4,7 +4,8 @@
 //! An initiation is made, beside boringtun's own (every 5 s while one is unanswered; after 15 s without an
 //! answer to data; after 120 s of a session in use by data):
 //! - after 120 s of a session that only keepalives use, as the kernel's implementation does;
-//! - after 5 s without an answer to data, so that a relay that lost its sessions is found soon;
+//! - after a second without an answer to data, so that a relay that lost its sessions is found soon;
+//! - after half a second without an answer to an initiation, then ever more slowly, because it may have been lost;
 //! - at once after the 90 s in which the protocol gives up.
 
 use std::net::SocketAddr;
@@ -18,14 +19,16 @@ use super::machine::{Machine, random};
 use super::train::Train;
 use super::{Peer, Stamps, Stats};
 
-/// The protocol's `REKEY_TIMEOUT`, `REKEY_AFTER_TIME` and largest jitter (wireguard.com/papers/wireguard.pdf, 6.1).
+/// Between two initiations of which the first is unanswered: at first, and in the end the protocol's `REKEY_TIMEOUT`
+/// (wireguard.com/papers/wireguard.pdf, 6.1); so are the next two.
+const FIRST_RETRY_AFTER: Duration = Duration::from_millis(500);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const REKEY_AFTER: Duration = Duration::from_mins(2);
 const JITTER_MS: u64 = 333;
 
 /// Data unanswered for this long is worth an initiation of its own: TCP and our own pings answer sooner.
-const UNANSWERED_AFTER: Duration = Duration::from_secs(5);
-/// A stream that nothing answers, as UDP may be, gets such an initiation no more often than this.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(1);
+/// A stream that nothing answers, as UDP may be, of a relay that does answer gets such an initiation no more often.
 const UNANSWERED_EVERY: Duration = Duration::from_secs(15);
 /// The fastest that anybody outside can make us initiate.
 const KICK_EVERY: Duration = Duration::from_secs(1);
@@ -53,8 +56,8 @@ pub(super) struct Session {
     /// When the last initiation was made, and when our own rules may make the next.
     initiated: Duration,
     retry_at: Duration,
-    /// The first data since the relay was last heard.
-    unanswered_since: Option<Duration>,
+    /// Between those two.
+    pause: Duration,
     /// When that last made us ask for a new session.
     asked: Option<Duration>,
     /// A handshake that the relay began: our index and when; it is a session once the relay uses it.
@@ -85,7 +88,7 @@ impl Session {
             padded: Box::new([0; PADDED]),
             initiated: Duration::ZERO,
             retry_at: Duration::ZERO,
-            unanswered_since: None,
+            pause: FIRST_RETRY_AFTER,
             asked: None,
             responded: None,
         }
@@ -183,8 +186,7 @@ impl Session {
         for datagram in train.datagrams() {
             if kind(datagram) == Some(Kind::Data) && datagram.len() > OVERHEAD {
                 self.stats.tx_bytes += (datagram.len() - OVERHEAD) as u64;
-                self.stats.last_data_sent = Some(now);
-                self.unanswered_since.get_or_insert(now);
+                self.stats.unanswered.get_or_insert(now);
             }
         }
     }
@@ -233,13 +235,15 @@ impl Session {
             self.endpoint = from;
         }
         self.stats.last_received = Some(now);
-        self.unanswered_since = None;
+        self.stats.unanswered = None;
+        self.pause = FIRST_RETRY_AFTER;
     }
 
     fn noted<'a>(&mut self, now: Duration, datagram: &'a [u8]) -> &'a [u8] {
         if kind(datagram) == Some(Kind::Initiation) {
             self.initiated = now;
-            self.retry_at = now + RETRY_AFTER + Duration::from_millis(random() % (JITTER_MS + 1));
+            self.retry_at = now + self.pause + Duration::from_millis(random() % (JITTER_MS + 1));
+            self.pause = (self.pause * 2).min(RETRY_AFTER);
         }
         datagram
     }
@@ -249,8 +253,9 @@ impl Session {
         if now < self.retry_at {
             return false;
         }
-        let unanswered = self.unanswered_since.is_some_and(|since| now >= since + UNANSWERED_AFTER);
-        if unanswered && self.asked.is_none_or(|asked| now >= asked + UNANSWERED_EVERY) {
+        let unanswered = self.stats.unanswered.is_some_and(|since| now >= since + UNANSWERED_AFTER);
+        let in_vain = self.stats.last_received < self.asked;
+        if unanswered && (in_vain || self.asked.is_none_or(|asked| now >= asked + UNANSWERED_EVERY)) {
             self.asked = Some(now);
             return true;
         }

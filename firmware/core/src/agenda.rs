@@ -9,6 +9,8 @@ use crate::Uptime;
 pub enum Why {
     /// Ask the relay's gateway for a sign of life.
     Ping,
+    /// Prove a relay, or judge the one that carries.
+    Relays,
     /// Ask a host out there who we seem to be.
     CheckExit,
     /// The other door has stayed open long enough while this one is proven.
@@ -22,14 +24,22 @@ pub enum Why {
 }
 
 impl Why {
-    const ALL: [Self; 6] =
-        [Self::Ping, Self::CheckExit, Self::Patience, Self::LookForPortal, Self::Retry, Self::Forget];
+    const ALL: [Self; 7] = [
+        Self::Ping,
+        Self::Relays,
+        Self::CheckExit,
+        Self::Patience,
+        Self::LookForPortal,
+        Self::Retry,
+        Self::Forget,
+    ];
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ping => "ping the gateway",
+            Self::Relays => "look after the relays",
             Self::CheckExit => "check the exit",
             Self::Patience => "patience with the other door is over",
             Self::LookForPortal => "look for a login page",

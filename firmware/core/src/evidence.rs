@@ -11,6 +11,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::names::NamesReport;
+use crate::relays::foreign;
 use crate::uplink::Trouble;
 use crate::{Egress, Expect, Uptime};
 
@@ -18,13 +19,17 @@ use crate::{Egress, Expect, Uptime};
 const FRESH_HANDSHAKE: Duration = Duration::from_mins(3);
 /// A flip to privacy accepts an exit check of at most this age.
 const FRESH_EXIT: Duration = Duration::from_mins(1);
-/// Sent and nothing heard for so long: suspect.
-const SUSPICION: Duration = Duration::from_secs(2);
-/// Nothing heard for so long, unanswered pings included: dead.
-const SILENCE: Duration = Duration::from_secs(7);
-const UNANSWERED_PINGS: u32 = 3;
-/// A check is given five times as long as a ping.
+/// Sent and nothing heard for so long: suspect. A relay on another continent answers sooner.
+const SUSPICION: Duration = Duration::from_millis(600);
+/// Nothing heard for so long, and so many pings unanswered: lost. Of a path that loses every fifth packet each way and
+/// delays others by a third of a second, that is one silence in ten thousand.
+const SILENCE: Duration = Duration::from_millis(4_800);
+const UNANSWERED_PINGS: u32 = 8;
+/// The same where a check takes the ping's place: it is given five times as long.
+const SILENCE_OF_CHECKS: Duration = Duration::from_secs(7);
 const UNANSWERED_CHECKS: u32 = 1;
+/// A relay that was just proven makes a session at once.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What the tunnel's engine knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,8 +38,8 @@ pub struct TunnelReport {
     pub handshake: Option<Uptime>,
     /// When the last packet came that the relay's key vouches for.
     pub heard: Option<Uptime>,
-    /// When the last packet of ours or of a client's went in.
-    pub sent: Option<Uptime>,
+    /// When the first packet of ours or of a client's went in since then; `None`: none did.
+    pub unanswered: Option<Uptime>,
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     /// In this order, each once.
@@ -70,7 +75,8 @@ impl fmt::Display for Offload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PingReport {
     pub sent: Uptime,
-    pub answered: bool,
+    /// `None`: it was given up.
+    pub round_trip: Option<Duration>,
 }
 
 /// What the check host says of one address family.
@@ -98,12 +104,13 @@ pub struct ExitReport {
 pub enum Lack {
     Uplink(Trouble),
     Gateway,
+    /// Why the tunnel leads to no relay.
+    Relay(String),
     Handshake,
     Pong,
     /// Why the last check gave no answer.
     ExitCheck(Option<String>),
     NotMullvad(IpAddr),
-    Silence,
     /// Why the kernel did not take the open rule set a moment ago.
     Refused(String),
     /// What somebody else has changed in the kernel, again and again.
@@ -117,9 +124,9 @@ impl Lack {
             Self::ExitCheck(_) | Self::NotMullvad(_) => true,
             Self::Uplink(_)
             | Self::Gateway
+            | Self::Relay(_)
             | Self::Handshake
             | Self::Pong
-            | Self::Silence
             | Self::Refused(_)
             | Self::Contested(_) => false,
         }
@@ -131,8 +138,8 @@ pub(crate) struct Evidence {
     /// The house's router is there: a valid neighbour entry.
     pub(crate) gateway: bool,
     pub(crate) tunnel: TunnelReport,
-    /// When the last answered ping was sent.
-    pong: Option<Uptime>,
+    /// When the last answered ping was sent, and how long the answer took.
+    pong: Option<(Uptime, Duration)>,
     unanswered: u32,
     /// The last check that got an answer, a door.
     privacy_exit: Option<ExitReport>,
@@ -161,13 +168,44 @@ impl Evidence {
         }
     }
 
-    pub(crate) fn learn_ping(&mut self, report: &PingReport) {
-        if report.answered {
-            self.unanswered = 0;
-            self.pong = self.pong.max(Some(report.sent));
-        } else {
-            self.unanswered = self.unanswered.saturating_add(1);
+    /// The tunnel leads to a relay now that was proven when it was asked then. Nothing else is known of it.
+    pub(crate) fn begin_with(&mut self, asked: Uptime, exits: &[Exit]) {
+        self.begin_without();
+        let result = Ok(exits.to_vec());
+        self.privacy_exit = Some(ExitReport { by: Egress::Privacy, asked, result });
+    }
+
+    /// It leads to nobody.
+    pub(crate) fn begin_without(&mut self) {
+        self.learn_tunnel(self.tunnel.clone(), false);
+        (self.pong, self.unanswered, self.privacy_exit) = (None, 0, None);
+        if self.check_error(Egress::Privacy).is_some() {
+            (self.failed_check, self.check_failures) = (None, 0);
         }
+    }
+
+    /// Of a session with another relay than ours only the counters count.
+    pub(crate) fn learn_tunnel(&mut self, report: TunnelReport, is_ours: bool) {
+        self.tunnel = if is_ours {
+            report
+        } else {
+            TunnelReport { handshake: None, heard: None, unanswered: None, ..report }
+        };
+    }
+
+    pub(crate) fn learn_ping(&mut self, report: &PingReport) {
+        match report.round_trip {
+            Some(round_trip) => {
+                self.unanswered = 0;
+                self.pong = self.pong.max(Some((report.sent, round_trip)));
+            }
+            None => self.unanswered = self.unanswered.saturating_add(1),
+        }
+    }
+
+    /// The last answered ping: when it was sent, and how long the answer took.
+    pub(crate) const fn pong(&self) -> Option<(Uptime, Duration)> {
+        self.pong
     }
 
     pub(crate) fn learn_exit(&mut self, report: ExitReport) {
@@ -216,25 +254,24 @@ impl Evidence {
             Egress::Residential => self.gateway.then_some(()).ok_or(Lack::Gateway),
             Egress::Privacy => {
                 self.handshake_is_fresh(now)?;
-                self.pong.filter(|sent| *sent >= asked).ok_or(Lack::Pong)?;
-                // Asked long ago, it may have been answered and have died since: a fight lasts half a minute.
-                self.is_heard(expect, now)?;
+                self.pong.filter(|(sent, _)| *sent >= asked).ok_or(Lack::Pong)?;
                 self.exit_is_expected(expect)?;
                 self.exit_is_fresh(now).then_some(()).ok_or_else(|| self.lack_of_answer())
             }
         }
     }
 
-    /// May an open door stay open? A check that gets no answer closes nothing.
-    pub(crate) fn may_stay(&self, egress: Egress, expect: Expect, now: Uptime) -> Result<(), Lack> {
+    /// May an open door stay open, while the relay is not lost? A check that gets no answer closes nothing.
+    pub(crate) fn may_stay(&self, egress: Egress, expect: Expect) -> Result<(), Lack> {
         match egress {
             Egress::Residential => self.gateway.then_some(()).ok_or(Lack::Gateway),
-            Egress::Privacy => {
-                self.handshake_is_fresh(now)?;
-                self.exit_is_expected(expect)?;
-                self.is_heard(expect, now)
-            }
+            Egress::Privacy => self.exit_is_expected(expect),
         }
+    }
+
+    /// Whether the check host says that the relay's exit is somebody else's.
+    pub(crate) fn is_foreign(&self, expect: Expect) -> bool {
+        matches!(self.exit_is_expected(expect), Err(Lack::NotMullvad(_)))
     }
 
     /// Whether the relay shares a session with us that still counts.
@@ -244,21 +281,24 @@ impl Evidence {
 
     /// Whether the relay must be asked more often than in calm times.
     pub(crate) fn is_suspect(&self, now: Uptime) -> bool {
-        let unheard = self.tunnel.sent > self.heard();
-        self.unanswered > 0 || unheard && self.heard().is_none_or(|heard| now.since(heard) > SUSPICION)
+        self.unanswered > 0 || self.tunnel.unanswered.is_some_and(|since| now.since(since) > SUSPICION)
     }
 
-    fn heard(&self) -> Option<Uptime> {
-        self.tunnel.heard.max(self.pong)
-    }
-
-    fn is_heard(&self, expect: Expect, now: Uptime) -> Result<(), Lack> {
-        let unanswered = match expect {
-            Expect::Mullvad => UNANSWERED_PINGS,
-            Expect::Any => UNANSWERED_CHECKS,
+    /// Whether the relay, which is judged from `since` on, carries no more.
+    pub(crate) fn is_lost(&self, since: Uptime, expect: Expect, now: Uptime) -> bool {
+        let (unanswered, silence) = match expect {
+            Expect::Mullvad => (UNANSWERED_PINGS, SILENCE),
+            Expect::Any => (UNANSWERED_CHECKS, SILENCE_OF_CHECKS),
         };
-        let silent = self.heard().is_none_or(|heard| now.since(heard) >= SILENCE);
-        if self.unanswered >= unanswered && silent { Err(Lack::Silence) } else { Ok(()) }
+        let unheard = self.tunnel.unanswered.is_some_and(|first| now.since(first.max(since)) >= silence);
+        let sessionless = !self.has_session(now) && now.since(since) >= HANDSHAKE;
+        unheard && self.unanswered >= unanswered || sessionless
+    }
+
+    /// When nothing but time is missing for that.
+    pub(crate) fn lost_at(&self, since: Uptime) -> Uptime {
+        let end_of_session = self.tunnel.handshake.map(|made| made + FRESH_HANDSHAKE);
+        end_of_session.max(Some(since + HANDSHAKE)).unwrap_or(since)
     }
 
     fn handshake_is_fresh(&self, now: Uptime) -> Result<(), Lack> {
@@ -273,11 +313,7 @@ impl Evidence {
         let Some((exits, _)) = self.exits(Egress::Privacy) else {
             return Err(self.lack_of_answer());
         };
-        let foreign = exits.iter().find(|exit| exit.mullvad != Some(true));
-        match (expect, foreign) {
-            (Expect::Mullvad, Some(exit)) => Err(Lack::NotMullvad(exit.address)),
-            (Expect::Mullvad, None) | (Expect::Any, _) => Ok(()),
-        }
+        foreign(exits, expect).map_or(Ok(()), |address| Err(Lack::NotMullvad(address)))
     }
 }
 
@@ -286,6 +322,7 @@ impl fmt::Display for Lack {
         match self {
             Self::Uplink(trouble) => trouble.fmt(f),
             Self::Gateway => f.write_str("the house's router does not answer"),
+            Self::Relay(sentence) => f.write_str(sentence),
             Self::Handshake => f.write_str("the relay does not answer the handshake"),
             Self::Pong => f.write_str("the relay does not answer through the tunnel"),
             Self::ExitCheck(None) => f.write_str("waiting for the exit check"),
@@ -296,7 +333,6 @@ impl fmt::Display for Lack {
                     "the exit check says that {address} is not mullvad: is the config of another provider?"
                 )
             }
-            Self::Silence => f.write_str("the relay fell silent"),
             Self::Refused(error) => write!(f, "the kernel does not take the open rule set: {error}"),
             Self::Contested(what) => {
                 write!(f, "somebody keeps changing the kernel, end that program: {what}")

@@ -43,6 +43,6 @@ pub use epoch::Epoch;
 pub use evidence::{Exit, ExitReport, Lack, Offload, PingReport, TunnelReport};
 pub use machine::{Core, Effect, Generation, Input, State, Unapplied};
 pub use posture::{Door, Facts, Posture, TunnelEnd, Uplink};
-pub use settings::{Expect, Settings, Upstreams};
+pub use settings::{Expect, RelaySettings, Settings, Upstreams};
 pub use time::Uptime;
 pub use view::{DnsView, Drift, Phase, SeenAs, TunnelView, UplinkView, UpstreamView, View};

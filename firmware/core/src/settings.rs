@@ -1,7 +1,9 @@
 //! What the owner's configuration tells the core.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use crate::relays::RelayId;
 use crate::uplink::Interfaces;
 use crate::{Egress, TunnelEnd};
 
@@ -21,14 +23,25 @@ pub struct Upstreams {
     pub residential: String,
 }
 
+/// One relay of the owner's list.
+#[derive(Clone, Debug)]
+pub struct RelaySettings {
+    /// As its file is called.
+    pub name: String,
+    pub end: TunnelEnd,
+    /// Where the provider's relays listen too, to be tried in this order.
+    pub ports: Vec<u16>,
+}
+
 /// Fixed for the life of the agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The box's name on the tailnet.
     pub name: String,
-    /// The relay's name, as its file is called.
-    pub relay: String,
-    pub tunnel: TunnelEnd,
+    /// In the owner's order; never empty.
+    pub relays: Vec<RelaySettings>,
+    /// Whom the owner has chosen last.
+    pub preferred: RelayId,
     pub interfaces: Interfaces,
     pub expect: Expect,
     /// The control server's URL; `None` is Tailscale's own.
@@ -40,4 +53,6 @@ pub struct Settings {
     pub upstreams: Upstreams,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    /// Different for each box and start: whatever is not to happen everywhere at once.
+    pub seed: u64,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::{Evidence, Offload};
 use crate::machine::House;
 use crate::names::NamesReport;
-use crate::relays::RelayView;
+use crate::relays::{RelayView, Relays, Role};
 use crate::tailnet::{self, TailnetFacts};
 use crate::{ClockReport, Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
 
@@ -145,6 +145,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) house: &'a House,
     pub(crate) evidence: &'a Evidence,
+    pub(crate) relays: &'a Relays,
     pub(crate) tailnet: &'a TailnetFacts,
     pub(crate) drift: &'a Drift,
     pub(crate) clock: &'a ClockReport,
@@ -161,11 +162,11 @@ impl Subject<'_> {
             why: self.why(),
             since: self.since,
             tunnel: self.tunnel(),
-            relays: Vec::new(),
+            relays: self.relays(),
             tailnet: self.tailnet.clone(),
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
-            house: self.house.sentences(self.facts, self.settings.tunnel.relay),
+            house: self.house.sentences(self.facts, self.relays.end().relay),
             drift: self.drift.clone(),
             dns: self.dns(),
             clock: self.clock.clone(),
@@ -187,7 +188,7 @@ impl Subject<'_> {
         let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
         let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());
         // What is missing may be what the door lacks.
-        let house = self.house.sentences(self.facts, self.settings.tunnel.relay);
+        let house = self.house.sentences(self.facts, self.relays.end().relay);
         let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
         let of_the_box = [unsaved, self.clock.complaint(), tailnet].into_iter().flatten();
         let sentences: Vec<String> = core::iter::once(door).chain(house).chain(of_the_box).collect();
@@ -196,9 +197,13 @@ impl Subject<'_> {
 
     fn why_open(&self, egress: Egress) -> String {
         let by = match (egress, self.settings.expect) {
-            (Egress::Privacy, Expect::Mullvad) => format!("by mullvad {}", self.settings.relay),
-            (Egress::Privacy, Expect::Any) => format!("by {}", self.settings.relay),
+            (Egress::Privacy, Expect::Mullvad) => format!("by mullvad {}", self.relays.name()),
+            (Egress::Privacy, Expect::Any) => format!("by {}", self.relays.name()),
             (Egress::Residential, _) => String::from("by the house's own line"),
+        };
+        let oddities = match egress {
+            Egress::Privacy => self.relays.oddities(),
+            Egress::Residential => Vec::new(),
         };
         let checked = self.evidence.check_error(egress);
         let checked = checked.map(|error| format!("the exit check gets no answer: {error}"));
@@ -208,7 +213,8 @@ impl Subject<'_> {
         };
         let names = self.evidence.names(egress).error.as_ref();
         let names = names.map(|error| format!("names get no answer from {upstream}: {error}"));
-        let sentences: Vec<String> = [Some(by), checked, names].into_iter().flatten().collect();
+        let sentences: Vec<String> =
+            core::iter::once(by).chain(oddities).chain(checked).chain(names).collect();
         sentences.join("; ")
     }
 
@@ -227,14 +233,28 @@ impl Subject<'_> {
     fn tunnel(&self) -> TunnelView {
         let report = &self.evidence.tunnel;
         TunnelView {
-            relay: self.settings.relay.clone(),
-            endpoint: self.facts.tunnel.as_ref().map_or(self.settings.tunnel.relay, |tunnel| tunnel.relay),
+            relay: self.relays.name().into(),
+            endpoint: self.facts.tunnel.as_ref().map_or(self.relays.end().relay, |tunnel| tunnel.relay),
             handshake: report.handshake,
             rx_bytes: report.rx_bytes,
             tx_bytes: report.tx_bytes,
-            mtu: self.settings.tunnel.mtu,
+            mtu: self.relays.end().mtu,
             offloads: report.offloads.clone(),
         }
+    }
+
+    fn relays(&self) -> Vec<RelayView> {
+        let mut views = self.relays.views();
+        for view in &mut views {
+            view.endpoint = self.house.way_to(view.endpoint, self.facts);
+            if view.role == Role::Active
+                && let Some((sent, round_trip)) = self.evidence.pong()
+            {
+                (view.proven, view.tested) = (view.proven.max(Some(sent)), view.tested.max(Some(sent)));
+                view.round_trip = Some(round_trip);
+            }
+        }
+        views
     }
 
     fn seen_as(&self, door: Egress) -> Option<SeenAs> {

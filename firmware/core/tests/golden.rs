@@ -14,12 +14,13 @@ use byway_core::names::NamesReport;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
+use byway_core::relays::{Obstacle, RelayView, Role};
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink;
 use byway_core::uplink::router::Nat64;
 use byway_core::{
-    Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, PingReport, Posture, SeenAs, Settings,
-    State, TunnelView, UplinkView, UpstreamView, Uptime, View, Wish,
+    Door, Egress, Epoch, Exit, ExitReport, Expect, Facts, Input, Lack, Posture, RelaySettings, SeenAs,
+    Settings, State, TunnelView, UplinkView, UpstreamView, Uptime, View, Wish,
 };
 use drive::{Drive, open};
 use expect_test::expect_file;
@@ -131,9 +132,11 @@ fn house_prefixes_that_overlap_are_merged() {
 }
 
 fn facts() -> Facts {
-    let Settings { tunnel, flow_table, refuse_dot, .. } = house::settings();
+    let Settings { relays, flow_table, refuse_dot, .. } = house::settings();
     let interfaces = Vec::from([String::from("eth0")]);
-    Facts { uplink: Some(house::uplink()), interfaces, tunnel: Some(tunnel), flow_table, refuse_dot }
+    let candidates = relays.iter().map(|relay| relay.end.relay).collect();
+    let tunnel = relays.first().map(|relay| relay.end.clone());
+    Facts { uplink: Some(house::uplink()), interfaces, tunnel, candidates, flow_table, refuse_dot }
 }
 
 fn by(egress: Egress, facts: Facts) -> Posture {
@@ -161,7 +164,7 @@ fn planned(posture: &Posture) -> String {
 /// What it is called, and how to get there.
 type Scene = (&'static str, fn() -> Drive);
 
-const SCENES: [Scene; 33] = [
+const SCENES: [Scene; 43] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -194,6 +197,17 @@ const SCENES: [Scene; 33] = [
         drive.feed(Input::Remembered(Ok(())));
         drive
     }),
+    ("a relay is being proven", || Drive::attached(house::settings(), Wish::Privacy)),
+    ("nothing can be sent to a relay", || {
+        obstructed(&Obstacle::Unsent(String::from("network is unreachable")))
+    }),
+    ("no relay on the machine", || obstructed(&Obstacle::Refused)),
+    ("a relay that is gone", || obstructed(&Obstacle::Silence { machine: false, udp: true })),
+    ("a wrong key", || obstructed(&Obstacle::Silence { machine: true, udp: true })),
+    ("no udp", || obstructed(&Obstacle::Silence { machine: true, udp: false })),
+    ("a clock that cannot be right", || obstructed(&Obstacle::Clock)),
+    ("a dead gateway", || obstructed(&Obstacle::Gateway)),
+    ("a narrow way", || obstructed(&Obstacle::Narrow(1_200))),
     ("no session", || Drive::at_home(Wish::Privacy)),
     ("no pong", no_pong),
     ("no check yet", no_check),
@@ -208,8 +222,8 @@ const SCENES: [Scene; 33] = [
         drive
     }),
     ("opening privacy", || {
-        let mut drive = no_check();
-        drive.checked(Egress::Privacy, true);
+        let mut drive = no_pong();
+        drive.pong();
         drive
     }),
     ("the kernel refuses the door", refused),
@@ -288,7 +302,8 @@ const SCENES: [Scene; 33] = [
         }));
         drive
     }),
-    ("the relay fell silent", silent),
+    ("the relay fell silent, and no other is proven", silent),
+    ("another relay has taken its place", replaced),
     ("residential wished, privacy still open", || {
         let mut drive = open(Egress::Privacy);
         drive.feed(Input::Wished(Wish::Residential));
@@ -333,9 +348,23 @@ fn no_pong() -> Drive {
     drive
 }
 
+/// The proof has aged.
 fn no_check() -> Drive {
-    let mut drive = no_pong();
+    let mut drive = Drive::at_home(Wish::Privacy);
+    drive.clock += 4_000;
+    drive.handshake();
+    drive.clock += 57_000;
+    drive.handshake();
     drive.pong();
+    drive
+}
+
+/// Every port of both relays.
+fn obstructed(obstacle: &Obstacle) -> Drive {
+    let mut drive = Drive::attached(house::settings(), Wish::Privacy);
+    for _ in 0..4 {
+        drive.proves(Err(obstacle.clone()));
+    }
     drive
 }
 
@@ -361,19 +390,24 @@ fn fought() -> Drive {
 
 fn silent() -> Drive {
     let mut drive = open(Egress::Privacy);
-    drive.clock += 7_000;
-    for _ in 0..3 {
-        drive.feed(Input::Ping(PingReport { sent: drive.now(), answered: false }));
-    }
+    drive.proves_nobody();
+    drive.relay_falls_silent();
+    drive
+}
+
+fn replaced() -> Drive {
+    let mut drive = open(Egress::Privacy);
+    drive.proves(Ok(house::proof(true)));
+    drive.relay_falls_silent();
+    drive.applied();
     drive
 }
 
 fn another_provider() -> Drive {
-    let settings = Settings { expect: Expect::Any, relay: String::from("azire-ams"), ..house::settings() };
-    let mut drive = Drive::start(settings, Wish::Privacy);
-    drive.feed(Input::Uplink(Some(house::uplink())));
-    drive.applied();
-    drive.applied();
+    let relays: Vec<RelaySettings> = vec![house::relay("azire-ams", "192.0.2.130:51820")];
+    let settings = Settings { expect: Expect::Any, relays, ..house::settings() };
+    let mut drive = Drive::attached(settings, Wish::Privacy);
+    drive.proves(Ok(house::proof(false)));
     drive.handshake();
     drive.checked(Egress::Privacy, false);
     drive.applied();
@@ -397,7 +431,7 @@ const fn rank(lack: &Lack) -> usize {
         Lack::Pong => 3,
         Lack::ExitCheck(_) => 4,
         Lack::NotMullvad(_) => 5,
-        Lack::Silence => 6,
+        Lack::Relay(_) => 6,
         Lack::Refused(_) => 7,
         Lack::Contested(_) => 8,
     }
@@ -422,7 +456,6 @@ fn told(view: &View) -> String {
         dns,
         clock,
     } = view;
-    assert!(relays.is_empty(), "{relays:?}");
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
     assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
@@ -433,9 +466,10 @@ fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n{}",
+         {}seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n{}",
         or_none(*door),
         or_none(handshake),
+        relays.iter().map(relay_told).collect::<String>(),
         seen_as.as_ref().map_or_else(|| String::from("none"), seen),
         uplink.as_ref().map_or_else(|| String::from("none"), line),
         drift.healed,
@@ -443,6 +477,21 @@ fn told(view: &View) -> String {
         asked(&dns.privacy),
         asked(&dns.residential),
         time(clock),
+    )
+}
+
+/// A line once it was tested, or leads somewhere.
+fn relay_told(view: &RelayView) -> String {
+    let RelayView { name, endpoint, role, round_trip, mtu, proven, tested, failures, obstacle, seen_as } =
+        view;
+    let [proven, tested] = [proven, tested].map(|when| or_none(when.map(Uptime::elapsed_since_boot)));
+    if view.tested.is_none() && *role == Role::Spare {
+        return String::new();
+    }
+    let (round_trip, mtu, obstacle) = (or_none(*round_trip), or_none(*mtu), or_none(obstacle.as_ref()));
+    format!(
+        "relay: {name} at {endpoint}, {role:?}, {round_trip}, mtu {mtu}, proven {proven}, tested {tested}, \
+         {failures} failures, {obstacle}, seen as {seen_as:?}\n"
     )
 }
 

@@ -3,27 +3,115 @@
 mod drive;
 mod house;
 
-use byway_core::{Core, Effect, Egress, Input, Lack, PingReport, State, Wish};
+use byway_core::relays::{Proof, RelayId};
+use byway_core::{Core, Effect, Egress, Input, Lack, State, Wish};
 use drive::{Drive, open};
 
-/// A silent relay: three pings in seven seconds without an answer.
-fn fall_silent(drive: &mut Drive) {
-    drive.clock += 7_000;
-    for _ in 0..3 {
-        drive.feed(Input::Ping(PingReport { sent: drive.now(), answered: false }));
-    }
+#[test]
+fn checks_the_exit_again_when_the_proof_has_aged_before_the_relay_answers() {
+    let mut drive = Drive::at_home(Wish::Sealed);
+    drive.handshake();
+    drive.clock += 60_000;
+    drive.handshake();
+    drive.feed(Input::Wished(Wish::Privacy));
+    assert!(drive.effects.contains(&Effect::CheckExit(Egress::Privacy)), "{:?}", drive.effects);
 }
 
 #[test]
-fn checks_the_exit_again_when_the_relay_returns_after_the_last_check_has_aged() {
+fn a_lost_relay_s_place_is_taken_in_one_step_and_its_flows_are_refused() {
     let mut drive = open(Egress::Privacy);
-    drive.checked(Egress::Privacy, true);
-    fall_silent(&mut drive);
+    let State::Open { door: before } = *drive.core.state() else { panic!("{:?}", drive.core.state()) };
+    drive.proves(Ok(house::proof(true)));
+    drive.relay_falls_silent();
+    let State::Applying { posture, .. } = drive.core.state() else { panic!("{:?}", drive.core.state()) };
+    let (door, relay) = (posture.door.expect("an open door"), posture.facts.tunnel.clone());
+    assert!(door.egress == Egress::Privacy && door.epoch > before.epoch);
+    assert_eq!(relay, Some(house::settings().relays[1].end.clone()));
     drive.applied();
-    drive.clock += 60_000;
+    assert!(matches!(drive.core.state(), State::Open { .. }), "{:?}", drive.core.state());
+    let there = house::settings().relays[1].end.relay;
+    assert!(drive.effects.contains(&Effect::Handshake(RelayId(1), there)), "{:?}", drive.effects);
+}
+
+#[test]
+fn a_lost_relay_shuts_the_door_where_no_other_is_proven_and_nobody_leaves_by_the_house() {
+    let mut drive = open(Egress::Privacy);
+    drive.proves_nobody();
+    drive.relay_falls_silent();
+    assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_none()));
+    drive.applied();
+    for _ in 0..20 {
+        drive.clock += 10_000;
+        drive.feed(Input::Tick);
+        drive.proves_nobody();
+        assert_eq!(drive.core.view().door, None);
+    }
+    drive.clock += 10_000;
+    drive.feed(Input::Tick);
+    drive.proves(Ok(house::proof(true)));
     drive.handshake();
     drive.pong();
-    assert!(drive.effects.contains(&Effect::CheckExit(Egress::Privacy)), "{:?}", drive.effects);
+    drive.applied();
+    assert_eq!(drive.core.view().door, Some(Egress::Privacy), "{}", drive.core.view().why);
+}
+
+#[test]
+fn flows_by_the_house_go_on_when_the_relay_changes() {
+    let mut drive = open(Egress::Residential);
+    let State::Open { door } = *drive.core.state() else { panic!("{:?}", drive.core.state()) };
+    drive.proves(Ok(house::proof(true)));
+    drive.relay_falls_silent();
+    drive.applied();
+    assert_eq!(*drive.core.state(), State::Open { door });
+}
+
+#[test]
+fn a_chosen_relay_carries_once_it_is_proven_and_not_before() {
+    let mut drive = open(Egress::Privacy);
+    drive.feed(Input::UseRelay(RelayId(1)));
+    assert_eq!(drive.effects, [Effect::RememberRelay(RelayId(1))]);
+    drive.proves_nobody();
+    assert_eq!(drive.core.view().tunnel.relay, "se-got-wg-001");
+    drive.clock += 20_000;
+    drive.handshake();
+    drive.proves(Ok(house::proof(true)));
+    drive.applied();
+    assert_eq!(drive.core.view().tunnel.relay, "se-mma-wg-001");
+}
+
+#[test]
+fn a_cable_that_is_out_is_no_relay_s_fault() {
+    let mut drive = open(Egress::Privacy);
+    drive.proves(Ok(house::proof(true)));
+    drive.feed(Input::Uplink(None));
+    drive.applied();
+    drive.relay_falls_silent();
+    drive.clock += 60_000;
+    drive.feed(Input::Uplink(Some(house::uplink())));
+    drive.applied();
+    assert_eq!(drive.core.view().tunnel.relay, "se-got-wg-001");
+    assert!(!drive.effects.contains(&Effect::HangUp));
+}
+
+#[test]
+fn another_port_is_tried_where_nothing_answers_by_the_files_own() {
+    let mut drive = Drive::attached(house::settings(), Wish::Privacy);
+    let mut tried = Vec::new();
+    for _ in 0..4 {
+        let (attempt, _) = drive.attempt.expect("an attempt");
+        tried.push(attempt.endpoint.to_string());
+        drive.proves_nobody();
+    }
+    let expected = ["192.0.2.130:51820", "192.0.2.140:51820", "192.0.2.130:443", "192.0.2.140:443"];
+    assert_eq!(tried, expected);
+}
+
+#[test]
+fn a_way_that_is_too_narrow_for_the_tunnel_makes_the_tunnel_narrow() {
+    let mut drive = Drive::attached(house::settings(), Wish::Privacy);
+    drive.proves(Ok(Proof { mtu: 1_300, ..house::proof(true) }));
+    let State::Applying { posture, .. } = drive.core.state() else { panic!("{:?}", drive.core.state()) };
+    assert_eq!(posture.facts.tunnel.as_ref().map(|tunnel| tunnel.mtu), Some(1_300));
 }
 
 #[test]
@@ -54,9 +142,9 @@ fn forgets_no_epoch_while_an_order_is_on_its_way() {
 fn dates_the_view_from_the_moment_it_turned_to_sealed() {
     let mut drive = Drive::at_home(Wish::Privacy);
     drive.handshake();
-    drive.pong();
     drive.clock += 5_000;
     drive.checked(Egress::Privacy, false);
+    drive.pong();
     assert_eq!(drive.core.view().since, drive.now());
 }
 
@@ -75,8 +163,9 @@ fn keeps_no_door_that_lost_its_proof_because_it_is_wished_again() {
 fn blames_no_door_for_the_other_ones_check() {
     let mut drive = open(Egress::Residential);
     drive.unchecked(Egress::Residential);
-    drive.feed(Input::Wished(Wish::Privacy));
     drive.handshake();
+    drive.clock += 61_000;
+    drive.feed(Input::Wished(Wish::Privacy));
     drive.pong();
     let State::Proving { lack, .. } = drive.core.state() else { panic!("{:?}", drive.core.state()) };
     assert_eq!(*lack, Lack::ExitCheck(None));

@@ -103,7 +103,9 @@ fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => wish().prop_map(Deed::Wish),
         3 => Just(Deed::Toggle),
-        3 => any::<bool>().prop_map(Deed::Relay),
+        3 => (0..2usize, any::<bool>()).prop_map(|(which, answers)| Deed::Relay(which, answers)),
+        1 => (0..2usize).prop_map(Deed::UseRelay),
+        1 => Just(Deed::TestRelays),
         3 => answer.prop_map(Deed::Exit),
         2 => (0..3u8).prop_map(Deed::Uplink),
         2 => any::<bool>().prop_map(Deed::Gateway),

@@ -7,10 +7,11 @@ mod house;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
-use byway_core::relays::RelayId;
+use byway_core::relays::{Attempt, Obstacle, RelayId};
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
 use byway_core::uplink::router::Nat64;
@@ -53,11 +54,12 @@ const HEADER: &str = "\
 type Scene = (&'static str, fn() -> Drive);
 
 /// Every state, with each door and each lack that matters; by nothing but inputs.
-const SCENES: [Scene; 15] = [
+const SCENES: [Scene; 19] = [
     ("sealed", || Drive::at_home(Wish::Sealed)),
     ("sealing", sealing),
     ("opening privacy", opening_privacy),
     ("opening residential", opening_residential),
+    ("proving privacy: relay", || Drive::attached(house::settings(), Wish::Privacy)),
     ("proving privacy: session", || Drive::at_home(Wish::Privacy)),
     ("proving privacy: pong", proving_privacy_without_pong),
     ("proving privacy: exit", proving_privacy_without_exit),
@@ -67,6 +69,9 @@ const SCENES: [Scene; 15] = [
     ("proving residential", || Drive::at_home(Wish::Residential)),
     ("residential from privacy", residential_from_privacy),
     ("open privacy", || open(Egress::Privacy)),
+    ("open privacy, with standby", open_with_standby),
+    ("to the standby", to_the_standby),
+    ("no relay left", without_a_relay),
     ("open residential", || open(Egress::Residential)),
     ("unverified", unverified),
 ];
@@ -104,14 +109,38 @@ fn opening_residential() -> Drive {
 fn proving_privacy_without_pong() -> Drive {
     let mut drive = Drive::at_home(Wish::Privacy);
     drive.handshake();
-    drive.checked(Egress::Privacy, true);
     drive
 }
 
+/// The proof has aged.
 fn proving_privacy_without_exit() -> Drive {
     let mut drive = Drive::at_home(Wish::Privacy);
+    drive.clock += 4_000;
+    drive.handshake();
+    drive.clock += 57_000;
     drive.handshake();
     drive.pong();
+    drive
+}
+
+/// In one step.
+fn to_the_standby() -> Drive {
+    let mut drive = open_with_standby();
+    drive.relay_falls_silent();
+    drive
+}
+
+fn without_a_relay() -> Drive {
+    let mut drive = open(Egress::Privacy);
+    drive.proves_nobody();
+    drive.relay_falls_silent();
+    drive.applied();
+    drive
+}
+
+fn open_with_standby() -> Drive {
+    let mut drive = open(Egress::Privacy);
+    drive.proves(Ok(house::proof(true)));
     drive
 }
 
@@ -211,11 +240,25 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             let report = ClockReport { source: Some(Source::None), ..ClockReport::default() };
             vec![("no time", Input::Clock(report))]
         }
-        Input::Clock(_) => vec![("use the first relay", Input::UseRelay(RelayId(0)))],
-        Input::UseRelay(_) => vec![("test the relays", Input::TestRelays)],
+        Input::Clock(_) => proofs(drive),
+        Input::Proved(..) => vec![("the second relay is chosen", Input::UseRelay(RelayId(1)))],
+        Input::UseRelay(_) => vec![("the relays are tested", Input::TestRelays)],
         Input::TestRelays => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
+}
+
+/// Of the attempt that is under way.
+fn proofs(drive: &Drive) -> Vec<(&'static str, Input)> {
+    let endpoint = "192.0.2.130:51820".parse().expect("a socket address");
+    let none = (Attempt { relay: RelayId(0), endpoint, mtu: 1380 }, drive.now());
+    let (attempt, began) = drive.attempt.unwrap_or(none);
+    let silence = Obstacle::Silence { machine: false, udp: true };
+    vec![
+        ("relay proven", Input::Proved(attempt, began, Ok(house::proof(true)))),
+        ("relay proven, not mullvad", Input::Proved(attempt, began, Ok(house::proof(false)))),
+        ("relay not proven", Input::Proved(attempt, began, Err(silence))),
+    ]
 }
 
 fn wishes() -> Vec<(&'static str, Input)> {
@@ -237,8 +280,8 @@ fn uplinks() -> Vec<(&'static str, Input)> {
 
 fn tunnels(drive: &Drive) -> Vec<(&'static str, Input)> {
     let now = Some(drive.now());
-    let report = TunnelReport { handshake: now, heard: now, sent: now, ..TunnelReport::default() };
-    let silent = TunnelReport { heard: None, ..report.clone() };
+    let report = TunnelReport { handshake: now, heard: now, ..TunnelReport::default() };
+    let silent = TunnelReport { unanswered: Some(house::at(1_000)), ..report.clone() };
     let lost = TunnelReport { handshake: None, ..report.clone() };
     vec![
         ("tunnel: session, heard", Input::Tunnel(report)),
@@ -248,11 +291,12 @@ fn tunnels(drive: &Drive) -> Vec<(&'static str, Input)> {
 }
 
 fn pings(drive: &Drive) -> Vec<(&'static str, Input)> {
-    let ping = |sent, answered| Input::Ping(PingReport { sent, answered });
+    let answer = Some(Duration::from_millis(20));
+    let ping = |sent, round_trip| Input::Ping(PingReport { sent, round_trip });
     vec![
-        ("ping answered", ping(drive.now(), true)),
-        ("ping answered, sent before the wish", ping(house::at(900), true)),
-        ("ping unanswered", ping(drive.now(), false)),
+        ("ping answered", ping(drive.now(), answer)),
+        ("ping answered, sent before the wish", ping(house::at(900), answer)),
+        ("ping unanswered", ping(drive.now(), None)),
     ]
 }
 
@@ -310,7 +354,10 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Apply(generation, posture) => format!("apply #{} {}", generation.0, order(posture)),
         Effect::Remember(wish) => format!("remember {wish}"),
-        Effect::Handshake(_) => String::from("handshake"),
+        Effect::RememberRelay(relay) => format!("remember relay {}", relay.0),
+        Effect::Prove(Attempt { relay, endpoint, .. }) => format!("prove {} at {endpoint}", relay.0),
+        Effect::Handshake(relay, _) => format!("handshake with {}", relay.0),
+        Effect::HangUp => String::from("hang up"),
         Effect::LookForPortal => String::from("look for a login page"),
         Effect::Ping => String::from("ping"),
         Effect::CheckExit(by) => format!("check exit by {by}"),

@@ -1,5 +1,5 @@
 //! The first step of a proof: an initiation, again and again, until the relay answers; and where it does not, whether
-//! its machine does.
+//! its machine does, and anybody else by UDP.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::session::{CONTROL_ROOM, Opened, Session};
 use super::boot_time;
 use super::uplink::Uplink;
+use crate::clock::Servers;
 use crate::proof::ping::ping;
 use crate::way::Way;
 
@@ -34,21 +35,31 @@ const PING_PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than any message of a handshake.
 const ROOM: usize = 2048;
 
-/// How long the relay's answer took, from the first initiation.
-pub(super) async fn shake_hands(uplink: &Uplink, session: &mut Session) -> Result<Duration, Obstacle> {
-    let mut machine = None;
-    let mut asked = pin!(is_machine_there(uplink.endpoint().ip()));
+/// How long the relay's answer took, from the first initiation. The time servers tell whether UDP passes at all.
+pub(super) async fn shake_hands(
+    uplink: &Uplink,
+    session: &mut Session,
+    servers: &Servers,
+) -> Result<Duration, Obstacle> {
+    let mut outside = None;
+    let mut asked = pin!(who_is_there(uplink.endpoint().ip(), servers));
     let mut shaken = pin!(initiate_until_answered(uplink, session));
     let answered = loop {
         tokio::select! {
             answered = &mut shaken => break answered?,
-            is_there = &mut asked, if machine.is_none() => machine = Some(is_there),
+            found = &mut asked, if outside.is_none() => outside = Some(found),
         }
     };
     match answered {
         Some(took) => Ok(took),
         None if uplink.was_refused() => Err(Obstacle::Refused),
-        None => Err(Obstacle::Silence { machine: machine.unwrap_or(false) }),
+        None => {
+            let (machine, udp) = match outside {
+                Some(found) => found,
+                None => asked.await,
+            };
+            Err(Obstacle::Silence { machine, udp })
+        }
     }
 }
 
@@ -56,7 +67,7 @@ async fn initiate_until_answered(
     uplink: &Uplink,
     session: &mut Session,
 ) -> Result<Option<Duration>, Obstacle> {
-    let mut room = [0; CONTROL_ROOM];
+    let mut room = [0; ROOM];
     let begun = Instant::now();
     // The clock's tick makes the machine as soon as there is a stamp, and its first initiation.
     let mut initiation = session.tick(boot_time(), &mut room).to_vec();
@@ -81,7 +92,7 @@ async fn initiate_until_answered(
 
 /// Sends what confirms the session, too: before that the relay sends nothing.
 async fn until_answered(uplink: &Uplink, session: &mut Session) -> Result<(), Obstacle> {
-    let (mut datagram, mut room) = (vec![0; ROOM], vec![0; ROOM + CONTROL_ROOM]);
+    let (mut datagram, mut room) = ([0; ROOM], [0; ROOM + CONTROL_ROOM]);
     while session.stats().handshake.is_none() {
         let length = uplink.receive(&mut datagram).await;
         let (now, from) = (boot_time(), uplink.endpoint());
@@ -93,9 +104,13 @@ async fn until_answered(uplink: &Uplink, session: &mut Session) -> Result<(), Ob
     Ok(())
 }
 
-/// By the house's line.
-async fn is_machine_there(address: IpAddr) -> bool {
+/// By the house's line: the relay's machine, and anybody by UDP.
+async fn who_is_there(machine: IpAddr, servers: &Servers) -> (bool, bool) {
     sleep(QUIET).await;
+    tokio::join!(is_machine_there(machine), servers.is_anybody_there())
+}
+
+async fn is_machine_there(address: IpAddr) -> bool {
     for _ in 0..PINGS {
         match ping(address, &Way::by_isp(), PING_PATIENCE).await {
             Ok(_) => return true,

@@ -29,7 +29,7 @@ use self::stream::Stream;
 use self::uplink::Uplink;
 use super::session::Session;
 use super::{Peer, Stamps, Stats};
-use crate::clock;
+use crate::clock::{self, Servers};
 use crate::config::Host;
 use crate::proof::ExitCheck;
 use crate::proof::exit::Reach;
@@ -47,6 +47,7 @@ pub struct Prober {
     expect: Expect,
     stamps: Arc<Stamps>,
     uplink: watch::Receiver<String>,
+    servers: Servers,
 }
 
 /// One relay at one endpoint, and our end of its tunnel.
@@ -62,28 +63,25 @@ pub struct Line {
 }
 
 impl Prober {
-    /// `uplink` is the interface that leads to the house, empty while none does; `stamps` are the engine's too.
+    /// `uplink` is the interface that leads to the house, empty while none does; `stamps` are the engine's too; `servers`
+    /// are asked whether UDP is answered at all where a relay does not.
     pub fn new(
         check: Arc<ExitCheck>,
         expect: Expect,
         stamps: Arc<Stamps>,
         uplink: watch::Receiver<String>,
+        servers: Servers,
     ) -> Self {
-        Self { check, expect, stamps, uplink }
+        Self { check, expect, stamps, uplink, servers }
     }
 
     /// Takes 8 s at the very most. Never to be asked about a relay that the engine talks to with the same key: the relay
     /// would answer only one of the two.
     pub async fn prove(&self, line: Line) -> Verdict {
-        // On the heap: session, stack and TLS are big.
-        Box::pin(self.prove_step_by_step(&line)).await
-    }
-
-    async fn prove_step_by_step(&self, line: &Line) -> Verdict {
         let begun = Instant::now();
         let uplink = Uplink::open(&self.uplink.borrow().clone(), line.peer.endpoint)?;
         let mut session = self.session(&line.peer);
-        let handshake = handshake::shake_hands(&uplink, &mut session).await?;
+        let handshake = handshake::shake_hands(&uplink, &mut session, &self.servers).await?;
         let stack = Stack::new(session, &line.addresses, line.mtu);
         let inside = async {
             let (round_trip, mtu) = self.far_end(&stack, line.mtu, begun + WHOLE).await?;

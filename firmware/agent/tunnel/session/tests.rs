@@ -19,6 +19,7 @@ fn carries_packets_both_ways_after_a_handshake() {
     let datagram = session.seal(START, &packet(7), out).to_vec();
     session.on_sent(START, Train::single(&datagram));
     assert_eq!(relay.open(&datagram), packet(7));
+    assert_eq!((session.stats().tx_bytes, session.stats().unanswered), (32, Some(START)));
 
     let datagram = relay.seal(&packet(9));
     assert_eq!(session.open(START + SECOND, relay_end(), &datagram, out), Opened::Packet(&mut packet(9)));
@@ -26,8 +27,7 @@ fn carries_packets_both_ways_after_a_handshake() {
 
     let stats = session.stats();
     assert_eq!((stats.handshake, stats.last_received), (Some(START), Some(START + SECOND)));
-    assert_eq!((stats.tx_bytes, stats.last_data_sent), (32, Some(START)));
-    assert_eq!(stats.rx_bytes, 29);
+    assert_eq!((stats.rx_bytes, stats.unanswered), (29, None));
 }
 
 #[test]
@@ -159,8 +159,20 @@ fn tries_for_ever_every_five_seconds_while_nobody_answers() {
 #[test]
 fn renews_a_session_that_only_keepalives_use() {
     let (mut session, _) = connected();
-    let tries = initiations(&mut session, START, 125 * SECOND);
+    let tries = initiations(&mut session, START, REKEY_AFTER);
     assert_eq!(tries, [START + REKEY_AFTER]);
+}
+
+#[test]
+fn tries_again_soon_and_then_ever_more_slowly() {
+    let (mut session, _) = connected();
+    let tries = initiations(&mut session, START, REKEY_AFTER + 30 * SECOND);
+    let pauses: Vec<Duration> = tries.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    let least = [FIRST_RETRY_AFTER, 2 * FIRST_RETRY_AFTER, 4 * FIRST_RETRY_AFTER, 8 * FIRST_RETRY_AFTER];
+    for (pause, least) in pauses.iter().zip(least.into_iter().chain([RETRY_AFTER; 9])) {
+        assert!((least..least + SECOND).contains(pause), "{pauses:?}");
+    }
+    assert!(pauses.len() > 6, "{pauses:?}");
 }
 
 #[test]

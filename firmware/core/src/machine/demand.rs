@@ -4,19 +4,18 @@ use core::time::Duration;
 
 use super::house::FIRST_LOOK;
 use super::{Core, Effect, State, Turn};
-use crate::{Egress, Expect, Lack, Uptime, Why};
+use crate::{Egress, Expect, Uptime, Why};
 
 /// Between two pings of the gateway.
 const CALM_PING: Duration = Duration::from_secs(10);
 /// The same where the check host's answer takes the ping's place: somebody else's server.
 const CALM_CHECK_INSTEAD: Duration = Duration::from_secs(20);
-pub(super) const QUICK_PING: Duration = Duration::from_secs(1);
+/// While the relay is suspect, or the door waits for it.
+const QUICK_PING: Duration = Duration::from_millis(400);
+/// The same of a check.
+const QUICK_CHECK_INSTEAD: Duration = Duration::from_secs(1);
 
 impl Core {
-    pub(super) fn is_foreign(&self, now: Uptime) -> bool {
-        matches!(self.may_stay(Egress::Privacy, now), Err(Lack::NotMullvad(_)))
-    }
-
     /// The door that an exit check would be about.
     pub(super) fn checks(&self) -> Option<Egress> {
         match self.state {
@@ -31,7 +30,8 @@ impl Core {
 
     /// One check at a time and door; its report asks for the next.
     pub(super) fn check_exit(&mut self, egress: Egress, turn: &mut Turn) {
-        if self.evidence.checking.insert(egress) {
+        let leads_somewhere = egress == Egress::Residential || self.relays.taken().is_some();
+        if leads_somewhere && self.evidence.checking.insert(egress) {
             turn.effects.push(Effect::CheckExit(egress));
         }
     }
@@ -43,14 +43,25 @@ impl Core {
             Expect::Mullvad => CALM_PING,
             Expect::Any => CALM_CHECK_INSTEAD,
         };
-        let pause = if proving || self.evidence.is_suspect(turn.now) { QUICK_PING } else { calm };
+        let taken = self.relays.taken().is_some();
+        let pause =
+            if taken && (proving || self.evidence.is_suspect(turn.now)) { self.quick() } else { calm };
         self.agenda.set(Why::Ping, turn.now + pause);
         if self.suspects_portal(turn) {
             self.agenda.begin(Why::LookForPortal, turn.now + FIRST_LOOK);
         }
         match self.settings.expect {
+            Expect::Mullvad if !taken => {}
             Expect::Mullvad => turn.effects.push(Effect::Ping),
             Expect::Any => self.check_exit(Egress::Privacy, turn),
+        }
+    }
+
+    /// Between two signs of life that somebody waits for.
+    pub(super) const fn quick(&self) -> Duration {
+        match self.settings.expect {
+            Expect::Mullvad => QUICK_PING,
+            Expect::Any => QUICK_CHECK_INSTEAD,
         }
     }
 

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::{Core, Effect, Turn};
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
-use crate::{Facts, TunnelEnd, Uplink, Why};
+use crate::{Facts, TunnelEnd, Uplink, Uptime, Why};
 
 /// After the relay was not heard for the first time; what is well takes less.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(3);
@@ -24,11 +24,15 @@ pub(crate) struct House {
     nat64: Option<Nat64>,
     /// Between the last two looks for a portal.
     pause: Duration,
+    /// When its line was there anew, or became another.
+    pub(super) attached: Uptime,
 }
 
 impl Core {
-    pub(super) fn on_uplink(&mut self, uplink: Option<Uplink>) {
+    pub(super) fn on_uplink(&mut self, uplink: Option<Uplink>, turn: &Turn) {
         if uplink != self.facts.uplink {
+            self.house.attached = turn.now;
+            self.relays.try_again();
             self.house.portal = None;
             self.house.pause = Duration::ZERO;
             self.agenda.stop(Why::LookForPortal);
@@ -37,16 +41,35 @@ impl Core {
         self.learn_way();
     }
 
+    /// The login is over, or was never asked for.
+    pub(super) fn on_portal(&mut self, page: Option<String>) {
+        if self.house.portal.is_some() && page.is_none() {
+            self.relays.try_again();
+        }
+        self.house.portal = page;
+    }
+
     pub(super) fn on_nat64(&mut self, prefix: Option<Nat64>) {
+        if prefix != self.house.nat64 {
+            self.relays.try_again();
+        }
         self.house.nat64 = prefix;
         self.learn_way();
     }
 
-    /// Where the relay is, from this house.
+    /// Where the relays are, from this house.
     pub(super) fn learn_way(&mut self) {
-        let end = &self.settings.tunnel;
-        let relay = way_to(end.relay, self.facts.uplink.as_ref(), self.house.nat64);
-        self.facts.tunnel = Some(TunnelEnd { relay, ..end.clone() });
+        let end = self.relays.end();
+        self.facts.tunnel = Some(TunnelEnd { relay: self.way_to(end.relay), ..end });
+        let mut candidates: Vec<SocketAddr> =
+            self.relays.endpoints().map(|endpoint| self.way_to(endpoint)).collect();
+        candidates.sort();
+        candidates.dedup();
+        self.facts.candidates = candidates;
+    }
+
+    pub(super) fn way_to(&self, relay: SocketAddr) -> SocketAddr {
+        self.house.way_to(relay, &self.facts)
     }
 
     /// While the relay is not heard, or a page has been seen; ever more rarely.
@@ -70,6 +93,11 @@ impl Core {
 }
 
 impl House {
+    /// Where a relay is reached from here.
+    pub(crate) fn way_to(&self, relay: SocketAddr, facts: &Facts) -> SocketAddr {
+        way_to(relay, facts.uplink.as_ref(), self.nat64)
+    }
+
     pub(super) fn missing(&self) -> Trouble {
         self.trouble.clone().unwrap_or(Trouble::NoAddress)
     }

@@ -14,6 +14,9 @@
 //!  └── Retry ── Unverified  ◄── the kernel would not seal, or somebody keeps changing it
 //! ```
 //!
+//! Beside it runs what the tunnel leads to (`relay`): a door whose relay alone changes goes from `Open` by `Applying` to
+//! `Open`, in one transaction.
+//!
 //! `on_*` decides, `to_*` changes the state and is the only writer of it.
 
 mod contest;
@@ -21,6 +24,7 @@ mod demand;
 mod house;
 mod on;
 mod pursue;
+mod relay;
 mod to;
 mod words;
 
@@ -34,6 +38,7 @@ pub use words::{Effect, Generation, Input, State, Unapplied};
 use self::contest::Contest;
 use crate::agenda::Agenda;
 use crate::evidence::Evidence;
+use crate::relays::{RelayId, Relays};
 use crate::tailnet::TailnetFacts;
 use crate::view::{self, View};
 use crate::{ClockReport, Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Why, Wish};
@@ -54,8 +59,9 @@ pub struct Core {
     kernel: Kernel,
     evidence: Evidence,
     house: House,
-    /// Where the relay was when it was last called.
-    called: Option<SocketAddr>,
+    relays: Relays,
+    /// Whom the engine was told to talk to, and where.
+    called: Option<(RelayId, SocketAddr)>,
     tailnet: TailnetFacts,
     clock: ClockReport,
     agenda: Agenda,
@@ -83,10 +89,11 @@ impl Core {
     /// Whatever the kernel holds, the first order is to seal it. `uplink` is as it was found: a box that carries its
     /// owner's session must not close it for the moment until the first [`Input::Uplink`].
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
-        let tunnel = Some(settings.tunnel.clone());
+        let relays = Relays::new(&settings);
         let Settings { flow_table, refuse_dot, .. } = settings;
         let interfaces = settings.interfaces.names();
-        let facts = Facts { uplink, interfaces, tunnel, flow_table, refuse_dot };
+        let (tunnel, candidates) = (None, Vec::new()); // learn_way
+        let facts = Facts { uplink, interfaces, tunnel, candidates, flow_table, refuse_dot };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,
@@ -98,6 +105,7 @@ impl Core {
             kernel: Kernel::default(),
             evidence: Evidence::default(),
             house: House::default(),
+            relays,
             called: None,
             tailnet: TailnetFacts::default(),
             clock: ClockReport::default(),
@@ -118,23 +126,27 @@ impl Core {
                 let wish = self.wish.egress().map_or(self.last_egress, Egress::other);
                 self.on_wished(wish.into(), &mut turn);
             }
-            Input::Uplink(uplink) => self.on_uplink(uplink),
+            Input::Uplink(uplink) => self.on_uplink(uplink, &turn),
             Input::Attached(attached) => self.house.trouble = attached.err(),
             Input::Nat64(prefix) => self.on_nat64(prefix),
-            Input::Portal(page) => self.house.portal = page,
+            Input::Portal(page) => self.on_portal(page),
             Input::Gateway(reachable) => self.evidence.gateway = reachable,
             Input::Tunnel(report) => self.on_tunnel(report, &turn),
             Input::Ping(report) => self.on_ping(&report, &turn),
             Input::Exit(report) => self.on_exit(report, &turn),
+            Input::Proved(attempt, asked, verdict) => self.on_proved(attempt, asked, verdict),
+            Input::UseRelay(relay) => self.on_use_relay(relay, &mut turn),
+            Input::TestRelays => self.on_test_relays(&turn),
             Input::Tailnet(facts) => self.tailnet = facts,
             Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
             Input::Names(egress, report) => self.evidence.learn_names(egress, report),
-            Input::Clock(report) => self.clock = report,
+            Input::Clock(report) => self.on_clock(report),
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Mended(what) => self.kernel.drift.count(what),
-            Input::UseRelay(_) | Input::TestRelays | Input::Tick => {}
+            Input::Tick => {}
         }
+        self.pursue_relay(&mut turn);
         self.pursue(&mut turn);
         while let Some(why) = self.agenda.take_due(now) {
             self.on_due(why, &mut turn);
@@ -172,6 +184,7 @@ impl Core {
             facts: &self.facts,
             house: &self.house,
             evidence: &self.evidence,
+            relays: &self.relays,
             tailnet: &self.tailnet,
             drift: &self.kernel.drift,
             clock: &self.clock,

@@ -4,10 +4,9 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::time::Duration;
 
-use super::demand::QUICK_PING;
 use super::to::RETRY;
 use super::{Core, Effect, Generation, State, Turn, Unapplied};
-use crate::{Egress, ExitReport, Expect, Lack, PingReport, Posture, TunnelReport, Uptime, Why, Wish};
+use crate::{Egress, ExitReport, Expect, Lack, PingReport, TunnelReport, Uptime, Why, Wish};
 
 /// Between two checks of an open door that agree with it.
 const CALM_CHECK: Duration = Duration::from_mins(10);
@@ -28,37 +27,45 @@ impl Core {
     }
 
     pub(super) fn on_tunnel(&mut self, report: TunnelReport, turn: &Turn) {
-        self.evidence.tunnel = report;
+        self.evidence.learn_tunnel(report, self.is_called());
         if self.evidence.is_suspect(turn.now) {
-            self.ping_by(turn.now + QUICK_PING);
+            self.ping_by(turn.now + self.quick());
         }
     }
 
     pub(super) fn on_ping(&mut self, report: &PingReport, turn: &Turn) {
+        if self.relays.taken().is_none_or(|taken| report.sent < taken) {
+            return; // another relay's
+        }
         self.evidence.learn_ping(report);
         if self.evidence.is_suspect(turn.now) {
-            self.ping_by(turn.now + QUICK_PING);
+            self.ping_by(turn.now + self.quick());
         }
     }
 
     pub(super) fn on_exit(&mut self, report: ExitReport, turn: &Turn) {
         let (by, asked) = (report.by, report.asked);
+        if by == Egress::Privacy && self.relays.taken().is_none_or(|taken| asked < taken) {
+            self.evidence.checking.remove(&by); // another relay's
+            return self.agenda.begin(Why::CheckExit, turn.now + QUICK_CHECK);
+        }
         if by == Egress::Privacy && self.settings.expect == Expect::Any {
-            self.evidence.learn_ping(&PingReport { sent: asked, answered: report.result.is_ok() });
+            let round_trip = report.result.is_ok().then(|| turn.now.since(asked));
+            self.evidence.learn_ping(&PingReport { sent: asked, round_trip });
         }
         self.evidence.learn_exit(report);
         if self.checks() == Some(by) {
-            self.agenda.set(Why::CheckExit, turn.now + self.until_next_check(asked, turn));
+            self.agenda.set(Why::CheckExit, turn.now + self.until_next_check(asked));
         }
     }
 
-    fn until_next_check(&self, asked: Uptime, turn: &Turn) -> Duration {
+    fn until_next_check(&self, asked: Uptime) -> Duration {
         let failures = self.evidence.check_failures;
         if asked < self.since {
             Duration::ZERO
         } else if failures > 0 {
             (QUICK_CHECK * (1 << failures.min(4))).min(SLOWEST_CHECK)
-        } else if self.is_foreign(turn.now) {
+        } else if self.evidence.is_foreign(self.settings.expect) {
             FOREIGN_CHECK
         } else {
             CALM_CHECK
@@ -78,8 +85,9 @@ impl Core {
         let posture = posture.clone();
         match (result, posture.door) {
             (Ok(()), door) => {
-                self.call_relay(&posture, turn);
                 self.kernel.posture = Some(posture);
+                self.called = self.called.filter(|_| self.evidence.has_session(turn.now));
+                self.call_relay(turn);
                 self.agenda.set(Why::Forget, turn.now + FORGET);
                 match (door, self.wish.egress()) {
                     (Some(door), _) => {
@@ -103,16 +111,6 @@ impl Core {
                 }
                 self.to_unverified(format!("the kernel does not take the sealed rule set: {error}"), turn);
             }
-        }
-    }
-
-    /// Once the rule set lets the call through; anew where the relay is reached by another way now.
-    fn call_relay(&mut self, posture: &Posture, turn: &mut Turn) {
-        let (Some(tunnel), true) = (&posture.facts.tunnel, posture.facts.uplink.is_some()) else { return };
-        let elsewhere = self.called.is_some_and(|called| called != tunnel.relay);
-        if elsewhere || !self.evidence.has_session(turn.now) {
-            self.called = Some(tunnel.relay);
-            turn.effects.push(Effect::Handshake(tunnel.relay));
         }
     }
 
@@ -142,7 +140,7 @@ impl Core {
                 }
             }
             // Judged by `pursue`, which ran before.
-            Why::Patience => {}
+            Why::Patience | Why::Relays => {}
             // So is an opening; a refused sealing is ordered here.
             Why::Retry => {
                 if matches!(self.state, State::Unverified { .. }) {

@@ -12,9 +12,14 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 impl Core {
     /// Goes one step from what is to what is wished, as far as it is proven.
     pub(super) fn pursue(&mut self, turn: &mut Turn) {
-        let outdated = self.kernel.posture.as_ref().is_none_or(|posture| posture.facts != self.facts);
+        let proven = self.kernel.posture.as_ref().map(|posture| &posture.facts);
+        let outdated = proven != Some(&self.facts);
+        let in_relay_alone = proven.is_some_and(|proven| self.facts.differ_in_relay_alone(proven));
         match self.state.clone() {
             State::Applying { .. } | State::Unverified { .. } => {}
+            State::Open { door } if in_relay_alone && self.may_go_on(door) => {
+                self.to_reopening(door, turn);
+            }
             State::Sealed | State::Proving { .. } | State::Open { .. } if outdated => {
                 self.to_seal(None, turn);
             }
@@ -47,7 +52,7 @@ impl Core {
                     return self.to_opening(egress, turn);
                 };
                 let impatient = turn.now.since(asked) >= PATIENCE;
-                if door.is_some_and(|door| impatient || self.may_stay(door.egress, turn.now).is_err()) {
+                if door.is_some_and(|door| impatient || self.may_stay(door.egress).is_err()) {
                     self.to_seal(Some(lack), turn);
                 } else {
                     self.to_lacking(lack, turn);
@@ -64,11 +69,16 @@ impl Core {
                 self.pursue(turn);
             }
             Some(_) => {
-                if let Err(lack) = self.may_stay(door.egress, turn.now) {
+                if let Err(lack) = self.may_stay(door.egress) {
                     self.to_seal(Some(lack), turn);
                 }
             }
         }
+    }
+
+    /// While the tunnel leads to another relay from now on.
+    fn may_go_on(&self, door: Door) -> bool {
+        self.wish.egress() == Some(door.egress) && self.may_stay(door.egress).is_ok()
     }
 
     fn may_open(&self, egress: Egress, asked: Uptime, now: Uptime) -> Result<(), Lack> {
@@ -81,12 +91,21 @@ impl Core {
         if self.kernel.contest.is_on(now) {
             return Err(Lack::Contested(self.kernel.drift.last.clone().unwrap_or_default()));
         }
+        self.leads_to_a_relay(egress)?;
         self.evidence.may_open(egress, self.settings.expect, asked, now)
     }
 
-    pub(super) fn may_stay(&self, egress: Egress, now: Uptime) -> Result<(), Lack> {
+    pub(super) fn may_stay(&self, egress: Egress) -> Result<(), Lack> {
         self.has_uplink()?;
-        self.evidence.may_stay(egress, self.settings.expect, now)
+        self.leads_to_a_relay(egress)?;
+        self.evidence.may_stay(egress, self.settings.expect)
+    }
+
+    fn leads_to_a_relay(&self, egress: Egress) -> Result<(), Lack> {
+        match egress {
+            Egress::Privacy => self.has_relay(),
+            Egress::Residential => Ok(()),
+        }
     }
 
     fn has_uplink(&self) -> Result<(), Lack> {

@@ -23,7 +23,7 @@ impl Core {
         if door.is_some() {
             self.agenda.set(Why::Patience, asked + PATIENCE);
         }
-        if egress == Egress::Privacy {
+        if egress == Egress::Privacy && self.relays.taken().is_some() {
             self.agenda.set(Why::Ping, asked);
             if !self.evidence.exit_is_fresh(asked) {
                 self.agenda.set(Why::CheckExit, asked);
@@ -58,14 +58,25 @@ impl Core {
         self.to_applying(None, lack, turn);
     }
 
-    /// Every order has a generation and an epoch of its own; sealing too, so that nothing stamped before it is
-    /// ever let through again.
+    /// The same door, with a tunnel to another relay. What goes by the house does not notice; what went by the relay
+    /// before is refused from now on.
+    pub(super) fn to_reopening(&mut self, door: Door, turn: &mut Turn) {
+        match door.egress {
+            Egress::Privacy => self.to_opening(door.egress, turn),
+            Egress::Residential => self.to_ordered(Some(door), None, turn),
+        }
+    }
+
+    /// With an epoch of its own; sealing too, so that nothing stamped before it is ever let through again.
     fn to_applying(&mut self, egress: Option<Egress>, lack: Option<Lack>, turn: &mut Turn) {
         let epoch = Epoch::fresh(self.kernel.epoch, turn.now);
         self.kernel.epoch = Some(epoch);
+        self.to_ordered(egress.map(|egress| Door { egress, epoch }), lack, turn);
+    }
+
+    fn to_ordered(&mut self, door: Option<Door>, lack: Option<Lack>, turn: &mut Turn) {
         self.kernel.generation = Generation(self.kernel.generation.0 + 1);
         let generation = self.kernel.generation;
-        let door = egress.map(|egress| Door { egress, epoch });
         let posture = Posture { facts: self.facts.clone(), door };
         turn.effects.push(Effect::ShutNames);
         turn.effects.push(Effect::Apply(generation, posture.clone()));

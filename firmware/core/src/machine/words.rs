@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::net::SocketAddr;
 
 use crate::names::NamesReport;
-use crate::relays::RelayId;
+use crate::relays::{Attempt, RelayId, Verdict};
 use crate::tailnet::TailnetFacts;
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
@@ -58,6 +58,8 @@ pub enum Input {
     Tunnel(TunnelReport),
     Ping(PingReport),
     Exit(ExitReport),
+    /// What came of an attempt, and when it began.
+    Proved(Attempt, Uptime, Verdict),
     Tailnet(TailnetFacts),
     Applied(Generation, Result<(), Unapplied>),
     /// How the upstream of that door has been answering for names.
@@ -81,8 +83,14 @@ pub enum Effect {
     Apply(Generation, Posture),
     /// Keep across reboots.
     Remember(Wish),
-    /// Start a handshake with the relay there now: the rule set has just begun to let it through.
-    Handshake(SocketAddr),
+    /// Likewise, whom the owner prefers.
+    RememberRelay(RelayId),
+    /// Prove a relay, beside the tunnel; report [`Input::Proved`].
+    Prove(Attempt),
+    /// The tunnel leads to this relay, there; start a handshake now: the rule set has just begun to let it through.
+    Handshake(RelayId, SocketAddr),
+    /// The tunnel leads to nobody.
+    HangUp,
     /// Ping the relay's gateway through the tunnel once; report [`Input::Ping`].
     Ping,
     /// Ask the check host who we are, by that door; report [`Input::Exit`].

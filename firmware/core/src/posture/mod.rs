@@ -123,10 +123,23 @@ pub struct Facts {
     /// By which interfaces the house may be heard, before there is an address too.
     pub interfaces: Vec<String>,
     pub tunnel: Option<TunnelEnd>,
+    /// Where the prober may send to: each relay's ports, sorted.
+    pub candidates: Vec<SocketAddr>,
     /// How many flows the kernel can track at once; 0: not known.
     pub flow_table: u32,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+}
+
+impl Facts {
+    /// Whether the tunnel leads to another relay, with the same addresses at our end, and nothing else is new: one
+    /// transaction takes it there.
+    pub fn differ_in_relay_alone(&self, before: &Self) -> bool {
+        let (Some(tunnel), Some(other)) = (&self.tunnel, &before.tunnel) else { return false };
+        let of_the_other = TunnelEnd { relay: other.relay, mtu: other.mtu, ..tunnel.clone() };
+        let there = Self { tunnel: Some(of_the_other), ..self.clone() };
+        self != before && there == *before
+    }
 }
 
 /// An open door: where to, and the stamp of its flows.

@@ -42,12 +42,13 @@ pub fn whole(posture: &Posture) -> String {
         .replace("@flows@", &flows_of_one_client(posture.facts.flow_table).to_string())
 }
 
-/// The one transaction of a flip: the door and the chains that go with it, both families. Needs the rule set of
-/// the same facts in the kernel, else `nft` refuses it whole.
+/// The one transaction of a flip, and of the change to another relay: the door and the chains that go with it, both
+/// families, and where the tunnel's socket may send to. Needs the rule set of facts in the kernel that differ in nothing
+/// else, else `nft` refuses it whole or what is read back differs.
 pub fn flip(posture: &Posture) -> String {
     // Flows of older epochs are dead: they do not count against a client's new ones.
     let mut text = String::new();
-    for set in ["door", "flows4", "flows6"] {
+    for set in ["door", "flows4", "flows6", "relay4", "relay6"] {
         _ = writeln!(text, "flush set inet byway {set}");
     }
     for chain in FLIPPED_CHAINS {
@@ -60,6 +61,11 @@ pub fn flip(posture: &Posture) -> String {
     }
     if let Some(interface) = posture.door_interface() {
         _ = writeln!(text, "add element inet byway door {{ \"{interface}\" }}");
+    }
+    for (set, elements) in relay_sets(&posture.facts) {
+        if !elements.is_empty() {
+            _ = writeln!(text, "add element inet byway {set} {{ {} }}", elements.join(", "));
+        }
     }
     text
 }
@@ -135,14 +141,13 @@ fn snat(source: IpAddr, ports: &str) -> String {
 
 /// The sets whose elements are facts, or the door.
 fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
-    let Facts { uplink, interfaces, tunnel, flow_table: _, refuse_dot: _ } = &posture.facts;
+    let Facts { uplink, interfaces, tunnel, candidates, flow_table: _, refuse_dot: _ } = &posture.facts;
     let quoted = |name: &str| format!("\"{name}\"");
     let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
     let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();
     let outside_hosts: Vec<IpAddr> = outside.iter().map(IpNet::addr).collect();
-    let relay: Vec<SocketAddr> = tunnel.iter().map(|tunnel| tunnel.relay).collect();
-    let relays = |v4| relay.iter().filter(move |relay| relay.is_ipv4() == v4);
-    let relay_elements = |v4| relays(v4).map(|relay| format!("{} . {}", relay.ip(), relay.port())).collect();
+    let [candidate4, candidate6] = [true, false].map(|v4| endpoints(candidates, v4));
+    let [relay4, relay6] = relay_sets(&posture.facts);
     Vec::from([
         ("uplinks", uplink.iter().map(|uplink| quoted(&uplink.interface)).collect()),
         ("heard", interfaces.iter().map(|interface| quoted(interface)).collect()),
@@ -153,9 +158,22 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
         ("up_self6", texts(outside_hosts.iter().filter(|address| address.is_ipv6()))),
         ("house4", prefixes(&outside, true)),
         ("house6", prefixes(&outside, false)),
-        ("relay4", relay_elements(true)),
-        ("relay6", relay_elements(false)),
+        relay4,
+        relay6,
+        ("candidate4", candidate4),
+        ("candidate6", candidate6),
     ])
+}
+
+/// Where the tunnel's socket may send to.
+fn relay_sets(facts: &Facts) -> [(&'static str, Vec<String>); 2] {
+    let relay: Vec<SocketAddr> = facts.tunnel.iter().map(|tunnel| tunnel.relay).collect();
+    [("relay4", endpoints(&relay, true)), ("relay6", endpoints(&relay, false))]
+}
+
+fn endpoints(of: &[SocketAddr], v4: bool) -> Vec<String> {
+    let of_family = of.iter().filter(|endpoint| endpoint.is_ipv4() == v4);
+    of_family.map(|endpoint| format!("{} . {}", endpoint.ip(), endpoint.port())).collect()
 }
 
 /// On-link prefixes, without those that lie inside another: an interval set refuses overlaps.

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::Exit;
@@ -46,8 +46,8 @@ pub enum Obstacle {
     Unsent(String),
     /// The relay's machine, or a router before it, says that nobody takes the datagrams (ICMP, RFC 792).
     Refused,
-    /// Nothing comes back. Whether the machine answers a ping by the house's line.
-    Silence { machine: bool },
+    /// Nothing comes back. Whether the machine answers a ping by the house's line, and anybody else out there UDP.
+    Silence { machine: bool, udp: bool },
     /// The wall clock cannot be right, so no handshake is stamped.
     Clock,
     /// The handshake is answered, but nothing in the tunnel.
@@ -56,4 +56,8 @@ pub enum Obstacle {
     Narrow(u16),
     /// The check host's answer is missing.
     ExitCheck(String),
+    /// It answers that this address is not Mullvad's. The core's own judgement of a [`Proof`].
+    NotMullvad(IpAddr),
+    /// It carried until nothing was heard any more. The core's own judgement of the tunnel.
+    FellSilent,
 }

@@ -1,9 +1,10 @@
 //! A core and its clock, driven by hand: every call is one input, ten milliseconds after the one before.
 
-use core::net::IpAddr;
+use core::time::Duration;
 
+use byway_core::relays::{Attempt, Obstacle, Verdict};
 use byway_core::{
-    Core, Effect, Egress, Exit, ExitReport, Generation, Input, Offload, PingReport, Settings, TunnelReport,
+    Core, Effect, Egress, ExitReport, Generation, Input, Offload, PingReport, Settings, TunnelReport,
     Unapplied, Uptime, Wish,
 };
 
@@ -17,23 +18,33 @@ pub(crate) struct Drive {
     pub(crate) effects: Vec<Effect>,
     /// The newest order.
     pub(crate) ordered: Generation,
+    /// The newest attempt at a relay, and when it began.
+    pub(crate) attempt: Option<(Attempt, Uptime)>,
 }
 
 impl Drive {
     /// Sealing for the first time, one second after boot.
     pub(crate) fn start(settings: Settings, wish: Wish) -> Self {
         let (core, effects) = Core::start(house::at(1000), settings, wish, None);
-        let mut drive = Self { core, clock: 1000, effects: Vec::new(), ordered: Generation::default() };
+        let ordered = Generation::default();
+        let mut drive = Self { core, clock: 1000, effects: Vec::new(), ordered, attempt: None };
         drive.take(effects);
         drive
     }
 
-    /// Sealed by a rule set that knows the house's line; on the way to the wish, of which nothing is proven.
-    pub(crate) fn at_home(wish: Wish) -> Self {
-        let mut drive = Self::start(house::settings(), wish);
+    /// Sealed by a rule set that knows the house's line; on the way to the wish. The first relay is being proven.
+    pub(crate) fn attached(settings: Settings, wish: Wish) -> Self {
+        let mut drive = Self::start(settings, wish);
         drive.feed(Input::Uplink(Some(house::uplink())));
         drive.applied();
         drive.applied();
+        drive
+    }
+
+    /// The tunnel leads to the first relay, which has not answered there; the second one is being proven.
+    pub(crate) fn at_home(wish: Wish) -> Self {
+        let mut drive = Self::attached(house::settings(), wish);
+        drive.proves(Ok(house::proof(true)));
         drive
     }
 
@@ -60,18 +71,48 @@ impl Drive {
     pub(crate) fn handshake(&mut self) {
         let now = Some(self.now());
         let offloads = vec![Offload::Tso, Offload::UdpGso];
-        let report =
-            TunnelReport { handshake: now, heard: now, sent: now, rx_bytes: 92, tx_bytes: 148, offloads };
+        let report = TunnelReport {
+            handshake: now,
+            heard: now,
+            unanswered: None,
+            rx_bytes: 92,
+            tx_bytes: 148,
+            offloads,
+        };
         self.feed(Input::Tunnel(report));
     }
 
     pub(crate) fn pong(&mut self) {
-        self.feed(Input::Ping(PingReport { sent: self.now(), answered: true }));
+        let round_trip = Some(Duration::from_millis(20));
+        self.feed(Input::Ping(PingReport { sent: self.now(), round_trip }));
+    }
+
+    /// Five seconds of a session in which nothing that is sent is answered.
+    pub(crate) fn relay_falls_silent(&mut self) {
+        let made = Some(self.now());
+        let unanswered =
+            TunnelReport { handshake: made, heard: made, unanswered: made, ..TunnelReport::default() };
+        self.feed(Input::Tunnel(unanswered));
+        self.clock += 5_000;
+        for _ in 0..8 {
+            self.feed(Input::Ping(PingReport { sent: self.now(), round_trip: None }));
+        }
+    }
+
+    /// What came of the newest attempt.
+    pub(crate) fn proves(&mut self, verdict: Verdict) {
+        let (attempt, began) = self.attempt.expect("a relay that is being proven");
+        self.feed(Input::Proved(attempt, began, verdict));
+    }
+
+    /// The tunnel's relay, if it has one, and whoever is tried after it.
+    pub(crate) fn proves_nobody(&mut self) {
+        self.proves(Err(Obstacle::Silence { machine: false, udp: true }));
     }
 
     pub(crate) fn checked(&mut self, by: Egress, mullvad: bool) {
         let asked = self.now();
-        self.feed(Input::Exit(ExitReport { by, asked, result: Ok(vec![exit(mullvad)]) }));
+        self.feed(Input::Exit(ExitReport { by, asked, result: Ok(vec![house::exit(mullvad)]) }));
     }
 
     pub(crate) fn unchecked(&mut self, by: Egress) {
@@ -84,6 +125,9 @@ impl Drive {
             if let Effect::Apply(generation, _) = effect {
                 self.ordered = *generation;
             }
+            if let Effect::Prove(attempt) = effect {
+                self.attempt = Some((*attempt, self.now()));
+            }
         }
         self.effects = effects;
     }
@@ -95,16 +139,10 @@ pub(crate) fn open(egress: Egress) -> Drive {
     match egress {
         Egress::Privacy => {
             drive.handshake();
-            drive.checked(Egress::Privacy, true);
             drive.pong();
         }
         Egress::Residential => drive.feed(Input::Gateway(true)),
     }
     drive.applied();
     drive
-}
-
-fn exit(mullvad: bool) -> Exit {
-    let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
-    Exit { address: IpAddr::from(address), mullvad: Some(mullvad), place: None }
 }

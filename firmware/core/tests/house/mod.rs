@@ -3,8 +3,9 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
+use byway_core::relays::{Proof, RelayId};
 use byway_core::uplink::Interfaces;
-use byway_core::{Egress, Expect, Settings, TunnelEnd, Uplink, Upstreams, Uptime};
+use byway_core::{Egress, Exit, Expect, RelaySettings, Settings, TunnelEnd, Uplink, Upstreams, Uptime};
 
 pub(crate) fn at(ms: u64) -> Uptime {
     Uptime::since_boot(Duration::from_millis(ms))
@@ -13,15 +14,11 @@ pub(crate) fn at(ms: u64) -> Uptime {
 pub(crate) fn settings() -> Settings {
     Settings {
         name: String::from("byway"),
-        relay: String::from("se-got-wg-001"),
-        tunnel: TunnelEnd {
-            addresses: vec![
-                IpAddr::from(Ipv4Addr::new(10, 64, 7, 9)),
-                "fc00:bbbb:bbbb:bb01::7:9".parse().expect("an address"),
-            ],
-            relay: "192.0.2.130:51820".parse().expect("a socket address"),
-            mtu: 1380,
-        },
+        relays: vec![
+            relay("se-got-wg-001", "192.0.2.130:51820"),
+            relay("se-mma-wg-001", "192.0.2.140:51820"),
+        ],
+        preferred: RelayId(0),
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Mullvad,
         control: Some(String::from("https://headscale.example.com")),
@@ -32,6 +29,35 @@ pub(crate) fn settings() -> Settings {
             residential: String::from("https://dns.quad9.net"),
         },
         refuse_dot: false,
+        seed: 7,
+    }
+}
+
+pub(crate) fn relay(name: &str, endpoint: &str) -> RelaySettings {
+    let end = TunnelEnd {
+        addresses: vec![
+            IpAddr::from(Ipv4Addr::new(10, 64, 7, 9)),
+            "fc00:bbbb:bbbb:bb01::7:9".parse().expect("an address"),
+        ],
+        relay: endpoint.parse().expect("a socket address"),
+        mtu: 1380,
+    };
+    RelaySettings { name: String::from(name), end, ports: vec![443] }
+}
+
+pub(crate) fn exit(mullvad: bool) -> Exit {
+    let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
+    Exit { address: IpAddr::from(address), mullvad: Some(mullvad), place: None }
+}
+
+/// Of a relay near by.
+pub(crate) fn proof(mullvad: bool) -> Proof {
+    Proof {
+        handshake: Duration::from_millis(30),
+        round_trip: Some(Duration::from_millis(20)),
+        mtu: 1380,
+        exits: vec![exit(mullvad)],
+        took: Duration::from_millis(300),
     }
 }
 

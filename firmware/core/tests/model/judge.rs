@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use byway_core::relays::{Proof, RelayId};
 use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Uptime, View, Wish};
 
-use crate::house::at;
+use crate::house::{self, at};
 use crate::world::{Deed, Kernel, ms_of};
 
 /// So many changes of somebody else's in so many milliseconds are a fight.
@@ -32,6 +33,7 @@ pub(crate) struct Judge {
     confirmed: u64,
     evidence: Evidence,
     checking: BTreeSet<Egress>,
+    proving: Option<RelayId>,
     /// The check host has just said "not Mullvad".
     foreign: bool,
     /// Since when the relay answers nothing, and since when clients send.
@@ -54,6 +56,11 @@ struct Evidence {
     pong: Option<Uptime>,
     /// Asked when, and whether every answer was "Mullvad".
     exit: Option<(Uptime, bool)>,
+    /// The same of each relay's last proof.
+    proofs: [Option<(Uptime, bool)>; 2],
+    /// Whom the tunnel leads to, and since when.
+    called: Option<RelayId>,
+    called_at: u64,
 }
 
 impl Judge {
@@ -70,6 +77,7 @@ impl Judge {
             confirmed: now,
             evidence: Evidence::default(),
             checking: BTreeSet::new(),
+            proving: None,
             foreign: false,
             silent: None,
             traffic: None,
@@ -119,16 +127,27 @@ impl Judge {
             Input::Uplink(uplink) => evidence.uplink.clone_from(uplink),
             Input::Gateway(there) => evidence.gateway = *there,
             Input::Tunnel(report) => evidence.handshake = report.handshake,
-            Input::Ping(report) if report.answered => evidence.pong = evidence.pong.max(Some(report.sent)),
+            Input::Ping(report) if report.round_trip.is_some() => {
+                evidence.pong = evidence.pong.max(Some(report.sent));
+            }
             Input::Exit(report) => {
                 self.checking.remove(&report.by);
-                if let (Egress::Privacy, Ok(exits)) = (report.by, &report.result) {
+                let is_of_this_relay = ms_of(report.asked) >= evidence.called_at;
+                if let (Egress::Privacy, Ok(exits), true) = (report.by, &report.result, is_of_this_relay) {
                     let mullvad = exits.iter().all(|exit| exit.mullvad == Some(true));
                     evidence.exit = Some((report.asked, mullvad));
                     self.foreign = !mullvad;
                 }
             }
+            Input::Proved(attempt, asked, verdict) => {
+                self.proving = None;
+                let mullvad = |proof: &Proof| proof.exits.iter().all(|exit| exit.mullvad == Some(true));
+                let proof = verdict.as_ref().ok().map(|proof| (*asked, mullvad(proof)));
+                evidence.proofs[attempt.relay.0] = proof;
+            }
             Input::Ping(_)
+            | Input::UseRelay(_)
+            | Input::TestRelays
             | Input::Tailnet(_)
             | Input::Applied(..)
             | Input::Remembered(_)
@@ -139,8 +158,6 @@ impl Judge {
             | Input::Attached(_)
             | Input::Nat64(_)
             | Input::Portal(_)
-            | Input::UseRelay(_)
-            | Input::TestRelays
             | Input::Tick => {}
         }
     }
@@ -164,7 +181,7 @@ impl Judge {
                 Effect::Apply(_, posture) => {
                     assert!(kernel.under_way.is_none(), "a second order while one is under way");
                     sealed |= posture.door.is_none();
-                    self.judges_order(now, posture);
+                    self.judges_order(now, posture, kernel);
                 }
                 Effect::CheckExit(by) => {
                     assert!(self.checking.insert(*by), "two checks by one door at a time");
@@ -176,7 +193,16 @@ impl Judge {
                     assert!(open.is_none_or(|door| door.epoch == *epoch), "forgets the open door's flows");
                 }
                 Effect::Remember(wish) => assert_eq!(*wish, self.wish),
-                Effect::Handshake(_)
+                Effect::Prove(attempt) => {
+                    assert!(self.proving.replace(attempt.relay).is_none(), "two attempts at a time");
+                    assert!(
+                        self.evidence.called != Some(attempt.relay),
+                        "one key, two sessions at one relay"
+                    );
+                }
+                Effect::Handshake(relay, _) => self.calls(now, *relay),
+                Effect::HangUp => self.evidence.called = None,
+                Effect::RememberRelay(_)
                 | Effect::LookForPortal
                 | Effect::Ping
                 | Effect::ShutNames
@@ -188,7 +214,7 @@ impl Judge {
         assert!(!foreign || before.door != Some(Egress::Privacy) || sealed, "a foreign exit, and not sealed");
     }
 
-    fn judges_order(&mut self, now: u64, posture: &Posture) {
+    fn judges_order(&mut self, now: u64, posture: &Posture, kernel: &Kernel) {
         self.orders += 1;
         let second = now / 1000;
         let orders = count_in(&mut self.ordered, second);
@@ -202,12 +228,25 @@ impl Judge {
         assert!(self.sealed_first, "the first order opens a door");
         let lately = self.healed.iter().filter(|healed| now - **healed < QUIET).count();
         assert!(lately < FIGHT, "a door is opened for somebody who changes the kernel all the time");
-        assert!(epoch.number() > self.last_epoch, "epoch {epoch} is not fresh");
+        // Of the house's own flows a change of the relay is no business.
+        let goes_on = egress == Egress::Residential
+            && kernel.verified.as_ref().is_some_and(|verified| verified.door == posture.door);
+        assert!(goes_on || epoch.number() > self.last_epoch, "epoch {epoch} is not fresh");
         self.last_epoch = epoch.number();
         assert_eq!(Wish::from(egress), self.wish, "a door that nobody wished");
         assert!(posture.facts.uplink.is_some(), "a door without a line");
         let proven = match egress {
-            Egress::Privacy => self.privacy_is_proven(now),
+            Egress::Privacy => {
+                let relay = posture.facts.tunnel.as_ref().expect("a tunnel").relay;
+                let relay =
+                    house::settings().relays.iter().position(|known| known.end.relay.ip() == relay.ip());
+                let relay = RelayId(relay.expect("a relay of the list"));
+                if self.evidence.called == Some(relay) {
+                    self.privacy_is_proven(now)
+                } else {
+                    self.is_proven_to_go_on(now, relay)
+                }
+            }
             Egress::Residential => self.evidence.gateway,
         };
         assert!(proven, "{egress} opened at {now} ms on {:?}", self.evidence);
@@ -219,6 +258,26 @@ impl Judge {
         handshake.is_some_and(|made| age(made) < 180_000)
             && pong.is_some_and(|sent| ms_of(sent) >= self.since)
             && exit.is_some_and(|(asked, mullvad)| mullvad && age(asked) <= 60_000)
+    }
+
+    /// The door leads to another relay from now on, in one step.
+    fn is_proven_to_go_on(&self, now: u64, relay: RelayId) -> bool {
+        let proof = self.evidence.proofs[relay.0];
+        proof.is_some_and(|(asked, mullvad)| mullvad && now - ms_of(asked) <= 300_000)
+    }
+
+    /// What was known of another relay counts no more.
+    fn calls(&mut self, now: u64, relay: RelayId) {
+        if self.evidence.called != Some(relay) {
+            let (handshake, pong, exit) = (None, None, self.evidence.proofs[relay.0]);
+            let (called, called_at) = (Some(relay), now);
+            assert!(
+                exit.is_some_and(|(_, mullvad)| mullvad),
+                "the tunnel leads to a relay that is not proven"
+            );
+            let evidence = std::mem::take(&mut self.evidence);
+            self.evidence = Evidence { handshake, pong, exit, called, called_at, ..evidence };
+        }
     }
 
     pub(crate) fn judges_claims(&self, now: u64, core: &Core, kernel: &Kernel) {

@@ -2,10 +2,11 @@
 //! about right and wrong: `judge.rs` does.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::time::Duration;
 
+use byway_core::relays::{Attempt, Obstacle, Proof, RelayId};
 use byway_core::{
-    Core, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, TunnelReport, Unapplied,
+    Core, Effect, Egress, ExitReport, Generation, Input, PingReport, Posture, TunnelReport, Unapplied,
     Uplink, Wish,
 };
 
@@ -16,7 +17,10 @@ const ROUND_TRIP: u64 = 20;
 const PING_TIMEOUT: u64 = 2_000;
 const CHECK: u64 = 150;
 const CHECK_TIMEOUT: u64 = 5_000;
-const POLL: u64 = 1_000;
+const POLL: u64 = 250;
+/// Of a relay that answers, and of one that does not.
+const PROOF: u64 = 300;
+const PROOF_TIMEOUT: u64 = 4_000;
 const REKEY: u64 = 120_000;
 
 /// What somebody or something does to the box.
@@ -24,8 +28,10 @@ const REKEY: u64 = 120_000;
 pub(crate) enum Deed {
     Wish(Wish),
     Toggle,
-    /// Whether the relay answers.
-    Relay(bool),
+    /// Whether this relay answers.
+    Relay(usize, bool),
+    UseRelay(usize),
+    TestRelays,
     Exit(Answer),
     /// 0 is a pulled cable.
     Uplink(u8),
@@ -93,7 +99,9 @@ pub(crate) struct World {
     clock: u64,
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
-    relay: bool,
+    relays: [bool; 2],
+    /// Whom the tunnel leads to.
+    called: Option<RelayId>,
     exit: Answer,
     uplink: Option<Uplink>,
     gateway: bool,
@@ -123,7 +131,8 @@ impl World {
             clock: 1_000,
             queue: BTreeMap::new(),
             queued: 0,
-            relay: true,
+            relays: [true; 2],
+            called: None,
             exit: Answer::Mullvad,
             uplink: Some(house::uplink()),
             gateway: true,
@@ -142,7 +151,9 @@ impl World {
         match deed {
             Deed::Wish(wish) => self.hears(Input::Wished(wish)),
             Deed::Toggle => self.hears(Input::Toggled),
-            Deed::Relay(answers) => self.relay = answers,
+            Deed::Relay(which, answers) => self.relays[which] = answers,
+            Deed::UseRelay(which) => self.hears(Input::UseRelay(RelayId(which))),
+            Deed::TestRelays => self.hears(Input::TestRelays),
             Deed::Exit(answer) => self.exit = answer,
             Deed::Uplink(which) => self.plugs(which),
             Deed::Gateway(there) => {
@@ -168,7 +179,8 @@ impl World {
 
     pub(crate) fn is_mended(&mut self) {
         for deed in [
-            Deed::Relay(true),
+            Deed::Relay(0, true),
+            Deed::Relay(1, true),
             Deed::Exit(Answer::Mullvad),
             Deed::Kernel(Takes::All, 16),
             Deed::Uplink(1),
@@ -246,8 +258,10 @@ impl World {
                 Effect::Remember(wish) => self.remembered = wish,
                 Effect::Ping => self.pings(),
                 Effect::CheckExit(by) => self.checks(by),
-                // The simulated relay shakes hands by itself.
-                Effect::Handshake(_) | Effect::LookForPortal | Effect::Forget(_) => {}
+                Effect::Prove(attempt) => self.proves(attempt),
+                Effect::Handshake(relay, _) => self.calls(relay),
+                Effect::HangUp => (self.called, self.tunnel) = (None, TunnelReport::default()),
+                Effect::LookForPortal | Effect::Forget(_) | Effect::RememberRelay(_) => {}
                 Effect::ShutNames => self.kernel.names = None,
                 Effect::OpenNames(egress) => self.kernel.names = Some(egress),
                 Effect::StopForwarding => self.kernel.forwarding = false,
@@ -281,21 +295,45 @@ impl World {
         if answered {
             self.after(wait, Event::Report(Input::Tunnel(self.tunnel.clone())));
         }
-        self.after(wait, Event::Report(Input::Ping(PingReport { sent, answered })));
+        let round_trip = answered.then_some(Duration::from_millis(ROUND_TRIP));
+        self.after(wait, Event::Report(Input::Ping(PingReport { sent, round_trip })));
+    }
+
+    /// A session at once, if the relay answers.
+    fn calls(&mut self, relay: RelayId) {
+        if self.called != Some(relay) {
+            (self.called, self.tunnel) = (Some(relay), TunnelReport::default());
+        }
+        self.judge.looks_at_the_relay(self.clock, self.relay_answers());
+        self.sends();
+        self.after(ROUND_TRIP, Event::Report(Input::Tunnel(self.tunnel.clone())));
+    }
+
+    fn proves(&mut self, attempt: Attempt) {
+        let began = at(self.clock);
+        let reachable = self.relays[attempt.relay.0] && self.uplink.is_some();
+        let (wait, verdict) = match self.exit {
+            Answer::Nothing if reachable => {
+                (CHECK_TIMEOUT, Err(Obstacle::ExitCheck(String::from("timed out"))))
+            }
+            Answer::Mullvad | Answer::Foreign if reachable => {
+                (PROOF, Ok(Proof { mtu: attempt.mtu, ..house::proof(self.exit == Answer::Mullvad) }))
+            }
+            Answer::Nothing | Answer::Mullvad | Answer::Foreign => {
+                (PROOF_TIMEOUT, Err(Obstacle::Silence { machine: false, udp: true }))
+            }
+        };
+        self.after(wait, Event::Report(Input::Proved(attempt, began, verdict)));
     }
 
     fn checks(&mut self, by: Egress) {
         let asked = at(self.clock);
-        let exit = |mullvad| {
-            let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
-            Exit { address: IpAddr::from(address), mullvad: Some(mullvad), place: None }
-        };
         let reachable = match by {
             Egress::Privacy => self.relay_answers() && self.exit != Answer::Nothing,
             Egress::Residential => self.gateway && self.uplink.is_some(),
         };
         let mullvad = by == Egress::Privacy && self.exit == Answer::Mullvad;
-        let result = if reachable { Ok(vec![exit(mullvad)]) } else { Err(String::from("timed out")) };
+        let result = if reachable { Ok(vec![house::exit(mullvad)]) } else { Err(String::from("timed out")) };
         let wait = if reachable { CHECK } else { CHECK_TIMEOUT };
         self.after(wait, Event::Report(Input::Exit(ExitReport { by, asked, result })));
     }
@@ -303,16 +341,19 @@ impl World {
     /// A packet into the tunnel, and the relay's answer if it has one.
     fn sends(&mut self) {
         let now = at(self.clock);
-        self.tunnel.sent = Some(now);
+        if self.called.is_none() {
+            return;
+        }
+        self.tunnel.unanswered.get_or_insert(now);
         if self.relay_answers() {
-            self.tunnel.heard = Some(now);
+            (self.tunnel.heard, self.tunnel.unanswered) = (Some(now), None);
             let old = self.tunnel.handshake.is_none_or(|made| self.clock - ms_of(made) > REKEY);
             self.tunnel.handshake = if old { Some(now) } else { self.tunnel.handshake };
         }
     }
 
     fn relay_answers(&self) -> bool {
-        self.relay && self.uplink.is_some()
+        self.called.is_some_and(|relay| self.relays[relay.0]) && self.uplink.is_some()
     }
 
     fn plugs(&mut self, which: u8) {
@@ -326,7 +367,7 @@ impl World {
     fn restarts(&mut self) {
         self.queue.clear();
         self.clock += 50;
-        self.tunnel = TunnelReport::default();
+        (self.called, self.tunnel) = (None, TunnelReport::default());
         self.kernel.under_way = None;
         self.kernel.verified = None;
         let (core, effects) = Core::start(at(self.clock), house::settings(), self.remembered, None);

@@ -1,0 +1,132 @@
+//! Which relay the tunnel leads to: takes one once it is proven, gives it up or replaces it when it is lost, has the next
+//! one proven in time.
+
+use super::{Core, Effect, Turn};
+use crate::relays::{Attempt, RelayId, Verdict};
+use crate::{ClockReport, Egress, Lack, Uptime, Why};
+
+impl Core {
+    pub(super) fn on_proved(&mut self, attempt: Attempt, asked: Uptime, verdict: Verdict) {
+        self.relays.learn(attempt, asked, verdict);
+    }
+
+    /// Before it carries it is proven, as everybody is.
+    pub(super) fn on_use_relay(&mut self, relay: RelayId, turn: &mut Turn) {
+        if self.relays.is_known(relay) {
+            self.relays.want(relay);
+            turn.effects.push(Effect::RememberRelay(relay));
+        }
+    }
+
+    pub(super) fn on_test_relays(&mut self, turn: &Turn) {
+        self.relays.test();
+        self.ping_by(turn.now);
+    }
+
+    /// What was stamped or dated wrongly may be right now.
+    pub(super) fn on_clock(&mut self, report: ClockReport) {
+        if report.source != self.clock.source {
+            self.relays.try_again();
+        }
+        self.clock = report;
+    }
+
+    /// Goes one step towards a tunnel to a relay that is proven, with another one that stands by.
+    pub(super) fn pursue_relay(&mut self, turn: &mut Turn) {
+        if self.facts.uplink.is_none() {
+            return self.agenda.stop(Why::Relays);
+        }
+        if let Some(since) = self.relays.taken()
+            && self.evidence.is_suspect(turn.now)
+            && turn.now > since
+        {
+            self.relays.doubt(turn.now);
+        }
+        let (lost, foreign) = (self.is_lost(turn.now), self.foreign_since());
+        let no_good = if lost { Some(Uptime::default()) } else { foreign };
+        if let Some(relay) = self.relays.successor(no_good, turn.now) {
+            self.take(relay, lost, turn);
+        } else if lost {
+            self.give_up(turn);
+        }
+        self.call_relay(turn);
+        self.prove_next(turn);
+    }
+
+    /// Once the rule set lets the call through; anew where the relay is another one, or is reached by another way now.
+    pub(super) fn call_relay(&mut self, turn: &mut Turn) {
+        let (Some(_), Some(tunnel)) = (self.relays.taken(), &self.facts.tunnel) else { return };
+        let there = (self.relays.current(), tunnel.relay);
+        if self.is_rendered() && self.called != Some(there) {
+            self.called = Some(there);
+            turn.effects.push(Effect::Handshake(there.0, there.1));
+        }
+    }
+
+    /// What the engine says of its session is about the relay that carries.
+    pub(super) fn is_called(&self) -> bool {
+        self.called.is_some_and(|(relay, _)| self.relays.taken().is_some() && relay == self.relays.current())
+    }
+
+    fn take(&mut self, relay: RelayId, lost: bool, turn: &mut Turn) {
+        self.relays.take(relay, lost, turn.now);
+        self.called = None;
+        if let Some((asked, proof)) = self.relays.proof() {
+            self.evidence.begin_with(asked, &proof.exits);
+        }
+        self.learn_way();
+        self.agenda.set(Why::Ping, turn.now);
+        if self.checks() == Some(Egress::Privacy) && !self.evidence.exit_is_fresh(turn.now) {
+            self.agenda.set(Why::CheckExit, turn.now);
+        }
+    }
+
+    fn give_up(&mut self, turn: &mut Turn) {
+        self.relays.give_up(turn.now);
+        self.called = None;
+        self.evidence.begin_without();
+        turn.effects.push(Effect::HangUp);
+    }
+
+    fn prove_next(&mut self, turn: &mut Turn) {
+        if !self.is_rendered() {
+            return self.agenda.stop(Why::Relays);
+        }
+        if let Some((relay, endpoint, mtu)) = self.relays.next_attempt(turn.now) {
+            let endpoint = self.way_to(endpoint);
+            turn.effects.push(Effect::Prove(Attempt { relay, endpoint, mtu }));
+        }
+        let lost = self.relays.taken().map(|since| self.evidence.lost_at(self.judged_since(since)));
+        let deadlines = [self.relays.next_due(turn.now), lost];
+        match deadlines.into_iter().flatten().filter(|at| *at > turn.now).min() {
+            Some(at) => self.agenda.set(Why::Relays, at),
+            None => self.agenda.stop(Why::Relays),
+        }
+    }
+
+    /// The kernel holds what the newest facts ask for: whoever may send is let out.
+    fn is_rendered(&self) -> bool {
+        self.kernel.posture.as_ref().is_some_and(|posture| posture.facts == self.facts)
+    }
+
+    fn is_lost(&self, now: Uptime) -> bool {
+        let since = self.relays.taken().map(|taken| self.judged_since(taken));
+        since.is_some_and(|since| self.evidence.is_lost(since, self.settings.expect, now))
+    }
+
+    /// A cable that was out is no relay's fault.
+    fn judged_since(&self, taken: Uptime) -> Uptime {
+        taken.max(self.house.attached)
+    }
+
+    /// Somebody who was proven before that would be foreign by now as well.
+    fn foreign_since(&self) -> Option<Uptime> {
+        let (_, asked) = self.evidence.exits(Egress::Privacy)?;
+        self.evidence.is_foreign(self.settings.expect).then_some(asked)
+    }
+
+    /// What keeps the tunnel from being given to anybody.
+    pub(super) fn has_relay(&self) -> Result<(), Lack> {
+        self.relays.taken().map(|_| ()).ok_or_else(|| self.relays.lack())
+    }
+}
