@@ -11,7 +11,7 @@ mod world;
 use byway_core::{Input, Wish};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use world::{Answer, Deed, Takes, World};
+use world::{Answer, Deed, Takes, Weather, World};
 
 proptest! {
     #![proptest_config(ProptestConfig {
@@ -75,6 +75,40 @@ fn a_calm_day_costs_next_to_nothing() {
     assert!(world.core.view().is_as_wished());
     assert!(world.orders() < 5, "{} orders", world.orders());
     assert!(world.ticks() < 10_000, "{} deadlines: more than pings and checks", world.ticks());
+}
+
+#[test]
+fn an_idle_hour_loses_no_relay() {
+    let mut world = World::boot(Wish::Privacy);
+    world.runs(60 * 60 * 1000);
+    assert_eq!(world.relays_taken(), 1);
+}
+
+/// Ten minutes each, busy and idle, with the luck of a hundred houses.
+#[test]
+fn a_way_that_loses_every_fifth_packet_and_delays_the_others_loses_no_relay() {
+    for seed in 0..100 {
+        let mut world = World::boot(Wish::Privacy);
+        world.runs(5_000);
+        world.does(Deed::Traffic(seed % 2 == 0));
+        world.does(Deed::Weather(Weather { lost: 20, late_ms: 300, seed }));
+        world.runs(10 * 60 * 1000);
+        assert_eq!(world.relays_taken(), 1, "with luck {seed}");
+    }
+}
+
+/// However the losses fall.
+#[test]
+fn a_dead_relay_s_place_is_taken_within_six_seconds() {
+    for seed in 0..100 {
+        let mut world = World::boot(Wish::Privacy);
+        world.does(Deed::Traffic(true));
+        world.runs(20_000 + seed * 37);
+        world.does(Deed::Relay(0, false));
+        world.runs(6_000);
+        let view = world.core.view();
+        assert!(view.is_as_wished() && view.tunnel.relay == "se-mma-wg-001", "{view:#?}");
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ const PATIENCE: u64 = 300;
 pub(crate) struct Judge {
     pub(crate) orders: u64,
     pub(crate) ticks: u64,
+    /// How often the tunnel was given to a relay.
+    pub(crate) taken: u64,
     /// Of the agent that runs now.
     sealed_first: bool,
     /// In this boot, over all agents.
@@ -68,6 +70,7 @@ impl Judge {
         Self {
             orders: 0,
             ticks: 0,
+            taken: 0,
             sealed_first: false,
             last_epoch: 0,
             wish,
@@ -269,6 +272,7 @@ impl Judge {
     /// What was known of another relay counts no more.
     fn calls(&mut self, now: u64, relay: RelayId) {
         if self.evidence.called != Some(relay) {
+            self.taken += 1;
             let (handshake, pong, exit) = (None, None, self.evidence.proofs[relay.0]);
             let (called, called_at) = (Some(relay), now);
             assert!(

@@ -14,7 +14,7 @@ use crate::house::{self, at};
 use crate::judge::Judge;
 
 const ROUND_TRIP: u64 = 20;
-const PING_TIMEOUT: u64 = 2_000;
+const PING_TIMEOUT: u64 = 1_000;
 const CHECK: u64 = 150;
 const CHECK_TIMEOUT: u64 = 5_000;
 const POLL: u64 = 250;
@@ -39,6 +39,7 @@ pub(crate) enum Deed {
     /// What the kernel takes, and how many milliseconds that takes.
     Kernel(Takes, u64),
     Traffic(bool),
+    Weather(Weather),
     Drift,
     /// So many drifts, one every half second.
     Fight(u8),
@@ -48,6 +49,17 @@ pub(crate) enum Deed {
     },
     /// kill -9 and a new start.
     Restart,
+}
+
+/// What the way to a relay that answers is like.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weather {
+    /// Of a hundred packets, each way.
+    pub(crate) lost: u64,
+    /// The most, each way.
+    pub(crate) late_ms: u64,
+    /// Of the luck.
+    pub(crate) seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +86,8 @@ enum Event {
     Ordered(Generation, Posture),
     /// The agent looks at the engine's counters.
     Poll,
+    /// Something of the relay that was called then comes in.
+    Heard(RelayId),
     /// Somebody changes the kernel, and it is noticed, unless an order is on its way.
     Drift,
 }
@@ -103,6 +117,7 @@ pub(crate) struct World {
     /// Whom the tunnel leads to.
     called: Option<RelayId>,
     exit: Answer,
+    weather: Weather,
     uplink: Option<Uplink>,
     gateway: bool,
     traffic: bool,
@@ -134,6 +149,7 @@ impl World {
             relays: [true; 2],
             called: None,
             exit: Answer::Mullvad,
+            weather: Weather::default(),
             uplink: Some(house::uplink()),
             gateway: true,
             traffic: false,
@@ -162,6 +178,7 @@ impl World {
             }
             Deed::Kernel(takes, slow) => (self.kernel.takes, self.kernel.slow) = (takes, slow),
             Deed::Traffic(flows) => self.traffic = flows,
+            Deed::Weather(weather) => self.weather = weather,
             Deed::Drift => {
                 self.kernel.verified = None;
                 self.hears(Input::Drifted(String::from("a rule is gone")));
@@ -185,6 +202,7 @@ impl World {
             Deed::Kernel(Takes::All, 16),
             Deed::Uplink(1),
             Deed::Gateway(true),
+            Deed::Weather(Weather::default()),
         ] {
             self.does(deed);
         }
@@ -226,6 +244,11 @@ impl World {
         self.judge.orders
     }
 
+    /// How often the tunnel was given to a relay.
+    pub(crate) fn relays_taken(&self) -> u64 {
+        self.judge.taken
+    }
+
     pub(crate) fn ticks(&self) -> u64 {
         self.judge.ticks
     }
@@ -234,8 +257,11 @@ impl World {
         match event {
             Event::Report(input) => self.hears(input),
             Event::Ordered(generation, posture) => self.finishes(generation, posture),
+            Event::Heard(relay) if self.called == Some(relay) => {
+                (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
+            }
             Event::Drift if self.kernel.verified.is_some() => self.does(Deed::Drift),
-            Event::Drift => {}
+            Event::Heard(_) | Event::Drift => {}
             Event::Poll => {
                 self.after(POLL, Event::Poll);
                 if self.traffic {
@@ -289,13 +315,9 @@ impl World {
 
     fn pings(&mut self) {
         let sent = at(self.clock);
-        self.sends();
-        let answered = self.relay_answers();
-        let wait = if answered { ROUND_TRIP } else { PING_TIMEOUT };
-        if answered {
-            self.after(wait, Event::Report(Input::Tunnel(self.tunnel.clone())));
-        }
-        let round_trip = answered.then_some(Duration::from_millis(ROUND_TRIP));
+        let there_and_back = self.sends();
+        let wait = there_and_back.unwrap_or(PING_TIMEOUT);
+        let round_trip = there_and_back.map(Duration::from_millis);
         self.after(wait, Event::Report(Input::Ping(PingReport { sent, round_trip })));
     }
 
@@ -306,7 +328,6 @@ impl World {
         }
         self.judge.looks_at_the_relay(self.clock, self.relay_answers());
         self.sends();
-        self.after(ROUND_TRIP, Event::Report(Input::Tunnel(self.tunnel.clone())));
     }
 
     fn proves(&mut self, attempt: Attempt) {
@@ -338,18 +359,26 @@ impl World {
         self.after(wait, Event::Report(Input::Exit(ExitReport { by, asked, result })));
     }
 
-    /// A packet into the tunnel, and the relay's answer if it has one.
-    fn sends(&mut self) {
-        let now = at(self.clock);
-        if self.called.is_none() {
-            return;
-        }
+    /// A packet into the tunnel, and the relay's answer if it has one: how long that takes.
+    fn sends(&mut self) -> Option<u64> {
+        let (now, relay) = (at(self.clock), self.called?);
         self.tunnel.unanswered.get_or_insert(now);
-        if self.relay_answers() {
-            (self.tunnel.heard, self.tunnel.unanswered) = (Some(now), None);
+        let is_lost = [(); 2].map(|()| self.luck() % 100 < self.weather.lost).contains(&true);
+        let late = [(); 2].map(|()| self.luck() % (self.weather.late_ms + 1)).into_iter().sum::<u64>();
+        (self.relay_answers() && !is_lost).then(|| {
+            self.after(ROUND_TRIP + late, Event::Heard(relay));
             let old = self.tunnel.handshake.is_none_or(|made| self.clock - ms_of(made) > REKEY);
             self.tunnel.handshake = if old { Some(now) } else { self.tunnel.handshake };
-        }
+            ROUND_TRIP + late
+        })
+    }
+
+    /// The next number of a linear congruential generator (Knuth's MMIX).
+    fn luck(&mut self) -> u64 {
+        let next =
+            self.weather.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.weather.seed = next;
+        next >> 33
     }
 
     fn relay_answers(&self) -> bool {
