@@ -21,6 +21,8 @@ const FRESH_HANDSHAKE: Duration = Duration::from_mins(3);
 const FRESH_EXIT: Duration = Duration::from_mins(1);
 /// Sent and nothing heard for so long: suspect. A relay on another continent answers sooner.
 const SUSPICION: Duration = Duration::from_millis(600);
+/// Then whether the next relay is any better should be known before this one is lost: a proof takes a second or two.
+const DOUBT: Duration = Duration::from_millis(1_600);
 /// Nothing heard for so long, and so many pings unanswered: lost. Of a path that loses every fifth packet each way and
 /// delays others by a third of a second, that is one silence in ten thousand.
 const SILENCE: Duration = Duration::from_millis(4_800);
@@ -282,6 +284,11 @@ impl Evidence {
     /// Whether the relay must be asked more often than in calm times.
     pub(crate) fn is_suspect(&self, now: Uptime) -> bool {
         self.unanswered > 0 || self.tunnel.unanswered.is_some_and(|since| now.since(since) > SUSPICION)
+    }
+
+    /// Since when nothing was heard of a relay that may be lost.
+    pub(crate) fn doubtful_since(&self, now: Uptime) -> Option<Uptime> {
+        self.tunnel.unanswered.filter(|since| now.since(*since) >= DOUBT)
     }
 
     /// Whether the relay, which is judged from `since` on, carries no more.

@@ -202,7 +202,7 @@ const SCENES: [Scene; 43] = [
         obstructed(&Obstacle::Unsent(String::from("network is unreachable")))
     }),
     ("no relay on the machine", || obstructed(&Obstacle::Refused)),
-    ("a relay that is gone", || obstructed(&Obstacle::Silence { machine: false, udp: true })),
+    ("a relay that is gone", || obstructed(&house::gone())),
     ("a wrong key", || obstructed(&Obstacle::Silence { machine: true, udp: true })),
     ("no udp", || obstructed(&Obstacle::Silence { machine: true, udp: false })),
     ("a clock that cannot be right", || obstructed(&Obstacle::Clock)),
@@ -391,14 +391,14 @@ fn fought() -> Drive {
 fn silent() -> Drive {
     let mut drive = open(Egress::Privacy);
     drive.proves_nobody();
-    drive.relay_falls_silent();
+    drive.relay_falls_silent(Err(house::gone()));
     drive
 }
 
 fn replaced() -> Drive {
     let mut drive = open(Egress::Privacy);
     drive.proves(Ok(house::proof(true)));
-    drive.relay_falls_silent();
+    drive.relay_falls_silent(Ok(house::proof(true)));
     drive.applied();
     drive
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
-use byway_core::relays::{Attempt, Obstacle, RelayId};
+use byway_core::relays::{Attempt, RelayId};
 use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
 use byway_core::uplink::router::Nat64;
@@ -126,14 +126,14 @@ fn proving_privacy_without_exit() -> Drive {
 /// In one step.
 fn to_the_standby() -> Drive {
     let mut drive = open_with_standby();
-    drive.relay_falls_silent();
+    drive.relay_falls_silent(Ok(house::proof(true)));
     drive
 }
 
 fn without_a_relay() -> Drive {
     let mut drive = open(Egress::Privacy);
     drive.proves_nobody();
-    drive.relay_falls_silent();
+    drive.relay_falls_silent(Err(house::gone()));
     drive.applied();
     drive
 }
@@ -253,11 +253,10 @@ fn proofs(drive: &Drive) -> Vec<(&'static str, Input)> {
     let endpoint = "192.0.2.130:51820".parse().expect("a socket address");
     let none = (Attempt { relay: RelayId(0), endpoint, mtu: 1380 }, drive.now());
     let (attempt, began) = drive.attempt.unwrap_or(none);
-    let silence = Obstacle::Silence { machine: false, udp: true };
     vec![
         ("relay proven", Input::Proved(attempt, began, Ok(house::proof(true)))),
         ("relay proven, not mullvad", Input::Proved(attempt, began, Ok(house::proof(false)))),
-        ("relay not proven", Input::Proved(attempt, began, Err(silence))),
+        ("relay not proven", Input::Proved(attempt, began, Err(house::gone()))),
     ]
 }
 

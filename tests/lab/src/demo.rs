@@ -8,13 +8,15 @@ mod screen;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::byway_box::Card;
 use crate::judge::Door;
 use crate::phone::Family;
 use crate::stage::{Outcome, Stage, Watch, is_as_wished};
 use crate::traffic::Rates;
+use crate::wait_for;
 use counters::Counters;
 use keys::{Key, Keys};
 use screen::{Frame, say};
@@ -28,7 +30,7 @@ const GENTLE: Rates = Rates { long_udp: 20, new_udp: 4, new_tcp: 2, long_tcp: 10
 
 /// A fixed scene; true when the judge found nothing wrong.
 pub fn play_script(byway: &Path) -> Result<bool> {
-    let stage = raise(byway)?;
+    let mut stage = raise(byway)?;
     let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
     watch.wait_answered(PATIENCE)?;
     for flip in 0..SCRIPTED_FLIPS {
@@ -37,22 +39,57 @@ pub fn play_script(byway: &Path) -> Result<bool> {
         watch.wait_answered(PATIENCE)?;
         say(&format!("button: {door}; the internet sees the phone as {}", phone_view(&stage)));
     }
+    kill_the_relay(&mut stage, &mut watch)?;
+    silence_all_relays(&stage, &mut watch)?;
+    let outcome = watch.end()?;
+    say(&verdict(&outcome, SCRIPTED_FLIPS));
+    Ok(outcome.verdict.is_clean() && outcome.verdict.heard_something().is_ok())
+}
+
+/// Another one has been proven before, and takes its place.
+fn kill_the_relay(stage: &mut Stage, watch: &mut Watch) -> Result<()> {
+    wait_for("a relay that stands by", PATIENCE, || {
+        let relays = stage.byway.cli(&["relays", "--json"])?.stdout;
+        ensure!(relays.contains("\"standby\""), "{relays}");
+        Ok(())
+    })?;
+    let active = text(&stage.byway.status()?, "tunnel", "relay");
+    let died = SystemTime::now();
+    stage.world.relay_called(&active)?.die();
+    say(&format!("{active} dies"));
+    let is_another = |status: &Value| is_as_wished(status) && status["tunnel"]["relay"] != active.as_str();
+    let status = stage.byway.wait_status("another relay", PATIENCE, is_another)?;
+    watch.decide(died, Some(Door::Privacy));
+    let carried = watch.wait_answered(PATIENCE)?.duration_since(died)?;
+    let (why, phone) = (&status["why"], phone_view(stage));
+    say(&format!(
+        "carried again after {:.1} s: {why}; the internet sees the phone as {phone}",
+        carried.as_secs_f32()
+    ));
+    stage.world.relay_called(&active)?.come_back()
+}
+
+/// Whoever is proven may be dead as well: then nobody carries, and the house least of all.
+fn silence_all_relays(stage: &Stage, watch: &mut Watch) -> Result<()> {
     let silenced = SystemTime::now();
-    stage.world.relay.silence()?;
-    say("the relay falls silent");
-    let status =
-        stage.byway.wait_status("the door to be shut", PATIENCE, |status| status["door"].is_null())?;
+    for relay in stage.world.relays() {
+        relay.silence()?;
+    }
+    say("all relays fall silent");
+    let is_shut =
+        |status: &Value| status["door"].is_null() && status["why"].to_string().contains("not answer");
+    let status = stage.byway.wait_status("the door to be shut", PATIENCE, is_shut)?;
     watch.decide(silenced, None);
-    say(&format!("sealed after {:.1} s: {}", silenced.elapsed()?.as_secs_f32(), text(&status, "why")));
+    say(&format!("sealed after {:.1} s: {}", silenced.elapsed()?.as_secs_f32(), status["why"]));
     let resumed = SystemTime::now();
-    stage.world.relay.resume()?;
+    for relay in stage.world.relays() {
+        relay.resume()?;
+    }
     stage.byway.wait_status("the privacy door again", PATIENCE, is_as_wished)?;
     watch.decide(resumed, Some(Door::Privacy));
     watch.wait_answered(PATIENCE)?;
-    say(&format!("the relay is back, carried again after {:.1} s", resumed.elapsed()?.as_secs_f32()));
-    let outcome = watch.end()?;
-    say(&verdict(&outcome));
-    Ok(outcome.verdict.is_clean() && outcome.verdict.heard_something().is_ok())
+    say(&format!("they are back, carried again after {:.1} s", resumed.elapsed()?.as_secs_f32()));
+    Ok(())
 }
 
 /// Until `q`; true when the judge found nothing wrong.
@@ -84,13 +121,13 @@ pub fn play(byway: &Path) -> Result<bool> {
     }
     drop(keys);
     let outcome = watch.end()?;
-    say(&verdict(&outcome));
+    say(&verdict(&outcome, outcome.flips.len()));
     Ok(outcome.verdict.is_clean())
 }
 
 fn raise(byway: &Path) -> Result<Stage> {
-    say("raising a small internet: control server, Mullvad relay, house, phone (about 10 s)");
-    let mut stage = Stage::raise(byway)?;
+    say("raising a small internet: control server, three Mullvad relays, house, phone (about 10 s)");
+    let mut stage = Stage::raise_with(byway, |world| Card::for_world(world)?.with_relays(world, 3))?;
     say("switching the box on: it joins the tailnet, proves the tunnel, opens the privacy door");
     stage.boot_and_carry()?;
     say(&format!("carried: the internet sees the phone as {}", phone_view(&stage)));
@@ -120,8 +157,8 @@ fn phone_view(stage: &Stage) -> String {
     format!("{} and {}", seen(Family::V4), seen(Family::V6))
 }
 
-fn verdict(outcome: &Outcome) -> String {
-    let slowest = outcome.flips.iter().max().map_or(0, Duration::as_millis);
+fn verdict(outcome: &Outcome, presses: usize) -> String {
+    let slowest = outcome.flips.iter().take(presses).max().map_or(0, Duration::as_millis);
     let verdict = &outcome.verdict;
     let line = format!(
         "verdict: {} packets by privacy, {} by residential, wrong door {}, linked {}, flips {}, slowest flip {slowest} ms",
@@ -129,11 +166,11 @@ fn verdict(outcome: &Outcome) -> String {
         verdict.packets_by(Door::Residential),
         verdict.wrong_door.count,
         verdict.linked.count,
-        outcome.flips.len(),
+        outcome.flips.len().min(presses),
     );
     if verdict.is_clean() { line } else { format!("{line}\n{verdict}") }
 }
 
-fn text<'a>(status: &'a Value, key: &str) -> &'a str {
-    status[key].as_str().unwrap_or_default()
+fn text(status: &Value, section: &str, key: &str) -> String {
+    status[section][key].as_str().unwrap_or_default().to_owned()
 }

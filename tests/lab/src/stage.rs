@@ -61,8 +61,13 @@ pub struct Outcome {
 impl Stage {
     /// The box is in the house, switched off, with a good card and an empty disk.
     pub fn raise(binary: &Path) -> Result<Self> {
+        Self::raise_with(binary, Card::for_world)
+    }
+
+    /// The same with another card.
+    pub fn raise_with(binary: &Path, card: impl FnOnce(&World) -> Result<Card>) -> Result<Self> {
         let world = World::raise()?;
-        let byway = BywayBox::new(&world, binary, &Card::for_world(&world)?)?;
+        let byway = BywayBox::new(&world, binary, &card(&world)?)?;
         Ok(Self { byway, world, binary: binary.to_owned() })
     }
 

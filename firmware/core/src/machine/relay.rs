@@ -36,14 +36,13 @@ impl Core {
         if self.facts.uplink.is_none() {
             return self.agenda.stop(Why::Relays);
         }
-        if let Some(since) = self.relays.taken()
-            && self.evidence.is_suspect(turn.now)
-            && turn.now > since
-        {
-            self.relays.doubt(turn.now);
+        let doubtful = self.evidence.doubtful_since(turn.now);
+        if let (Some(since), Some(_)) = (doubtful, self.relays.taken()) {
+            self.relays.doubt(since, turn.now);
         }
-        let (lost, foreign) = (self.is_lost(turn.now), self.foreign_since());
-        let no_good = if lost { Some(Uptime::default()) } else { foreign };
+        let lost = self.is_lost(turn.now);
+        let lost_since = lost.then(|| doubtful.max(self.relays.taken()).unwrap_or_default());
+        let no_good = lost_since.or_else(|| self.foreign_since());
         if let Some(relay) = self.relays.successor(no_good, turn.now) {
             self.take(relay, lost, turn);
         } else if lost {

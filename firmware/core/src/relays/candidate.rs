@@ -31,6 +31,8 @@ pub(super) struct Candidate {
     port: usize,
     /// The newest; none after a failure.
     proven: Option<(Uptime, Proof)>,
+    /// It was proven once.
+    known: bool,
     /// When the last attempt began.
     tried: Option<Uptime>,
     /// When the last one began after which no port was left to try.
@@ -54,6 +56,7 @@ impl Candidate {
             end: settings.end.clone(),
             port: 0,
             proven: None,
+            known: false,
             tried: None,
             tested: None,
             failures: 0,
@@ -108,7 +111,7 @@ impl Candidate {
 
     pub(super) fn succeed(&mut self, asked: Uptime, proof: Proof) {
         (self.proven, self.tried, self.tested) = (Some((asked, proof)), Some(asked), Some(asked));
-        (self.failures, self.obstacle, self.hastened) = (0, None, false);
+        (self.failures, self.obstacle, self.hastened, self.known) = (0, None, false, true);
     }
 
     /// Where nothing answers, another port may.
@@ -139,9 +142,14 @@ impl Candidate {
             proven: self.proven.as_ref().map(|(asked, _)| *asked),
             tested: self.tested,
             failures: self.failures,
-            obstacle: self.obstacle.as_ref().map(|obstacle| obstacle.sentence(&self.name)),
+            obstacle: self.sentence(),
             seen_as: proof.into_iter().flat_map(|proof| &proof.exits).map(|exit| exit.address).collect(),
         }
+    }
+
+    /// What stands in its way.
+    pub(super) fn sentence(&self) -> Option<String> {
+        self.obstacle.as_ref().map(|obstacle| obstacle.sentence(&self.name, self.known))
     }
 
     pub(super) const fn roll(&mut self, dice: u64) {

@@ -17,7 +17,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use candidate::Candidate;
 pub(crate) use candidate::foreign;
@@ -26,9 +25,6 @@ pub use view::{RelayView, Role};
 
 use crate::posture::TunnelEnd;
 use crate::{Expect, Lack, Settings, Uptime};
-
-/// While the one that carries is in doubt, an older proof of the next one is made anew.
-const IN_DOUBT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Relays {
@@ -119,12 +115,12 @@ impl Relays {
         }
     }
 
-    /// The one that carries is in doubt: whether the next one is any better should be known before it is lost.
-    pub(crate) fn doubt(&mut self, now: Uptime) {
+    /// The one that carries was not heard since then: whether the next one is any better should be known before it is lost.
+    pub(crate) fn doubt(&mut self, since: Uptime, now: Uptime) {
         let next = self.standby(now).or_else(|| self.others().min_by_key(|relay| self.order(*relay)));
         if let Some(relay) = next {
             let candidate = &mut self.all[relay.0];
-            candidate.hastened |= candidate.tried().is_none_or(|tried| now.since(tried) > IN_DOUBT);
+            candidate.hastened |= candidate.tried().is_none_or(|tried| tried < since);
         }
     }
 
@@ -254,13 +250,13 @@ impl Relays {
         if let Obstacle::NotMullvad(address) = obstacle {
             return Lack::NotMullvad(*address);
         }
-        let sentence = obstacle.sentence(&candidate.name);
+        let sentence = candidate.sentence().unwrap_or_default();
         let lost = &self.all[self.current.0];
         Lack::Relay(match self.all.len() {
             1 => sentence,
             // Nobody has taken its place.
             _ if lost.obstacle == Some(Obstacle::FellSilent) && *obstacle != Obstacle::FellSilent => {
-                format!("{}; {sentence}", Obstacle::FellSilent.sentence(&lost.name))
+                format!("{}; {sentence}", lost.sentence().unwrap_or_default())
             }
             many => format!("none of {many} relays is proven: {sentence}"),
         })
@@ -280,7 +276,7 @@ impl Relays {
             )
         });
         let left = self.left.map(|left| &self.all[left.0]).filter(|left| left.proof().is_none());
-        let left = left.map(|left| Obstacle::FellSilent.sentence(&left.name));
+        let left = left.map(|left| format!("the relay {} fell silent", left.name));
         [port, narrow, left].into_iter().flatten().collect()
     }
 }

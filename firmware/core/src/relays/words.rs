@@ -22,8 +22,8 @@ impl Obstacle {
         }
     }
 
-    /// Of the relay with this name.
-    pub(super) fn sentence(&self, name: &str) -> String {
+    /// Of the relay with this name; `known`: it has taken this box's key before.
+    pub(super) fn sentence(&self, name: &str, known: bool) -> String {
         match self {
             Self::Clock => String::from("the clock cannot be right, so no handshake is made until it is set"),
             Self::Unsent(why) => format!("nothing can be sent to the relay {name}: {why}"),
@@ -35,6 +35,9 @@ impl Obstacle {
                 format!(
                     "{name} does not answer, and neither does its machine: the relay is gone, or the way to it"
                 )
+            }
+            Self::Silence { machine: true, udp: true } if known => {
+                format!("the machine of the relay {name} is there, but the relay does not answer any more")
             }
             Self::Silence { machine: true, udp: true } => format!(
                 "the machine of the relay {name} is there, but does not answer this box's key: is the device still in the provider's list?"

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use byway_core::relays::{Attempt, Obstacle, Verdict};
+use byway_core::relays::{Attempt, Verdict};
 use byway_core::{
     Core, Effect, Egress, ExitReport, Generation, Input, Offload, PingReport, Settings, TunnelReport,
     Unapplied, Uptime, Wish,
@@ -87,13 +87,16 @@ impl Drive {
         self.feed(Input::Ping(PingReport { sent: self.now(), round_trip }));
     }
 
-    /// Five seconds of a session in which nothing that is sent is answered.
-    pub(crate) fn relay_falls_silent(&mut self) {
+    /// Five seconds of a session in which nothing that is sent is answered. Meanwhile the next relay is proven, or not.
+    pub(crate) fn relay_falls_silent(&mut self, next: Verdict) {
         let made = Some(self.now());
         let unanswered =
             TunnelReport { handshake: made, heard: made, unanswered: made, ..TunnelReport::default() };
         self.feed(Input::Tunnel(unanswered));
-        self.clock += 5_000;
+        self.clock += 2_000;
+        self.feed(Input::Tick);
+        self.proves(next);
+        self.clock += 3_000;
         for _ in 0..8 {
             self.feed(Input::Ping(PingReport { sent: self.now(), round_trip: None }));
         }
@@ -107,7 +110,7 @@ impl Drive {
 
     /// The tunnel's relay, if it has one, and whoever is tried after it.
     pub(crate) fn proves_nobody(&mut self) {
-        self.proves(Err(Obstacle::Silence { machine: false, udp: true }));
+        self.proves(Err(house::gone()));
     }
 
     pub(crate) fn checked(&mut self, by: Egress, mullvad: bool) {

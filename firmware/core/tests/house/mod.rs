@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use byway_core::relays::{Proof, RelayId};
+use byway_core::relays::{Obstacle, Proof, RelayId};
 use byway_core::uplink::Interfaces;
 use byway_core::{Egress, Exit, Expect, RelaySettings, Settings, TunnelEnd, Uplink, Upstreams, Uptime};
 
@@ -48,6 +48,11 @@ pub(crate) fn relay(name: &str, endpoint: &str) -> RelaySettings {
 pub(crate) fn exit(mullvad: bool) -> Exit {
     let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
     Exit { address: IpAddr::from(address), mullvad: Some(mullvad), place: None }
+}
+
+/// Nothing answers, and nobody is there.
+pub(crate) fn gone() -> Obstacle {
+    Obstacle::Silence { machine: false, udp: true }
 }
 
 /// Of a relay near by.

@@ -340,9 +340,7 @@ impl World {
             Answer::Mullvad | Answer::Foreign if reachable => {
                 (PROOF, Ok(Proof { mtu: attempt.mtu, ..house::proof(self.exit == Answer::Mullvad) }))
             }
-            Answer::Nothing | Answer::Mullvad | Answer::Foreign => {
-                (PROOF_TIMEOUT, Err(Obstacle::Silence { machine: false, udp: true }))
-            }
+            Answer::Nothing | Answer::Mullvad | Answer::Foreign => (PROOF_TIMEOUT, Err(house::gone())),
         };
         self.after(wait, Event::Report(Input::Proved(attempt, began, verdict)));
     }
