@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use byway_core::clock::Source;
+use byway_core::relays::Role;
 use byway_core::{Egress, Expect, Settings, View, tailnet};
 use tokio::sync::Mutex;
 
@@ -72,6 +73,7 @@ impl Inspector {
             uplink(view),
             self.names(view).await,
             self.tunnel(view).await,
+            relays(view),
             self.tailnet(view),
             door(view),
             self.exit(view).await,
@@ -191,6 +193,27 @@ fn uplink(view: &View) -> Finding {
             kept("uplink", format!("{} with {}{odd}", uplink.interface, addresses.join(", ")))
         }
         None => broken("uplink", told),
+    }
+}
+
+/// Whether the next relay is ready for the end of the one that carries.
+fn relays(view: &View) -> Finding {
+    let named = |role| view.relays.iter().find(|relay| relay.role == role).map(|relay| relay.name.as_str());
+    match (named(Role::Active), named(Role::Standby), &view.relays[..]) {
+        (Some(active), _, [_]) => kept(
+            "relays",
+            format!("{active} alone: with a second file in [mullvad] config another one stands by"),
+        ),
+        (Some(active), Some(standby), _) => {
+            kept("relays", format!("{active} carries, {standby} is proven and stands by"))
+        }
+        (active, _, relays) => {
+            let obstacles = relays.iter().filter_map(|relay| relay.obstacle.as_deref());
+            let obstacles: Vec<&str> = obstacles.collect();
+            let carries =
+                active.map_or_else(|| "none carries".to_owned(), |active| format!("{active} carries"));
+            broken("relays", format!("{carries}, none stands by: {}", obstacles.join("; ")))
+        }
     }
 }
 

@@ -44,9 +44,14 @@ const PADDED: usize = 1_280;
 pub(super) const OVERHEAD: usize = 32;
 pub(super) const CONTROL_ROOM: usize = 148;
 
+/// How a new machine gets its first stamp, if there is one yet.
+type First = fn(&Stamps, Duration) -> Option<Duration>;
+
 pub(super) struct Session {
     peer: Peer,
     stamps: Arc<Stamps>,
+    /// Of those, the first one of each machine.
+    first: First,
     /// None until its handshakes can be stamped.
     machine: Option<Machine>,
     /// Where the relay was last heard, before that where it is said to be.
@@ -79,9 +84,19 @@ impl Session {
     /// With no handshake yet: [`Session::initiate`] makes the first datagram, or a later [`Session::tick`]
     /// where there is no stamp for it. The counters of `before` go on.
     pub(super) fn new(now: Duration, peer: Peer, before: Stats, stamps: Arc<Stamps>) -> Session {
+        Session::stamped(now, peer, before, (stamps, Stamps::begin))
+    }
+
+    /// With a relay that the engine does not talk to, for a moment.
+    pub(super) fn beside(now: Duration, peer: Peer, stamps: Arc<Stamps>) -> Session {
+        Session::stamped(now, peer, Stats::default(), (stamps, Stamps::join))
+    }
+
+    fn stamped(now: Duration, peer: Peer, before: Stats, (stamps, first): (Arc<Stamps>, First)) -> Session {
         Session {
-            machine: fresh_machine(now, &peer, &stamps),
+            machine: fresh_machine(now, &peer, first(&stamps, now)),
             stamps,
+            first,
             endpoint: peer.endpoint,
             peer,
             stats: before.for_another_peer(),
@@ -201,7 +216,8 @@ impl Session {
     /// it is said to be.
     fn begin_anew<'a>(&mut self, now: Duration, out: &'a mut [u8]) -> &'a [u8] {
         self.endpoint = self.peer.endpoint;
-        self.machine = fresh_machine(now, &self.peer, &self.stamps).or(self.machine.take());
+        self.machine =
+            fresh_machine(now, &self.peer, (self.first)(&self.stamps, now)).or(self.machine.take());
         self.initiate(now, out)
     }
 
@@ -274,8 +290,8 @@ fn padded<'a>(packet: &'a [u8], room: &'a mut [u8; PADDED]) -> &'a [u8] {
     &room[..length]
 }
 
-fn fresh_machine(now: Duration, peer: &Peer, stamps: &Stamps) -> Option<Machine> {
-    Machine::new(now, peer, stamps.begin(now)?)
+fn fresh_machine(now: Duration, peer: &Peer, stamp: Option<Duration>) -> Option<Machine> {
+    Machine::new(now, peer, stamp?)
 }
 
 /// How many bytes boringtun wrote for the network.

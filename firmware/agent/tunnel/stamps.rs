@@ -32,6 +32,8 @@ struct Disk {
     thread: JoinHandle<()>,
 }
 
+type HandOut = fn(&mut stamps::Stamps, Uptime, Duration) -> Result<Duration, NotYet>;
+
 struct Desk {
     stamps: stamps::Stamps,
     /// That the wall clock cannot be right was told.
@@ -80,9 +82,18 @@ impl Stamps {
 
     /// The first stamp of a new machine. None: not yet; what there is to wait for is under way, or was told.
     pub(super) fn begin(&self, now: Duration) -> Option<Duration> {
+        self.hand_out(now, stamps::Stamps::begin)
+    }
+
+    /// The same of a machine beside the engine's, which calls another relay.
+    pub(super) fn join(&self, now: Duration) -> Option<Duration> {
+        self.hand_out(now, stamps::Stamps::join)
+    }
+
+    fn hand_out(&self, now: Duration, by: HandOut) -> Option<Duration> {
         let wall = self.wall();
         let mut desk = locked(&self.desk);
-        let begun = desk.stamps.begin(Uptime::since_boot(now), wall);
+        let begun = by(&mut desk.stamps, Uptime::since_boot(now), wall);
         let wrong = begun == Err(NotYet::Clock);
         if wrong && !desk.told {
             let clock = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + wall);

@@ -100,6 +100,18 @@ impl Stamps {
         Ok(first)
     }
 
+    /// The present stamp of the newest line, for a machine that calls other relays than the line's own: it needs no line
+    /// for itself, and each would begin a little later than it has to. Where there is none yet, or the wall clock has
+    /// overtaken it, a new one.
+    pub fn join(&mut self, now: Uptime, wall: Duration) -> Result<Duration, NotYet> {
+        let line = self.line.map(|(since, first)| first + now.since(since));
+        let may_be_used = |stamp: &Duration| self.is_below(now, *stamp, GAP) || !self.may_yet_reserve(now);
+        match line.filter(|stamp| *stamp >= wall && may_be_used(stamp)) {
+            Some(stamp) => Ok(stamp),
+            None => self.begin(now, wall),
+        }
+    }
+
     /// The mark to be written now, if one is needed. Its outcome is told by [`Stamps::on_reserved`] or
     /// [`Stamps::on_refused`].
     pub fn reserve(&mut self, now: Uptime, wall: Duration) -> Option<Mark> {
@@ -165,7 +177,11 @@ impl Stamps {
 
     /// Whether the disk holds a mark for a line that is at `stamp` now: above it for some time, and with its lead.
     fn is_reserved(&self, now: Uptime, stamp: Duration) -> bool {
-        stamp + LEFT <= self.reserved && lead(now, stamp) <= self.lead
+        self.is_below(now, stamp, LEFT)
+    }
+
+    fn is_below(&self, now: Uptime, stamp: Duration, room: Duration) -> bool {
+        stamp + room <= self.reserved && lead(now, stamp) <= self.lead
     }
 
     /// Whether there is still a reservation to be hoped for.

@@ -28,7 +28,7 @@ use self::stack::Stack;
 use self::stream::Stream;
 use self::uplink::Uplink;
 use super::session::Session;
-use super::{Peer, Stamps, Stats};
+use super::{Peer, Stamps};
 use crate::clock::{self, Servers};
 use crate::config::Host;
 use crate::proof::ExitCheck;
@@ -104,7 +104,7 @@ impl Prober {
     /// An attempt is too short for keepalives.
     fn session(&self, peer: &Peer) -> Session {
         let peer = Peer { keepalive_s: 0, ..peer.clone() };
-        Session::new(boot_time(), peer, Stats::default(), Arc::clone(&self.stamps))
+        Session::beside(boot_time(), peer, Arc::clone(&self.stamps))
     }
 
     /// The gateway's round trip, where one is known, and the MTU.

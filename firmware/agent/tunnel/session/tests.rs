@@ -275,7 +275,7 @@ fn elsewhere() -> SocketAddr {
 
 /// More handshakes than a machine looks at in a second, by somebody who knows no more than its public key.
 fn load(machine: &mut Machine, key: u8) {
-    let mut nobody = fresh_machine(START, &peer(99, key), &stamps()).unwrap();
+    let mut nobody = fresh_machine(START, &peer(99, key), stamps().begin(START)).unwrap();
     let flood = datagram(nobody.at(START).format_handshake_initiation(&mut [0; 2_048], true));
     for _ in 0..20 {
         machine.at(START).decapsulate(None, &flood, &mut [0; 2_048]);
@@ -287,7 +287,7 @@ struct Relay(Machine);
 impl Relay {
     fn new(keepalive_s: u16) -> Relay {
         let peer = Peer { keepalive_s, ..peer(2, 1) };
-        Relay(fresh_machine(START, &peer, &stamps()).unwrap())
+        Relay(fresh_machine(START, &peer, stamps().begin(START)).unwrap())
     }
 
     fn initiation(&mut self) -> Vec<u8> {

@@ -95,6 +95,22 @@ fn a_day_takes_one_block_every_half_hour() {
     assert!((40..=50).contains(&writes), "{writes}");
 }
 
+/// Proofs every few minutes must not make the key useless, in a year, to whoever loses the mark.
+#[test]
+fn whoever_joins_a_line_does_not_make_it_run_ahead() {
+    let mut agent = Agent::on(None);
+    agent.begin(BUILT).unwrap();
+    let mut last = Duration::ZERO;
+    for minute in 1..1_000 {
+        agent.pass(60 * SECOND);
+        let now = Uptime::since_boot(agent.now);
+        let joined = agent.stamps.join(now, BUILT + minute * 60 * SECOND).unwrap();
+        assert!(joined > last && joined <= BUILT + agent.now + GAP, "{joined:?} in minute {minute}");
+        last = joined;
+    }
+    assert!(agent.begin(BUILT + agent.now).unwrap() > last);
+}
+
 #[test]
 fn an_agent_that_ends_in_order_leaves_no_gap() {
     let mut agent = Agent::on(None);
