@@ -63,6 +63,27 @@ fn a_lost_relay_shuts_the_door_where_no_other_is_proven_and_nobody_leaves_by_the
     assert_eq!(drive.core.view().door, Some(Egress::Privacy), "{}", drive.core.view().why);
 }
 
+/// Files of two devices: what the kernel holds of the tunnel changes as well.
+#[test]
+fn a_relay_that_knows_us_by_another_address_is_taken_behind_a_shut_door() {
+    let mut settings = house::settings();
+    settings.relays[1].end.addresses.truncate(1);
+    let mut drive = Drive::attached(settings, Wish::Privacy);
+    drive.proves(Ok(house::proof(true)));
+    drive.handshake();
+    drive.pong();
+    settle(&mut drive);
+    drive.proves(Ok(house::proof(true)));
+    drive.relay_falls_silent(Ok(house::proof(true)));
+    assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_none()));
+    settle(&mut drive);
+    drive.handshake();
+    drive.pong();
+    settle(&mut drive);
+    let view = drive.core.view();
+    assert!(view.is_as_wished() && view.tunnel.relay == "se-mma-wg-001", "{view:#?}");
+}
+
 #[test]
 fn what_stood_by_before_the_silence_is_not_believed_after_it() {
     let mut drive = open(Egress::Privacy);
