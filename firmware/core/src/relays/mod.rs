@@ -139,22 +139,23 @@ impl Relays {
         }
     }
 
-    /// Whom the tunnel is to be given to now: the first one that is proven, whom the owner has chosen, or, where the
-    /// current one is no good any more, the standby, if it was proven at `since` or later.
+    /// Whom the tunnel is to be given to now: one that is proven where nobody carries; whom the owner has chosen; or, where
+    /// the current one is no good any more, one that was proven since then.
     pub(crate) fn successor(&self, no_good: Option<Uptime>, now: Uptime) -> Option<RelayId> {
-        let Some(_) = self.taken else {
-            let ready = self.ids().filter(|relay| self.all[relay.0].is_ready(now));
-            // Nor here: what is asked anew counts when it is answered.
-            let ready = ready.filter(|relay| self.under_way != Some(*relay));
-            return ready.min_by_key(|relay| self.order(*relay));
+        // Whoever is asked anew counts when he has answered.
+        let ready = |relay: &RelayId| self.all[relay.0].is_ready(now) && self.under_way != Some(*relay);
+        let since = match self.taken {
+            Some(_) => {
+                let wanted = self.wanted.filter(|relay| *relay != self.current).filter(ready);
+                if wanted.is_some() {
+                    return wanted;
+                }
+                no_good?
+            }
+            None => Uptime::default(),
         };
-        let wanted = self.wanted.filter(|relay| *relay != self.current && self.all[relay.0].is_ready(now));
-        wanted.or_else(|| {
-            let (since, standby) = (no_good?, self.standby(now)?);
-            let proven = self.all[standby.0].proof().is_some_and(|(asked, _)| asked >= since);
-            // What is asked anew in the hour of need counts when it is answered.
-            (proven && self.under_way != Some(standby)).then_some(standby)
-        })
+        let proven = |relay: &RelayId| self.all[relay.0].proof().is_some_and(|(asked, _)| asked >= since);
+        self.others().filter(ready).filter(proven).min_by_key(|relay| self.order(*relay))
     }
 
     /// The one before is left for good; `lost` says that it was no good.
@@ -203,8 +204,10 @@ impl Relays {
             None => true,
             Some(_) if *relay == self.current => false,
             Some(_) => {
-                let is_asked_for = self.all[relay.0].hastened || self.wanted == Some(*relay);
-                is_asked_for || standby.is_none_or(|standby| standby == *relay)
+                let candidate = &self.all[relay.0];
+                let is_asked_for = candidate.hastened || self.wanted == Some(*relay);
+                // Also whether those are back that were no good.
+                is_asked_for || candidate.failures > 0 || standby.is_none_or(|standby| standby == *relay)
             }
         })
         .map(|relay| {
