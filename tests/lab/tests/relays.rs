@@ -83,6 +83,9 @@ fn a_silent_relays_machine_answers_and_a_gone_one_does_not(world: &World, client
         ensure!(client.call(address)? == Some(ErrorKind::ConnectionRefused), "the machine is silent too");
         world.relay.trouble(Trouble::Gone)?;
         ensure!(client.call(address)? == Some(ErrorKind::TimedOut), "the machine is still there");
+        for other in world.more_relays.iter().flat_map(|other| other.site().addresses()) {
+            ensure!(client.call(other)? == Some(ErrorKind::ConnectionRefused), "{other} has gone with it");
+        }
         ensure!(client.echoes(5, SMALL)?.is_empty(), "gone, and it carries");
         world.relay.resume()?;
         ensure!(client.call(address)? == Some(ErrorKind::ConnectionRefused), "the machine is not back");
