@@ -168,11 +168,6 @@ impl Relay {
         self.serve(public_key, DEVICE_ADDRESSES)
     }
 
-    /// The world's own device is served again, and it alone.
-    pub fn set_device_key_back(&self) -> Result<()> {
-        self.set_device_key(&self.device_key()?)
-    }
-
     /// From now on it sends the device whatever it likes, and believes every source.
     pub fn claim_everything(&self) -> Result<()> {
         self.serve(&self.device_key()?, "0.0.0.0/0,::/0")
