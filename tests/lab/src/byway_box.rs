@@ -108,9 +108,7 @@ impl BywayBox {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
-        for (name, text) in &card.mullvad_confs {
-            write_secret(&folder.join("card").join(name), text)?;
-        }
+        write_confs(&folder.join("card"), &card.mullvad_confs)?;
         let tailscaled = world.peers.tailscaled_box();
         write_secret(&folder.join("card/byway.toml"), &byway_toml(card, path_text(&tailscaled)?))?;
         Ok(Self {
@@ -313,6 +311,16 @@ impl BywayBox {
         write_secret(&path, &lines.join("\n").replace("[tailnet]", &with_key))
     }
 
+    /// Replaces the list of relays, each a file's name and its text; an agent reads it when it starts.
+    pub fn write_relays(&self, confs: &[(String, String)]) -> Result<()> {
+        let path = self.config_path();
+        write_confs(&self.folder.join("card"), confs)?;
+        let text = fs::read_to_string(&path).context("cannot read the card")?;
+        let is_list = |line: &&str| line.starts_with("config = ");
+        let list = text.lines().find(is_list).context("the card names no relay")?;
+        write_secret(&path, &text.replace(list, &config_line(confs)))
+    }
+
     /// Replaces `[dns]` until the next box; an agent reads it when it starts.
     pub fn write_dns(&self, lines: &str) -> Result<()> {
         self.write_section("[dns]", lines)
@@ -398,6 +406,15 @@ impl Drop for BywayBox {
     }
 }
 
+fn write_confs(card: &Path, confs: &[(String, String)]) -> Result<()> {
+    confs.iter().try_for_each(|(name, text)| write_secret(&card.join(name), text))
+}
+
+fn config_line(confs: &[(String, String)]) -> String {
+    let names: Vec<&String> = confs.iter().map(|(name, _)| name).collect();
+    format!("config = {names:?}")
+}
+
 /// As Mullvad's generator names a relay's file.
 pub fn conf_name(relay: &str) -> String {
     format!("{relay}.conf")
@@ -405,7 +422,7 @@ pub fn conf_name(relay: &str) -> String {
 
 fn byway_toml(card: &Card, tailscaled: &str) -> String {
     let Card { egress, auth_key, mullvad_confs } = card;
-    let confs: Vec<&String> = mullvad_confs.iter().map(|(name, _)| name).collect();
+    let config = config_line(mullvad_confs);
     format!(
         r#"[box]
 name = "byway"
@@ -421,7 +438,7 @@ auth_key = "{auth_key}"
 tailscaled = "{tailscaled}"
 
 [mullvad]
-config = {confs:?}
+{config}
 check_url = "https://check.example.net/json"
 
 [clock]

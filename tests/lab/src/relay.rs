@@ -70,10 +70,12 @@ impl Relay {
         namespace.ip(&format!(
             "addr add {INSIDE_V4}/10 dev {device}\naddr add fc00:bbbb:bbbb:bb01::1/64 dev {device} nodad"
         ))?;
+        let [v4, v6] = site.addresses().map(|address| SocketAddr::new(address, PORT));
         // What the kernel cannot track it does not translate: a NAT must not pass that on as it is.
         namespace.nft(&format!(
             "table inet nat {{ chain pre {{ type nat hook prerouting priority dstnat; \
-             iifname eth0 udp dport {{ {MORE_PORTS} }} redirect to :{PORT}; }}\n\
+             iifname eth0 udp dport {{ {MORE_PORTS} }} dnat ip to {v4}; \
+             iifname eth0 udp dport {{ {MORE_PORTS} }} dnat ip6 to {v6}; }}\n\
              chain post {{ type nat hook postrouting priority srcnat; \
              iifname {device} oifname eth0 masquerade; }}\n\
              chain through {{ type filter hook forward priority filter; ct state invalid drop; }}\n}}"

@@ -75,6 +75,10 @@ impl Stage {
     pub fn replace_box(&mut self, card: &Card) -> Result<()> {
         self.byway.power_cut()?;
         self.world.control.forget("byway")?;
+        // Nor does another box know how far the one before has stamped its handshakes.
+        for relay in RELAYS {
+            self.world.relay_called(relay.name)?.forget()?;
+        }
         self.byway = BywayBox::new(&self.world, &self.binary, card)?;
         Ok(())
     }

@@ -31,7 +31,7 @@ fn relays_carry_by_any_endpoint_and_their_ways_fail_as_they_are_told() -> Result
     client.wait_carried()?;
     what_is_lost_one_way_has_gone_the_other(&world, &client)?;
     a_silent_relays_machine_answers_and_a_gone_one_does_not(&world, &client)?;
-    a_blocked_port_is_one_of_many(&world, &client)?;
+    a_blocked_port_is_one_of_many(&world, &client, 0)?;
     without_udp_only_udp_is_gone(&world, &client)?;
     some_are_lost(&world, &client)?;
     the_large_are_lost(&world, &client)?;
@@ -44,6 +44,9 @@ fn relays_carry_by_any_endpoint_and_their_ways_fail_as_they_are_told() -> Result
     }
     let client = Client::start(&world)?;
     each_carries_by_this_family_and_a_port_of_many_and_is_seen_as_itself(&world, &client, 1)?;
+    client.use_relay(&world.relay, world.relay.endpoints()[1])?;
+    client.wait_carried()?;
+    a_blocked_port_is_one_of_many(&world, &client, 1)?;
     an_answer_from_elsewhere_is_followed(&world, &client)
 }
 
@@ -83,6 +86,9 @@ fn a_silent_relays_machine_answers_and_a_gone_one_does_not(world: &World, client
         ensure!(client.call(address)? == Some(ErrorKind::ConnectionRefused), "the machine is silent too");
         world.relay.trouble(Trouble::Gone)?;
         ensure!(client.call(address)? == Some(ErrorKind::TimedOut), "the machine is still there");
+        for other in world.more_relays.iter().flat_map(|other| other.site().addresses()) {
+            ensure!(client.call(other)? == Some(ErrorKind::ConnectionRefused), "{other} has gone with it");
+        }
         ensure!(client.echoes(5, SMALL)?.is_empty(), "gone, and it carries");
         world.relay.resume()?;
         ensure!(client.call(address)? == Some(ErrorKind::ConnectionRefused), "the machine is not back");
@@ -90,13 +96,14 @@ fn a_silent_relays_machine_answers_and_a_gone_one_does_not(world: &World, client
     client.wait_carried().map(drop)
 }
 
-fn a_blocked_port_is_one_of_many(world: &World, client: &Client) -> Result<()> {
+fn a_blocked_port_is_one_of_many(world: &World, client: &Client, family: usize) -> Result<()> {
+    let own = world.relay.endpoints()[family];
     world.relay.trouble(Trouble::PortBlocked(PORT))?;
     ensure!(client.echoes(5, SMALL)?.is_empty(), "blocked, and it carries");
-    client.use_relay(&world.relay, (world.relay.site().v4, 443).into())?;
+    client.use_relay(&world.relay, SocketAddr::new(own.ip(), 443))?;
     client.wait_carried()?;
     world.relay.resume()?;
-    client.use_relay(&world.relay, world.relay.endpoints()[0])?;
+    client.use_relay(&world.relay, own)?;
     client.wait_carried().map(drop)
 }
 

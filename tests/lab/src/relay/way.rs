@@ -6,6 +6,12 @@ use anyhow::Result;
 use super::{PORT, Relay};
 use crate::topology::{HOUSE_V4, Numbering};
 
+/// Neighbours are still found: that a machine is gone is nothing that its router says.
+const NOTHING: &str = "chain nothing {
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    drop
+  }";
+
 /// A way that does not do what it should. Pings and everything else pass, but where a machine is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -36,22 +42,24 @@ impl Relay {
         }
         let home = Numbering::ALL.map(|house| format!("{}/64", house.prefix())).join(", ");
         let (device, table) = (self.site.cable, self.table());
+        let anything = if trouble == Trouble::Gone { "jump nothing" } else { "continue" };
         self.namespace.nft(&format!(
             "table inet {table}\ndelete table inet {table}\ntable inet {table} {{
+  {NOTHING}
   chain before {{ type filter hook prerouting priority raw; {before}\n }}
   chain in {{ type filter hook input priority raw; {inward}\n }}\n}}"
         ))?;
         // Here and not at the relay: a program is told what its own machine drops.
         self.core.nft(&format!(
             "table inet {table}\ndelete table inet {table}\ntable inet {table} {{
+  {NOTHING}
   chain home {{ {outward}\n }}
   chain out {{
     type filter hook prerouting priority raw
     iifname {device} meta l4proto udp ip daddr {HOUSE_V4} jump home
     iifname {device} meta l4proto udp ip6 daddr {{ {home} }} jump home
-    {}
-  }}\n}}",
-            if trouble == Trouble::Gone { format!("iifname {device} {NOT_AT_ALL}") } else { String::new() }
+    iifname {device} {anything}
+  }}\n}}"
         ))
     }
 
@@ -76,7 +84,7 @@ impl Relay {
             Trouble::Silent => {
                 Rules { inward: inward("drop"), outward: "drop".to_owned(), ..Rules::default() }
             }
-            Trouble::Gone => Rules { before: format!("iifname eth0 {NOT_AT_ALL}"), ..Rules::default() },
+            Trouble::Gone => Rules { before: "iifname eth0 jump nothing".to_owned(), ..Rules::default() },
             Trouble::PortBlocked(port) => {
                 Rules { before: format!("iifname eth0 udp dport {port} drop"), ..Rules::default() }
             }
@@ -119,6 +127,3 @@ struct Rules {
     /// The core, for what goes from the relay to the house: the tunnel's datagrams.
     outward: String,
 }
-
-/// Neighbours are still found: that a machine is gone is nothing that its router says.
-const NOT_AT_ALL: &str = "icmpv6 type != { nd-neighbor-solicit, nd-neighbor-advert } drop\n    meta protocol ip drop\n    meta l4proto { tcp, udp } drop";
