@@ -9,7 +9,7 @@ use byway_lab::frames::Frames;
 use byway_lab::judge::Door;
 use byway_lab::probe::{Probe, Talk};
 use byway_lab::stage::Stage;
-use byway_lab::topology::{BOX_PORT, Place};
+use byway_lab::topology::{BOX_PORT, Place, RELAY_V4};
 use byway_lab::wire::{Mac, Wire, mac_of};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
@@ -37,7 +37,7 @@ pub(super) fn says_nothing_needless(stage: &mut Stage) -> Result<()> {
     ensure!(kinds.contains_key(PLANTED), "what was planted was not heard: {kinds:#?}");
     let needless: Vec<_> = kinds.iter().filter(|(kind, _)| !is_needed(kind) && *kind != PLANTED).collect();
     ensure!(needless.is_empty(), "needless in the house: {needless:#?}\nbeside {kinds:#?}");
-    for must in ["arp", "dhcp", "neighbour", "tunnel", "tailscaled"] {
+    for must in ["arp", "dhcp", "neighbour", "proof of the relay", "tunnel", "tailscaled"] {
         ensure!(kinds.contains_key(must), "nothing was heard of {must}: {kinds:#?}");
     }
     Ok(())
@@ -68,11 +68,12 @@ fn kinds(stage: &Stage, frames: &[Vec<u8>]) -> Result<BTreeMap<String, usize>> {
     Ok(kinds)
 }
 
-const NEEDED: [&str; 9] = [
+const NEEDED: [&str; 10] = [
     "arp",
     "neighbour",
     "groups",
     "dhcp",
+    "proof of the relay",
     "tunnel",
     "tailscaled",
     "to the router",
@@ -121,6 +122,7 @@ fn udp_kind(ports: (u16, u16), destination: IpAddr) -> Result<&'static str> {
         (68, 67) => "dhcp",
         (546, 547) if destination == EVERYBODY6 || !destination.is_multicast() => "dhcp",
         (41642, 51820) => "tunnel",
+        (_, 51820) if destination == IpAddr::V4(RELAY_V4) => "proof of the relay",
         // Who opens ports to the internet: tailscaled does not say who asks.
         (_, 1900) if destination == IpAddr::from([239, 255, 255, 250]) => "a search for UPnP",
         (41641, _) if !destination.is_multicast() => "tailscaled",

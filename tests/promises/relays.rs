@@ -149,9 +149,10 @@ pub(super) fn whole_cities_die(stage: &mut Stage) -> Result<()> {
 
 /// What a test finds beside a relay that carries all the while: a port that is blocked, and a way that is too narrow.
 pub(super) fn obstacles_are_got_around(stage: &mut Stage) -> Result<()> {
-    const BLOCKED: &str = "by port 443: nothing comes back from 51820";
+    const BLOCKED: &str = "by port 443: nothing came back from 51820";
     const NARROW: &str = "bigger packets vanish";
     know_all(stage)?;
+    stage.carry()?;
     test_until_proven(stage, FIRST)?;
     use_relay(stage, FIRST)?;
     stage.world.relay_called(NEARBY)?.trouble(Trouble::PortBlocked(51820))?;

@@ -286,9 +286,11 @@ impl Evidence {
         self.unanswered > 0 || self.tunnel.unanswered.is_some_and(|since| now.since(since) > SUSPICION)
     }
 
-    /// Since when nothing was heard of a relay that may be lost.
-    pub(crate) fn doubtful_since(&self, now: Uptime) -> Option<Uptime> {
-        self.tunnel.unanswered.filter(|since| now.since(*since) >= DOUBT)
+    /// Since when nothing was heard of a relay that may be lost, which is judged from `since` on.
+    pub(crate) fn doubtful_since(&self, since: Uptime, now: Uptime) -> Option<Uptime> {
+        let unheard = self.tunnel.unanswered.map(|first| first.max(since));
+        let sessionless = (!self.has_session(now)).then_some(since);
+        unheard.or(sessionless).filter(|since| now.since(*since) >= DOUBT)
     }
 
     /// Whether the relay, which is judged from `since` on, carries no more.

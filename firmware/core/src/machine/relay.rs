@@ -36,17 +36,18 @@ impl Core {
         if self.facts.uplink.is_none() {
             return self.agenda.stop(Why::Relays);
         }
-        let doubtful = self.evidence.doubtful_since(turn.now);
-        if let (Some(since), Some(_)) = (doubtful, self.relays.taken()) {
+        let judged_since = self.relays.taken().map(|taken| self.judged_since(taken));
+        let doubtful = judged_since.and_then(|since| self.evidence.doubtful_since(since, turn.now));
+        if let Some(since) = doubtful {
             self.relays.doubt(since, turn.now);
         }
-        let lost = self.is_lost(turn.now);
-        let lost_since = lost.then(|| doubtful.max(self.relays.taken()).unwrap_or_default());
+        let lost_since = doubtful.filter(|_| self.is_lost(turn.now));
+        let lost = lost_since.is_some();
         let no_good = lost_since.or_else(|| self.foreign_since());
         if let Some(relay) = self.relays.successor(no_good, turn.now) {
             self.take(relay, lost, turn);
-        } else if lost {
-            self.give_up(turn);
+        } else if let Some(since) = lost_since {
+            self.give_up(since, turn);
         }
         self.call_relay(turn);
         self.prove_next(turn);
@@ -80,8 +81,8 @@ impl Core {
         }
     }
 
-    fn give_up(&mut self, turn: &mut Turn) {
-        self.relays.give_up(turn.now);
+    fn give_up(&mut self, since: Uptime, turn: &mut Turn) {
+        self.relays.give_up(since, turn.now);
         self.called = None;
         self.evidence.begin_without();
         turn.effects.push(Effect::HangUp);

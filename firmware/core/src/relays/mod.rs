@@ -41,6 +41,8 @@ pub(crate) struct Relays {
     under_way: Option<RelayId>,
     /// Whom the current one has replaced because it was lost.
     left: Option<RelayId>,
+    /// What was proven before counts no more where nobody carries: it may have been lost as well.
+    counts_since: Uptime,
     dice: Dice,
 }
 
@@ -58,6 +60,7 @@ impl Relays {
             wanted: None,
             under_way: None,
             left: None,
+            counts_since: Uptime::default(),
             dice: Dice(settings.seed),
         }
     }
@@ -152,7 +155,7 @@ impl Relays {
                 }
                 no_good?
             }
-            None => Uptime::default(),
+            None => self.counts_since,
         };
         let proven = |relay: &RelayId| self.all[relay.0].proof().is_some_and(|(asked, _)| asked >= since);
         self.others().filter(ready).filter(proven).min_by_key(|relay| self.order(*relay))
@@ -168,10 +171,10 @@ impl Relays {
         self.left = self.left.filter(|left| *left != relay);
     }
 
-    /// Nobody can take its place yet.
-    pub(crate) fn give_up(&mut self, now: Uptime) {
+    /// Nobody can take its place yet. It was not heard since then.
+    pub(crate) fn give_up(&mut self, since: Uptime, now: Uptime) {
         self.lose(now);
-        self.taken = None;
+        (self.taken, self.counts_since) = (None, since);
     }
 
     fn lose(&mut self, now: Uptime) {
@@ -270,7 +273,7 @@ impl Relays {
         let candidate = &self.all[self.current.0];
         let port = candidate.blocked_port().map(|blocked| {
             let port = candidate.endpoint().port();
-            format!("the relay is reached by port {port}: nothing comes back from {blocked}")
+            format!("the relay is reached by port {port}: nothing came back from {blocked}")
         });
         let narrow = candidate.is_narrow().then(|| {
             format!(
