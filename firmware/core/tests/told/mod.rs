@@ -1,0 +1,95 @@
+//! A view in words, field by field.
+
+use std::fmt::Debug;
+
+use byway_core::clock::ClockReport;
+use byway_core::names::NamesReport;
+use byway_core::relays::{RelayView, Role};
+use byway_core::tailnet::TailnetFacts;
+use byway_core::{SeenAs, TunnelView, UplinkView, UpstreamView, Uptime, View};
+
+/// Every field; a new one is not compiled before it is printed here.
+pub(crate) fn told(view: &View) -> String {
+    let View {
+        name,
+        wish,
+        door,
+        phase,
+        why,
+        since,
+        tunnel,
+        relays,
+        tailnet,
+        seen_as,
+        uplink,
+        house,
+        drift,
+        dns,
+        clock,
+    } = view;
+    assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
+    assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
+    let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
+    let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
+    let since = since.elapsed_since_boot();
+    let handshake = handshake.map(Uptime::elapsed_since_boot);
+    format!(
+        "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
+         why: {why}\n\
+         tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
+         {}seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n{}",
+        or_none(*door),
+        or_none(handshake),
+        relays.iter().map(relay_told).collect::<String>(),
+        seen_as.as_ref().map_or_else(|| String::from("none"), seen),
+        uplink.as_ref().map_or_else(|| String::from("none"), line),
+        drift.healed,
+        or_none(drift.last.as_ref()),
+        asked(&dns.privacy),
+        asked(&dns.residential),
+        time(clock),
+    )
+}
+
+/// A line once it was tested, or leads somewhere.
+fn relay_told(view: &RelayView) -> String {
+    let RelayView { name, endpoint, role, round_trip, mtu, proven, tested, failures, obstacle, seen_as } =
+        view;
+    let [proven, tested] = [proven, tested].map(|when| or_none(when.map(Uptime::elapsed_since_boot)));
+    if view.tested.is_none() && *role == Role::Spare {
+        return String::new();
+    }
+    let (round_trip, mtu, obstacle) = (or_none(*round_trip), or_none(*mtu), or_none(obstacle.as_ref()));
+    format!(
+        "relay: {name} at {endpoint}, {role:?}, {round_trip}, mtu {mtu}, proven {proven}, tested {tested}, \
+         {failures} failures, {obstacle}, seen as {seen_as:?}\n"
+    )
+}
+
+/// A line once something is known.
+fn time(ClockReport { source, offset, checked, answered, agreed, trouble }: &ClockReport) -> String {
+    let Some(source) = source else { return String::new() };
+    let (offset, checked) = (or_none(offset.as_ref()), or_none(checked.map(Uptime::elapsed_since_boot)));
+    let trouble = or_none(trouble.as_ref());
+    format!("clock: {source:?}, {offset} at {checked}, {agreed} of {answered} agree, trouble {trouble}\n")
+}
+
+fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {
+    let NamesReport { last_ok, failures, p50, error } = report;
+    let last_ok = or_none(last_ok.map(Uptime::elapsed_since_boot));
+    let (p50, error) = (or_none(*p50), or_none(error.as_ref()));
+    format!("{upstream} answered at {last_ok}, half within {p50}, {failures} failures, error {error}")
+}
+
+fn seen(SeenAs { v4, v6, mullvad, checked }: &SeenAs) -> String {
+    let (v4, v6, mullvad) = (or_none(*v4), or_none(*v6), or_none(*mullvad));
+    format!("{v4} and {v6}, mullvad {mullvad}, checked at {:?}", checked.elapsed_since_boot())
+}
+
+fn line(UplinkView { interface, addresses, gateway }: &UplinkView) -> String {
+    format!("{interface} {addresses:?} by {}", or_none(*gateway))
+}
+
+fn or_none(value: Option<impl Debug>) -> String {
+    value.map_or_else(|| String::from("none"), |value| format!("{value:?}"))
+}
