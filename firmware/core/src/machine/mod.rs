@@ -60,11 +60,18 @@ pub struct Core {
     evidence: Evidence,
     house: House,
     relays: Relays,
-    /// Whom the engine was told to talk to, and where.
-    called: Option<(RelayId, SocketAddr)>,
+    called: Option<Call>,
     tailnet: TailnetFacts,
     clock: ClockReport,
     agenda: Agenda,
+}
+
+/// Whom the engine was told to talk to, where and when.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    relay: RelayId,
+    endpoint: SocketAddr,
+    at: Uptime,
 }
 
 /// What was ordered and what was read back.

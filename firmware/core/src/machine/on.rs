@@ -34,7 +34,7 @@ impl Core {
     }
 
     pub(super) fn on_ping(&mut self, report: &PingReport, turn: &Turn) {
-        if self.relays.taken().is_none_or(|taken| report.sent < taken) {
+        if !self.was_called(report.sent) {
             return; // another relay's
         }
         self.evidence.learn_ping(report);
@@ -45,7 +45,7 @@ impl Core {
 
     pub(super) fn on_exit(&mut self, report: ExitReport, turn: &Turn) {
         let (by, asked) = (report.by, report.asked);
-        if by == Egress::Privacy && self.relays.taken().is_none_or(|taken| asked < taken) {
+        if by == Egress::Privacy && !self.was_called(asked) {
             self.evidence.checking.remove(&by); // another relay's
             return self.agenda.begin(Why::CheckExit, turn.now + QUICK_CHECK);
         }
@@ -86,8 +86,7 @@ impl Core {
         match (result, posture.door) {
             (Ok(()), door) => {
                 self.kernel.posture = Some(posture);
-                self.called = self.called.filter(|_| self.evidence.has_session(turn.now));
-                self.call_relay(turn);
+                self.call_relay_again(turn);
                 self.agenda.set(Why::Forget, turn.now + FORGET);
                 match (door, self.wish.egress()) {
                     (Some(door), _) => {

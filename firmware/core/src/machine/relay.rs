@@ -1,7 +1,7 @@
 //! Which relay the tunnel leads to: takes one once it is proven, gives it up or replaces it when it is lost, has the next
 //! one proven in time.
 
-use super::{Core, Effect, Turn};
+use super::{Call, Core, Effect, Turn};
 use crate::relays::{Attempt, RelayId, Verdict};
 use crate::{ClockReport, Egress, Lack, Uptime, Why};
 
@@ -53,19 +53,35 @@ impl Core {
         self.prove_next(turn);
     }
 
-    /// Once the rule set lets the call through; anew where the relay is another one, or is reached by another way now.
+    /// Once the rule set lets the call through, where the relay is another one, or is reached by another way now.
     pub(super) fn call_relay(&mut self, turn: &mut Turn) {
         let (Some(_), Some(tunnel)) = (self.relays.taken(), &self.facts.tunnel) else { return };
-        let there = (self.relays.current(), tunnel.relay);
-        if self.is_rendered() && self.called != Some(there) {
-            self.called = Some(there);
-            turn.effects.push(Effect::Handshake(there.0, there.1));
+        let (relay, endpoint) = (self.relays.current(), tunnel.relay);
+        let is_called = self.called.is_some_and(|call| (call.relay, call.endpoint) == (relay, endpoint));
+        if self.is_rendered() && !is_called {
+            self.called = Some(Call { relay, endpoint, at: turn.now });
+            turn.effects.push(Effect::Handshake(relay, endpoint));
         }
+    }
+
+    /// What was called before may have been refused by the rule set.
+    pub(super) fn call_relay_again(&mut self, turn: &mut Turn) {
+        if let Some(Call { relay, endpoint, .. }) =
+            self.called.filter(|_| !self.evidence.has_session(turn.now))
+        {
+            turn.effects.push(Effect::Handshake(relay, endpoint));
+        }
+        self.call_relay(turn);
     }
 
     /// What the engine says of its session is about the relay that carries.
     pub(super) fn is_called(&self) -> bool {
-        self.called.is_some_and(|(relay, _)| self.relays.taken().is_some() && relay == self.relays.current())
+        self.called.is_some()
+    }
+
+    /// So is what was asked then; before, the tunnel led to another one, or to nobody.
+    pub(super) fn was_called(&self, asked: Uptime) -> bool {
+        self.called.is_some_and(|call| asked >= call.at)
     }
 
     fn take(&mut self, relay: RelayId, lost: bool, turn: &mut Turn) {

@@ -244,10 +244,14 @@ impl Judge {
                 let relay =
                     house::settings().relays.iter().position(|known| known.end.relay.ip() == relay.ip());
                 let relay = RelayId(relay.expect("a relay of the list"));
-                if self.evidence.called == Some(relay) {
-                    self.privacy_is_proven(now)
-                } else {
+                let goes_on = kernel.verified.as_ref().is_some_and(|open| {
+                    let is_privacy = open.door.is_some_and(|door| door.egress == Egress::Privacy);
+                    is_privacy && posture.facts.differ_in_relay_alone(&open.facts)
+                });
+                if goes_on {
                     self.is_proven_to_go_on(now, relay)
+                } else {
+                    self.evidence.called == Some(relay) && self.privacy_is_proven(now)
                 }
             }
             Egress::Residential => self.evidence.gateway,
