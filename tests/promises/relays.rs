@@ -11,7 +11,7 @@ use byway_lab::phone::Family;
 use byway_lab::relay::{Relay, Trouble};
 use byway_lab::stage::{Stage, is_as_wished};
 use byway_lab::topology::{Place, relay_seen};
-use byway_lab::traffic::Rates;
+use byway_lab::traffic::{Kind, Rates};
 use byway_lab::wait_for;
 use serde_json::Value;
 
@@ -231,7 +231,16 @@ pub(super) fn ten_minutes_of_a_bad_radio(stage: &mut Stage) -> Result<()> {
         relay.resume()?;
     }
     ensure!(active(stage)? == FIRST, "{:?}", relays(stage)?);
-    ordeal.end().map(drop)
+    let outcome = ordeal.end()?;
+    let long = || outcome.load.flows.values().filter(|flow| flow.line.kind == Kind::LongUdp);
+    let (sent, answered): (u64, u64) =
+        (long().map(|flow| flow.sent).sum(), long().map(|flow| flow.answered).sum());
+    ensure!(
+        answered * 10 > sent * 4 && answered * 10 < sent * 8,
+        "{answered} of {sent} answered: no such radio"
+    );
+    say(&format!("ten minutes of a bad radio: {answered} of {sent} datagrams answered, no relay left"));
+    Ok(())
 }
 
 /// Long enough for the standby to be proven once more.
@@ -264,23 +273,21 @@ impl Counter {
         let (v4, v6) = (sites.map(|site| site.v4.to_string()), sites.map(|site| site.v6.to_string()));
         let (v4, v6) = (v4.join(", "), v6.join(", "));
         core.nft(&format!(
-            "table inet idle {{\n counter bytes {{ }}\n chain through {{
+            "table inet idle {{\n counter relays {{ }}\n chain through {{
                type filter hook forward priority filter
-               iifname c-house ip daddr {{ {v4} }} counter name bytes
-               iifname c-house ip6 daddr {{ {v6} }} counter name bytes
-               oifname c-house ip saddr {{ {v4} }} counter name bytes
-               oifname c-house ip6 saddr {{ {v6} }} counter name bytes
+               iifname c-house ip daddr {{ {v4} }} counter name relays
+               iifname c-house ip6 daddr {{ {v6} }} counter name relays
+               oifname c-house ip saddr {{ {v4} }} counter name relays
+               oifname c-house ip6 saddr {{ {v6} }} counter name relays
              }}\n}}"
         ))?;
         Ok(Self(core))
     }
 
     fn bytes(&self) -> Result<u64> {
-        let listing = self.0.run(&["nft", "list", "counter", "inet", "idle", "bytes"])?;
+        let listing = self.0.run(&["nft", "list", "counter", "inet", "idle", "relays"])?;
         let mut words = listing.split_whitespace().skip_while(|word| *word != "bytes");
-        // The counter's own name comes first.
-        let bytes = words.find_map(|word| word.parse().ok());
-        bytes.with_context(|| format!("no count in {listing}"))
+        words.nth(1).and_then(|bytes| bytes.parse().ok()).with_context(|| format!("no count in {listing}"))
     }
 
     fn remove(self) -> Result<()> {
