@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use byway_lab::byway_box::conf_name;
+use byway_lab::events::request;
 use byway_lab::judge::Door;
 use byway_lab::phone::Family;
 use byway_lab::relay::{Relay, Trouble};
@@ -21,6 +22,10 @@ const FIRST: &str = "se-got-wg-001";
 /// In the same city. The box reaches it by IPv6.
 const NEARBY: &str = "se-got-wg-002";
 const REMOTE: &str = "se-mma-wg-001";
+
+/// Most apps begin anew when a relay dies. Some never do: what they go on with must not come by the next one.
+const TALKING_ON: Rates =
+    Rates { long_udp: 300, new_udp: 50, new_tcp: 10, long_tcp: 50, for_life: 20, odd: 0 };
 
 /// Generous, at each `just test`; the distribution is the soak's.
 const REPLACED_BOUND: Duration = Duration::from_secs(8);
@@ -80,7 +85,7 @@ pub(super) fn thirty_deaths(stage: &mut Stage) -> Result<()> {
 /// One after the other, each of whoever carries then; how long until the phone was answered by the next one.
 fn deaths(stage: &mut Stage, deaths: &[Death]) -> Result<(Duration, Vec<Duration>)> {
     know_all(stage)?;
-    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    let mut ordeal = Ordeal::begin(stage, TALKING_ON)?;
     let mut carried = Vec::new();
     for death in deaths {
         let dying = active(stage)?;
@@ -181,7 +186,12 @@ pub(super) fn obstacles_are_got_around(stage: &mut Stage) -> Result<()> {
 pub(super) fn a_house_without_udp(stage: &mut Stage) -> Result<()> {
     know_all(stage)?;
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
-    let (sealed, _) = ordeal.until_sealed(stage, |stage| stage.world.house.block_udp())?;
+    let (sealed, _) = ordeal.until_sealed(stage, |stage| {
+        stage.world.house.block_udp()?;
+        // The phone has to find its way to the box anew, too: without it nobody would miss the relay for a while.
+        let socket = stage.byway.run_dir().join("byway.sock");
+        request(&socket, "POST /v1/relays/test", r#"{"wait_s":0}"#).map(drop)
+    })?;
     stage.byway.wait_status("the reason", PATIENCE, |status| says(status, "no UDP through"))?;
     let carried = ordeal.until_carried(stage, |stage| stage.world.house.allow_udp())?;
     ordeal.note("house without UDP", sealed, carried);
@@ -194,7 +204,7 @@ pub(super) fn the_choice_is_remembered(stage: &mut Stage) -> Result<()> {
     stage.carry()?;
     let said = stage.byway.cli(&["relays", "use", "se-sto-wg-009"])?;
     ensure!(said.code == Some(2) && said.stderr.contains(FIRST), "{said:?}");
-    let mut ordeal = Ordeal::begin(stage, Rates::default())?;
+    let mut ordeal = Ordeal::begin(stage, TALKING_ON)?;
     // Whoever is reached by IPv6 may be too late for that: a house's prefix often comes after its lease.
     let chosen = if active(stage)? == REMOTE { FIRST } else { REMOTE };
     let asked = SystemTime::now();
