@@ -168,6 +168,21 @@ fn forwarding_is_stopped_in_both_families() {
     });
 }
 
+/// Not the whole rule set anew: that would forget what was counted.
+#[test]
+fn another_relay_is_one_transaction_beside_what_stands() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        net.apply(&open(Egress::Privacy, dual_stack(), 5)).await.unwrap();
+        load("add element inet byway sent4 { 100.64.0.9 counter packets 7 bytes 700 }").unwrap();
+        let mut facts = dual_stack();
+        facts.tunnel.as_mut().unwrap().relay = "[2001:db8:51::162]:443".parse().unwrap();
+        net.apply(&open(Egress::Privacy, facts, 6)).await.unwrap();
+        let rules = rule_set();
+        assert!(rules.contains("100.64.0.9") && rules.contains("2001:db8:51::162 . 443"), "{rules}");
+    });
+}
+
 #[test]
 fn an_empty_kernel_is_sealed_by_the_boots_rule_set() {
     in_a_box(async || {

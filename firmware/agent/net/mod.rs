@@ -188,11 +188,16 @@ impl Net {
     }
 
     async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {
-        let suffices = |proven: &Posture| {
-            posture.facts == proven.facts || posture.facts.differ_in_relay_alone(&proven.facts)
-        };
-        if proven.is_some_and(suffices) {
-            match self.load_and_compare(ruleset::flip(posture), posture).await {
+        let suffices = proven.and_then(|proven| {
+            let in_relay_alone = posture.facts.differ_in_relay_alone(&proven.facts);
+            if proven.facts == posture.facts {
+                Some(ruleset::flip(posture))
+            } else {
+                in_relay_alone.then(|| ruleset::flip_to_relay(posture))
+            }
+        });
+        if let Some(text) = suffices {
+            match self.load_and_compare(text, posture).await {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%error, "a flip does not suffice, loading the whole rule set"),
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use byway_core::clock::{self, ClockReport, Offset, Source};
 use byway_core::names::NamesReport;
 use byway_core::posture::routing::{Family, plan};
-use byway_core::posture::ruleset::{flip, whole};
+use byway_core::posture::ruleset::{flip, flip_to_relay, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
 use byway_core::relays::Obstacle;
 use byway_core::uplink;
@@ -62,6 +62,7 @@ fn a_flip_is_one_batch() {
     expect_file!["golden/flip_to_sealed.nft"].assert_eq(&flip(&Posture::sealed(facts())));
     expect_file!["golden/flip_to_privacy.nft"].assert_eq(&flip(&by(Egress::Privacy, facts())));
     expect_file!["golden/flip_to_residential.nft"].assert_eq(&flip(&by(Egress::Residential, facts())));
+    expect_file!["golden/flip_to_relay.nft"].assert_eq(&flip_to_relay(&by(Egress::Privacy, facts())));
 }
 
 /// And clients that may not ask resolvers of their own.

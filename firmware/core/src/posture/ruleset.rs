@@ -42,13 +42,12 @@ pub fn whole(posture: &Posture) -> String {
         .replace("@flows@", &flows_of_one_client(posture.facts.flow_table).to_string())
 }
 
-/// The one transaction of a flip, and of the change to another relay: the door and the chains that go with it, both
-/// families, and where the tunnel's socket may send to. Needs the rule set of facts in the kernel that differ in nothing
-/// else, else `nft` refuses it whole or what is read back differs.
+/// The one transaction of a flip: the door and the chains that go with it, both families. Needs the rule set of
+/// the same facts in the kernel, else `nft` refuses it whole.
 pub fn flip(posture: &Posture) -> String {
     // Flows of older epochs are dead: they do not count against a client's new ones.
     let mut text = String::new();
-    for set in ["door", "flows4", "flows6", "relay4", "relay6"] {
+    for set in ["door", "flows4", "flows6"] {
         _ = writeln!(text, "flush set inet byway {set}");
     }
     for chain in FLIPPED_CHAINS {
@@ -62,7 +61,15 @@ pub fn flip(posture: &Posture) -> String {
     if let Some(interface) = posture.door_interface() {
         _ = writeln!(text, "add element inet byway door {{ \"{interface}\" }}");
     }
+    text
+}
+
+/// The same where the tunnel leads to another relay from now on, and no other fact is new
+/// ([`Facts::differ_in_relay_alone`]).
+pub fn flip_to_relay(posture: &Posture) -> String {
+    let mut text = flip(posture);
     for (set, elements) in relay_sets(&posture.facts) {
+        _ = writeln!(text, "flush set inet byway {set}");
         if !elements.is_empty() {
             _ = writeln!(text, "add element inet byway {set} {{ {} }}", elements.join(", "));
         }
