@@ -83,7 +83,7 @@ machine:
 
 # The long versions: the tunnel under ten minutes of everything; hundreds of flips, deaths and power cuts (root, an hour).
 soak: peers
-    cargo test --package byway-lab --test house -- --ignored
+    cargo test --package byway-lab --test house --test relays -- --ignored
     cargo test --test tunnel soak -- --ignored --nocapture
     cargo test --test promises -- --ignored
 

@@ -22,8 +22,8 @@ const BOOT: Duration = Duration::from_secs(4);
 const LONG_LIFE: Duration = Duration::from_secs(10);
 const TOGGLES: u32 = 34;
 
-pub(super) fn killed_20_times(stage: &mut Stage) -> Result<()> {
-    killed_while_flipping(stage, 20)
+pub(super) fn killed_8_times(stage: &mut Stage) -> Result<()> {
+    killed_while_flipping(stage, 8)
 }
 
 pub(super) fn killed_500_times(stage: &mut Stage) -> Result<()> {

@@ -121,7 +121,7 @@ const PROMISES: &[Promise] = &[
     ("without_a_direct_way_the_phone_is_carried_by_derp", outages::derp_only),
     ("a_box_that_forgot_its_node_asks_for_a_key_and_joins_anew", outages::state_deleted),
     ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", flood::is_not_locked_out),
-    ("an_agent_killed_20_times_in_a_flip_keeps_a_wish", kills::killed_20_times),
+    ("an_agent_killed_8_times_in_a_flip_keeps_a_wish", kills::killed_8_times),
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
     ("a_full_state_folder_carries_and_remembers_the_last_wish_once_there_is_room", disk::full),
     ("a_read_only_state_folder_carries_and_remembers_the_last_wish_once_it_can", disk::read_only),
