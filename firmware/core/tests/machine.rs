@@ -94,6 +94,39 @@ fn what_stood_by_before_the_silence_is_not_believed_after_it() {
 }
 
 #[test]
+fn whoever_was_proven_before_the_silence_is_asked_anew_at_once_when_who_stood_by_is_gone_too() {
+    let mut settings = house::settings();
+    let third = settings.relays[1].clone();
+    settings.relays.push(third);
+    let mut drive = Drive::attached(settings, Wish::Privacy);
+    drive.proves(Ok(house::proof(true)));
+    drive.handshake();
+    drive.pong();
+    settle(&mut drive);
+    drive.feed(Input::TestRelays);
+    for _ in 0..3 {
+        drive.proves(Ok(house::proof(true)));
+    }
+    let made = Some(drive.now());
+    drive.feed(Input::Tunnel(TunnelReport {
+        handshake: made,
+        heard: made,
+        unanswered: made,
+        ..TunnelReport::default()
+    }));
+    drive.clock += 2_000;
+    drive.feed(Input::Tick);
+    drive.clock += 3_000;
+    for _ in 0..8 {
+        drive.feed(Input::Ping(PingReport { sent: drive.now(), round_trip: None }));
+    }
+    settle(&mut drive);
+    assert_eq!(drive.attempt.map(|(attempt, _)| attempt.relay), Some(RelayId(1)));
+    drive.proves(Err(house::gone()));
+    assert_eq!(drive.attempt.map(|(attempt, _)| attempt.relay), Some(RelayId(2)));
+}
+
+#[test]
 fn flows_by_the_house_go_on_when_the_relay_changes() {
     let mut drive = open(Egress::Residential);
     let State::Open { door } = *drive.core.state() else { panic!("{:?}", drive.core.state()) };

@@ -175,6 +175,10 @@ impl Relays {
     pub(crate) fn give_up(&mut self, since: Uptime, now: Uptime) {
         self.lose(now);
         (self.taken, self.counts_since) = (None, since);
+        // A proof that does not count any more would otherwise be made anew only when it has aged.
+        for candidate in &mut self.all {
+            candidate.hastened |= candidate.proof().is_some_and(|(asked, _)| asked < since);
+        }
     }
 
     fn lose(&mut self, now: Uptime) {
