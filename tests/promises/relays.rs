@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use byway_lab::byway_box::conf_name;
-use byway_lab::events::request;
 use byway_lab::judge::Door;
 use byway_lab::phone::Family;
 use byway_lab::relay::{Relay, Trouble};
@@ -186,15 +185,14 @@ pub(super) fn obstacles_are_got_around(stage: &mut Stage) -> Result<()> {
 pub(super) fn a_house_without_udp(stage: &mut Stage) -> Result<()> {
     know_all(stage)?;
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
-    let (sealed, _) = ordeal.until_sealed(stage, |stage| {
-        stage.world.house.block_udp()?;
-        // The phone has to find its way to the box anew, too: without it nobody would miss the relay for a while.
-        let socket = stage.byway.run_dir().join("byway.sock");
-        request(&socket, "POST /v1/relays/test", r#"{"wait_s":0}"#).map(drop)
-    })?;
+    ordeal.watch.flip(&stage.byway, None)?;
+    stage.world.house.block_udp()?;
+    // Who waits for the door misses the relay at once.
+    let said = stage.byway.cli(&["egress", "privacy", "--no-wait"])?;
+    ensure!(said.code == Some(1) && said.stderr.contains("not yet privacy"), "{said:?}");
     stage.byway.wait_status("the reason", PATIENCE, |status| says(status, "no UDP through"))?;
     let carried = ordeal.until_carried(stage, |stage| stage.world.house.allow_udp())?;
-    ordeal.note("house without UDP", sealed, carried);
+    ordeal.note("house without UDP", None, carried);
     ordeal.end().map(drop)
 }
 
