@@ -127,6 +127,16 @@ fn whoever_was_proven_before_the_silence_is_asked_anew_at_once_when_who_stood_by
 }
 
 #[test]
+fn who_asks_for_a_test_is_not_answered_by_an_attempt_that_was_under_way() {
+    let mut drive = open(Egress::Privacy);
+    drive.feed(Input::TestRelays);
+    let (_, before) = drive.attempt.expect("the second relay is being proven");
+    drive.proves(Ok(house::proof(true)));
+    let (attempt, began) = drive.attempt.expect("and once more");
+    assert!(attempt.relay == RelayId(1) && began > before, "{attempt:?}");
+}
+
+#[test]
 fn flows_by_the_house_go_on_when_the_relay_changes() {
     let mut drive = open(Egress::Residential);
     let State::Open { door } = *drive.core.state() else { panic!("{:?}", drive.core.state()) };

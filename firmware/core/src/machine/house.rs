@@ -32,7 +32,7 @@ impl Core {
     pub(super) fn on_uplink(&mut self, uplink: Option<Uplink>, turn: &Turn) {
         if uplink != self.facts.uplink {
             self.house.attached = turn.now;
-            self.relays.try_again();
+            self.relays.try_again(turn.now);
             self.house.portal = None;
             self.house.pause = Duration::ZERO;
             self.agenda.stop(Why::LookForPortal);
@@ -42,16 +42,16 @@ impl Core {
     }
 
     /// The login is over, or was never asked for.
-    pub(super) fn on_portal(&mut self, page: Option<String>) {
+    pub(super) fn on_portal(&mut self, page: Option<String>, turn: &Turn) {
         if self.house.portal.is_some() && page.is_none() {
-            self.relays.try_again();
+            self.relays.try_again(turn.now);
         }
         self.house.portal = page;
     }
 
-    pub(super) fn on_nat64(&mut self, prefix: Option<Nat64>) {
+    pub(super) fn on_nat64(&mut self, prefix: Option<Nat64>, turn: &Turn) {
         if prefix != self.house.nat64 {
-            self.relays.try_again();
+            self.relays.try_again(turn.now);
         }
         self.house.nat64 = prefix;
         self.learn_way();

@@ -13,20 +13,20 @@ impl Core {
     /// Before it carries it is proven, as everybody is.
     pub(super) fn on_use_relay(&mut self, relay: RelayId, turn: &mut Turn) {
         if self.relays.is_known(relay) {
-            self.relays.want(relay);
+            self.relays.want(relay, turn.now);
             turn.effects.push(Effect::RememberRelay(relay));
         }
     }
 
     pub(super) fn on_test_relays(&mut self, turn: &Turn) {
-        self.relays.test();
+        self.relays.test(turn.now);
         self.ping_by(turn.now);
     }
 
     /// What was stamped or dated wrongly may be right now.
-    pub(super) fn on_clock(&mut self, report: ClockReport) {
+    pub(super) fn on_clock(&mut self, report: ClockReport, turn: &Turn) {
         if report.source != self.clock.source {
-            self.relays.try_again();
+            self.relays.try_again(turn.now);
         }
         self.clock = report;
     }

@@ -40,8 +40,8 @@ pub(super) struct Candidate {
     /// In a row.
     pub(super) failures: u32,
     pub(super) obstacle: Option<Obstacle>,
-    /// Somebody wants to know now.
-    pub(super) hastened: bool,
+    /// Since when somebody wants to know. What was asked before is no answer to them.
+    hastened: Option<Uptime>,
     /// From 0.8 to 1.2, in thousandths: boxes of one kind do not ask all at once.
     jitter: u32,
 }
@@ -61,7 +61,7 @@ impl Candidate {
             tested: None,
             failures: 0,
             obstacle: None,
-            hastened: false,
+            hastened: None,
             jitter: 1000,
         }
     }
@@ -111,7 +111,20 @@ impl Candidate {
 
     pub(super) fn succeed(&mut self, asked: Uptime, proof: Proof) {
         (self.proven, self.tried, self.tested) = (Some((asked, proof)), Some(asked), Some(asked));
-        (self.failures, self.obstacle, self.hastened, self.known) = (0, None, false, true);
+        (self.failures, self.obstacle, self.known) = (0, None, true);
+        self.answer(asked);
+    }
+
+    pub(super) fn hasten(&mut self, since: Uptime) {
+        self.hastened = self.hastened.max(Some(since));
+    }
+
+    pub(super) const fn is_hastened(&self) -> bool {
+        self.hastened.is_some()
+    }
+
+    fn answer(&mut self, asked: Uptime) {
+        self.hastened = self.hastened.filter(|since| asked < *since);
     }
 
     /// Where nothing answers, another port may.
@@ -125,7 +138,8 @@ impl Candidate {
             self.port = (self.port + 1) % self.ports.len();
         }
         if !goes_on {
-            (self.tested, self.hastened) = (Some(asked), false);
+            self.tested = Some(asked);
+            self.answer(asked);
         }
         // What one port has told is not taken back by the next one's silence.
         self.obstacle = Some(told.unwrap_or(obstacle));
@@ -158,7 +172,7 @@ impl Candidate {
 
     /// When another attempt is worth it.
     pub(super) fn due(&self, is_needed: bool) -> Uptime {
-        let Some(tried) = self.tried.filter(|_| !self.hastened) else { return Uptime::default() };
+        let Some(tried) = self.tried.filter(|_| !self.is_hastened()) else { return Uptime::default() };
         let pause = match (&self.proven, is_needed) {
             (Some(_), _) => STANDBY_EVERY,
             (None, true) => self.pause_between_rounds(),

@@ -97,24 +97,25 @@ impl Relays {
         self.all[self.current.0].proof()
     }
 
-    pub(crate) fn want(&mut self, relay: RelayId) {
+    pub(crate) fn want(&mut self, relay: RelayId, now: Uptime) {
         self.preferred = relay;
         self.wanted = (self.taken.is_none() || relay != self.current).then_some(relay);
-        self.all[relay.0].hastened = self.wanted.is_some();
-    }
-
-    /// Each is to be proven anew, but for the one that carries.
-    pub(crate) fn test(&mut self) {
-        let carries = self.taken.map(|_| self.current.0);
-        for (place, candidate) in self.all.iter_mut().enumerate() {
-            candidate.hastened |= Some(place) != carries;
+        if self.wanted.is_some() {
+            self.all[relay.0].hasten(now);
         }
     }
 
+    /// Each is to be proven anew, but for the one that carries.
+    pub(crate) fn test(&mut self, now: Uptime) {
+        let carries = self.taken.map(|_| self.current.0);
+        let others = self.all.iter_mut().enumerate().filter(|(place, _)| Some(*place) != carries);
+        others.for_each(|(_, candidate)| candidate.hasten(now));
+    }
+
     /// Something has changed that may have stood in the way of all of them.
-    pub(crate) fn try_again(&mut self) {
+    pub(crate) fn try_again(&mut self, now: Uptime) {
         if self.taken.is_none() {
-            self.test();
+            self.test(now);
         }
     }
 
@@ -123,7 +124,9 @@ impl Relays {
         let next = self.standby(now).or_else(|| self.others().min_by_key(|relay| self.order(*relay)));
         if let Some(relay) = next {
             let candidate = &mut self.all[relay.0];
-            candidate.hastened |= candidate.tried().is_none_or(|tried| tried < since);
+            if candidate.tried().is_none_or(|tried| tried < since) {
+                candidate.hasten(since);
+            }
         }
     }
 
@@ -176,9 +179,8 @@ impl Relays {
         self.lose(now);
         (self.taken, self.counts_since) = (None, since);
         // A proof that does not count any more would otherwise be made anew only when it has aged.
-        for candidate in &mut self.all {
-            candidate.hastened |= candidate.proof().is_some_and(|(asked, _)| asked < since);
-        }
+        let old = |candidate: &&mut Candidate| candidate.proof().is_some_and(|(asked, _)| asked < since);
+        self.all.iter_mut().filter(old).for_each(|candidate| candidate.hasten(since));
     }
 
     fn lose(&mut self, now: Uptime) {
@@ -212,7 +214,7 @@ impl Relays {
             Some(_) if *relay == self.current => false,
             Some(_) => {
                 let candidate = &self.all[relay.0];
-                let is_asked_for = candidate.hastened || self.wanted == Some(*relay);
+                let is_asked_for = candidate.is_hastened() || self.wanted == Some(*relay);
                 // Also whether those are back that were no good.
                 is_asked_for || candidate.failures > 0 || standby.is_none_or(|standby| standby == *relay)
             }
@@ -238,7 +240,7 @@ impl Relays {
 
     fn urgency(&self, relay: RelayId) -> (bool, u32, (bool, usize)) {
         let candidate = &self.all[relay.0];
-        (!candidate.hastened, candidate.failures, self.order(relay))
+        (!candidate.is_hastened(), candidate.failures, self.order(relay))
     }
 
     /// Of preference.
