@@ -79,6 +79,16 @@ impl Links {
         }
     }
 
+    /// A reset without an ACK, of what came by this very link: what a kernel answers that knows of no such connection
+    /// (RFC 9293 3.5.2).
+    pub(super) fn is_of_a_forgotten_one(&self, link: &str, packet: &Packet) -> bool {
+        let Some(datagram) = packet.datagram() else { return false };
+        let Transport::Tcp { flags, .. } = datagram.transport else { return false };
+        let is_bare = flags.has(TcpFlags::RST) && !flags.has(TcpFlags::ACK);
+        let answers = |(from, to)| self.addressed.contains(&(link.to_owned(), from, to));
+        is_bare && datagram.ends().is_some_and(answers)
+    }
+
     /// Where it was seen before, if that was another exit and has not been reported yet.
     fn ties(&mut self, identity: (Identity, Era), exit: Exit) -> Option<Exit> {
         let first = *self.exits.entry(identity).or_insert(exit);

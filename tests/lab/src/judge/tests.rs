@@ -278,6 +278,17 @@ fn a_reset_of_what_began_unseen_may_answer_what_came_by_the_same_link() {
 }
 
 #[test]
+fn a_reset_of_a_forgotten_flow_goes_back_by_the_tunnel_whatever_door_is_open() {
+    let came = Seen { heading: Heading::Out, ..sent(2890, tcp(SERVER, PHONE_BY_RELAY, TcpFlags::ACK, 7)) };
+    let bare = sent(2900, tcp(PHONE_BY_RELAY, SERVER, TcpFlags::RST, 100));
+    assert_eq!(wrong(&judged(&[], &[came.clone(), bare.clone()], &[])), 0);
+    assert_eq!(wrong(&judged(&[], std::slice::from_ref(&bare), &[])), 1, "nothing came");
+    let flags = TcpFlags(TcpFlags::RST.0 | TcpFlags::ACK.0);
+    let acknowledging = sent(2900, tcp(PHONE_BY_RELAY, SERVER, flags, 100));
+    assert_eq!(wrong(&judged(&[], &[came, acknowledging], &[])), 1, "an app hangs up");
+}
+
+#[test]
 fn a_syn_resent_by_the_other_door_is_linked() {
     let relay = [sent(1500, tcp(PHONE_BY_RELAY, SERVER, TcpFlags::SYN, 100))];
     let same = [sent(2500, tcp(PHONE_BY_HOUSE, SERVER, TcpFlags::SYN, 100))];
