@@ -53,6 +53,7 @@ fn kill_the_relay(stage: &mut Stage, watch: &mut Watch) -> Result<()> {
         ensure!(relays.contains("\"standby\""), "{relays}");
         Ok(())
     })?;
+    say(stage.byway.cli(&["relays", "test"])?.stdout.trim_end());
     let active = text(&stage.byway.status()?, "tunnel", "relay");
     let died = SystemTime::now();
     stage.world.relay_called(&active)?.die();
