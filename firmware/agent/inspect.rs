@@ -208,8 +208,7 @@ fn relays(view: &View) -> Finding {
             kept("relays", format!("{active} carries, {standby} is proven and stands by"))
         }
         (active, _, relays) => {
-            let obstacles = relays.iter().filter_map(|relay| relay.obstacle.as_deref());
-            let obstacles: Vec<&str> = obstacles.collect();
+            let obstacles: Vec<&str> = relays.iter().filter_map(|relay| relay.obstacle.as_deref()).collect();
             let carries =
                 active.map_or_else(|| "none carries".to_owned(), |active| format!("{active} carries"));
             broken("relays", format!("{carries}, none stands by: {}", obstacles.join("; ")))

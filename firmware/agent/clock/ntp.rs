@@ -27,27 +27,14 @@ pub(super) async fn ask(servers: &[(IpAddr, bool)], way: &Way, now: Now) -> Vec<
 
 /// Whether any of them answers, whatever it says.
 pub(super) async fn is_anybody_there(servers: &[(IpAddr, bool)], way: &Way, now: Now) -> bool {
-    let mut asked: FuturesUnordered<_> = servers
-        .iter()
-        .map(|(server, is_houses)| ask_one(SocketAddr::new(*server, PORT), *is_houses, way, now))
-        .collect();
-    let answer = async {
-        while let Some(answer) = asked.next().await {
-            if answer.is_ok() {
-                return true;
-            }
-        }
-        false
-    };
-    timeout(PATIENCE, answer).await.unwrap_or(false)
+    let answers = questions(PORT, servers, way, now);
+    let any = answers.any(|answer| std::future::ready(answer.is_ok()));
+    timeout(PATIENCE, any).await.unwrap_or(false)
 }
 
 async fn ask_at_port(port: u16, servers: &[(IpAddr, bool)], way: &Way, now: Now) -> Vec<Sample> {
     let deadline = Instant::now() + PATIENCE;
-    let mut asked: FuturesUnordered<_> = servers
-        .iter()
-        .map(|(server, is_houses)| ask_one(SocketAddr::new(*server, port), *is_houses, way, now))
-        .collect();
+    let mut asked = questions(port, servers, way, now);
     let mut samples = Vec::new();
     while let Ok(Some(answer)) = timeout_at(deadline, asked.next()).await {
         match answer {
@@ -56,6 +43,18 @@ async fn ask_at_port(port: u16, servers: &[(IpAddr, bool)], way: &Way, now: Now)
         }
     }
     samples
+}
+
+/// All at once.
+fn questions<'a>(
+    port: u16,
+    servers: &'a [(IpAddr, bool)],
+    way: &'a Way,
+    now: Now,
+) -> FuturesUnordered<impl Future<Output = Result<Sample, String>> + use<'a>> {
+    let ask =
+        |(server, is_houses): &(IpAddr, bool)| ask_one(SocketAddr::new(*server, port), *is_houses, way, now);
+    servers.iter().map(ask).collect()
 }
 
 async fn ask_one(server: SocketAddr, is_houses: bool, way: &Way, now: Now) -> Result<Sample, String> {

@@ -188,14 +188,13 @@ impl Net {
     }
 
     async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {
-        let suffices = proven.and_then(|proven| {
-            let in_relay_alone = posture.facts.differ_in_relay_alone(&proven.facts);
-            if proven.facts == posture.facts {
-                Some(ruleset::flip(posture))
-            } else {
-                in_relay_alone.then(|| ruleset::flip_to_relay(posture))
+        let suffices = match proven.map(|proven| &proven.facts) {
+            Some(facts) if posture.facts == *facts => Some(ruleset::flip(posture)),
+            Some(facts) if posture.facts.differ_in_relay_alone(facts) => {
+                Some(ruleset::flip_to_relay(posture))
             }
-        });
+            Some(_) | None => None,
+        };
         if let Some(text) = suffices {
             match self.load_and_compare(text, posture).await {
                 Ok(()) => return Ok(()),

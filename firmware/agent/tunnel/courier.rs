@@ -20,8 +20,7 @@ use super::session::{CONTROL_ROOM, Opened, Session};
 use super::socket::{Family, Sockets};
 use super::train::Trains;
 use super::tun::Tun;
-use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError};
-use crate::clock;
+use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError, boot_time};
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
@@ -346,9 +345,4 @@ fn wait(epoll: &Epoll, timeout: Option<Duration>) -> nix::Result<[Option<u64>; 4
 /// Level-triggered: what a batch leaves is ready again. A closed descriptor leaves by itself.
 fn add(epoll: &Epoll, descriptor: impl AsFd, name: u64) -> nix::Result<()> {
     epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, name))
-}
-
-/// Goes on while the machine sleeps, and is not set.
-fn boot_time() -> Duration {
-    clock::uptime().elapsed_since_boot()
 }

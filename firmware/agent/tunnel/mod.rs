@@ -68,6 +68,11 @@ impl fmt::Debug for Peer {
     }
 }
 
+/// The time of every session: it goes on while the machine sleeps, and is not set.
+fn boot_time() -> Duration {
+    crate::clock::uptime().elapsed_since_boot()
+}
+
 /// By what the firewall knows the tunnel's own datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Outside {

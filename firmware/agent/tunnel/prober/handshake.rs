@@ -8,8 +8,8 @@ use std::time::Duration;
 use byway_core::relays::Obstacle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::boot_time;
 use super::super::session::{CONTROL_ROOM, Opened, Session};
-use super::boot_time;
 use super::uplink::Uplink;
 use crate::clock::Servers;
 use crate::proof::ping::ping;

@@ -28,8 +28,8 @@ use self::stack::Stack;
 use self::stream::Stream;
 use self::uplink::Uplink;
 use super::session::Session;
-use super::{Peer, Stamps};
-use crate::clock::{self, Servers};
+use super::{Peer, Stamps, boot_time};
+use crate::clock::Servers;
 use crate::config::Host;
 use crate::proof::ExitCheck;
 use crate::proof::exit::Reach;
@@ -154,8 +154,4 @@ impl<'a> Reach for Inside<'a> {
     async fn connect(&self, to: SocketAddr) -> io::Result<Stream<'a>> {
         Stream::connect(self.stack, to).await
     }
-}
-
-fn boot_time() -> Duration {
-    clock::uptime().elapsed_since_boot()
 }

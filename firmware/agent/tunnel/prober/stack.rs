@@ -17,9 +17,9 @@ use smoltcp::wire::{HardwareAddress, IpCidr};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::super::boot_time;
 use super::super::machine::random;
 use super::super::session::{CONTROL_ROOM, Opened, Session};
-use super::boot_time;
 use super::uplink::Uplink;
 
 /// The session's clock: boringtun's own device calls its timers as often.

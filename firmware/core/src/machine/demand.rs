@@ -30,8 +30,7 @@ impl Core {
 
     /// One check at a time and door; its report asks for the next.
     pub(super) fn check_exit(&mut self, egress: Egress, turn: &mut Turn) {
-        let leads_somewhere = egress == Egress::Residential || self.relays.taken().is_some();
-        if leads_somewhere && self.evidence.checking.insert(egress) {
+        if self.leads_to_a_relay(egress).is_ok() && self.evidence.checking.insert(egress) {
             turn.effects.push(Effect::CheckExit(egress));
         }
     }

@@ -101,7 +101,8 @@ impl Core {
         self.evidence.may_stay(egress, self.settings.expect)
     }
 
-    fn leads_to_a_relay(&self, egress: Egress) -> Result<(), Lack> {
+    /// Nothing is asked of whoever goes by the house.
+    pub(super) fn leads_to_a_relay(&self, egress: Egress) -> Result<(), Lack> {
         match egress {
             Egress::Privacy => self.has_relay(),
             Egress::Residential => Ok(()),

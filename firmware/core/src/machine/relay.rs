@@ -36,16 +36,16 @@ impl Core {
         if self.facts.uplink.is_none() {
             return self.agenda.stop(Why::Relays);
         }
-        let judged_since = self.relays.taken().map(|taken| self.judged_since(taken));
+        let judged_since = self.judged_since();
         let doubtful = judged_since.and_then(|since| self.evidence.doubtful_since(since, turn.now));
         if let Some(since) = doubtful {
             self.relays.doubt(since, turn.now);
         }
-        let lost_since = doubtful.filter(|_| self.is_lost(turn.now));
-        let lost = lost_since.is_some();
+        let is_lost = |since| self.evidence.is_lost(since, self.settings.expect, turn.now);
+        let lost_since = doubtful.filter(|_| judged_since.is_some_and(is_lost));
         let no_good = lost_since.or_else(|| self.foreign_since());
         if let Some(relay) = self.relays.successor(no_good, turn.now) {
-            self.take(relay, lost, turn);
+            self.take(relay, lost_since.is_some(), turn);
         } else if let Some(since) = lost_since {
             self.give_up(since, turn);
         }
@@ -112,7 +112,7 @@ impl Core {
             let endpoint = self.way_to(endpoint);
             turn.effects.push(Effect::Prove(Attempt { relay, endpoint, mtu }));
         }
-        let lost = self.relays.taken().map(|since| self.evidence.lost_at(self.judged_since(since)));
+        let lost = self.judged_since().map(|since| self.evidence.lost_at(since));
         let deadlines = [self.relays.next_due(turn.now), lost];
         match deadlines.into_iter().flatten().filter(|at| *at > turn.now).min() {
             Some(at) => self.agenda.set(Why::Relays, at),
@@ -125,14 +125,9 @@ impl Core {
         self.kernel.posture.as_ref().is_some_and(|posture| posture.facts == self.facts)
     }
 
-    fn is_lost(&self, now: Uptime) -> bool {
-        let since = self.relays.taken().map(|taken| self.judged_since(taken));
-        since.is_some_and(|since| self.evidence.is_lost(since, self.settings.expect, now))
-    }
-
-    /// A cable that was out is no relay's fault.
-    fn judged_since(&self, taken: Uptime) -> Uptime {
-        taken.max(self.house.attached)
+    /// Since when the relay that carries may be blamed: a cable that was out is no relay's fault.
+    fn judged_since(&self) -> Option<Uptime> {
+        Some(self.relays.taken()?.max(self.house.attached))
     }
 
     /// Somebody who was proven before that would be foreign by now as well.

@@ -90,7 +90,7 @@ impl Candidate {
         (self.port > 0).then(|| self.end.relay.port())
     }
 
-    /// How many bytes were asked for, if fewer came through.
+    /// Fewer bytes came through than were asked for.
     pub(super) fn is_narrow(&self) -> bool {
         self.end().mtu < self.end.mtu
     }
@@ -129,10 +129,10 @@ impl Candidate {
 
     /// Where nothing answers, another port may.
     pub(super) fn fail(&mut self, asked: Uptime, obstacle: Obstacle) {
+        let begins = self.is_end_of_round();
         (self.proven, self.tried) = (None, Some(asked));
         self.failures = self.failures.saturating_add(1);
         let goes_on = obstacle.is_of_the_port() && !self.is_end_of_round();
-        let begins = self.failures % self.round() == 1 % self.round();
         let told = self.obstacle.take().filter(|told| !begins && told.distance() > obstacle.distance());
         if obstacle.is_of_the_port() {
             self.port = (self.port + 1) % self.ports.len();

@@ -291,9 +291,7 @@ impl Relays {
         let left = left.map(|left| format!("the relay {} fell silent", left.name));
         [port, narrow, left].into_iter().flatten().collect()
     }
-}
 
-impl Relays {
     /// In the list's order; where they are as the files have it.
     pub(crate) fn views(&self) -> Vec<RelayView> {
         let proven = self.others().filter(|relay| self.all[relay.0].proof().is_some());
