@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long the slower family is waited for once the faster one has answered.
 const GRACE: Duration = Duration::from_secs(1);
 const LARGEST_ANSWER: usize = 64 * 1024;
-const LONGEST_PLACE: usize = 64;
+const LONGEST_CITY: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExitCheckError {
@@ -181,20 +181,19 @@ impl std::fmt::Debug for ExitCheck {
 struct Answer {
     ip: IpAddr,
     mullvad_exit_ip: Option<bool>,
-    mullvad_exit_ip_hostname: Option<String>,
     city: Option<String>,
 }
 
 fn parse(body: &[u8]) -> Result<Exit, ExitCheckError> {
     let answer: Answer = serde_json::from_slice(body).map_err(unreadable)?;
-    let place = answer.mullvad_exit_ip_hostname.or(answer.city).map(|place| printable(&place));
+    let city = answer.city.map(|city| printable(&city)).filter(|city| !city.is_empty());
     // A server that listens for both families at once writes IPv4 as `::ffff:192.0.2.1`.
-    Ok(Exit { address: answer.ip.to_canonical(), mullvad: answer.mullvad_exit_ip, place })
+    Ok(Exit { address: answer.ip.to_canonical(), mullvad: answer.mullvad_exit_ip, city })
 }
 
 /// A stranger's words end on the owner's terminal.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_PLACE).collect()
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_CITY).collect()
 }
 
 fn unreadable(error: impl std::fmt::Display) -> ExitCheckError {
@@ -245,7 +244,7 @@ mod tests {
         let seen = Exit {
             address: "192.0.2.130".parse().unwrap(),
             mullvad: Some(true),
-            place: Some("se-got-wg-001".to_owned()),
+            city: Some("Gothenburg".to_owned()),
         };
         assert_eq!(ask_for(ok(body)).await.unwrap(), [seen]);
     }
@@ -298,7 +297,7 @@ mod tests {
     #[test]
     fn keeps_a_strangers_words_printable() {
         let body = format!(r#"{{"ip":"192.0.2.1","city":"\u001b[2J{}"}}"#, "x".repeat(100));
-        let place = parse(body.as_bytes()).unwrap().place.unwrap();
-        assert_eq!(place, format!("[2J{}", "x".repeat(61)));
+        let city = parse(body.as_bytes()).unwrap().city.unwrap();
+        assert_eq!(city, format!("[2J{}", "x".repeat(61)));
     }
 }

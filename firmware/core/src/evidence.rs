@@ -88,8 +88,8 @@ pub struct Exit {
     pub address: IpAddr,
     /// Whether it is one of Mullvad's; `None` when the host does not say.
     pub mullvad: Option<bool>,
-    /// The host's name for the exit, or the city, where it tells.
-    pub place: Option<String>,
+    /// Where it takes it to be, if it tells.
+    pub city: Option<String>,
 }
 
 /// One exit check.

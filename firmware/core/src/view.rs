@@ -37,6 +37,8 @@ pub struct View {
     pub phase: Phase,
     /// A sentence without ages: it changes only when something changed.
     pub why: String,
+    /// What of it keeps a door from being open.
+    pub lack: Option<Lack>,
     /// When phase or door last changed.
     pub since: Uptime,
     pub tunnel: TunnelView,
@@ -47,6 +49,8 @@ pub struct View {
     pub uplink: Option<UplinkView>,
     /// What is missing of the house's line, or else what is odd about it, in sentences.
     pub house: Vec<String>,
+    /// The page that the house's network wants somebody to log in on.
+    pub portal: Option<String>,
     pub drift: Drift,
     pub dns: DnsView,
     pub clock: ClockReport,
@@ -83,6 +87,8 @@ pub struct SeenAs {
     pub v4: Option<IpAddr>,
     pub v6: Option<IpAddr>,
     pub mullvad: Option<bool>,
+    /// The city that it takes this to be in, where the check host tells.
+    pub place: Option<String>,
     pub checked: Uptime,
 }
 
@@ -160,6 +166,7 @@ impl Subject<'_> {
             door,
             phase,
             why: self.why(),
+            lack: self.lack(),
             since: self.since,
             tunnel: self.tunnel(),
             relays: self.relays(),
@@ -167,9 +174,18 @@ impl Subject<'_> {
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
             house: self.house.sentences(self.facts, self.relays.end().relay),
+            portal: self.house.portal.clone(),
             drift: self.drift.clone(),
             dns: self.dns(),
             clock: self.clock.clone(),
+        }
+    }
+
+    fn lack(&self) -> Option<Lack> {
+        match self.state {
+            State::Applying { lack, .. } => lack.clone(),
+            State::Proving { lack, .. } => Some(lack.clone()),
+            State::Sealed | State::Open { .. } | State::Unverified { .. } => None,
         }
     }
 
@@ -261,7 +277,8 @@ impl Subject<'_> {
         let (exits, checked) = self.evidence.exits(door)?;
         let seen = |v4: bool| exits.iter().map(|exit| exit.address).find(|address| address.is_ipv4() == v4);
         let mullvad = exits.iter().map(|exit| exit.mullvad).reduce(|a, b| Some(a? && b?)).flatten();
-        Some(SeenAs { v4: seen(true), v6: seen(false), mullvad, checked })
+        let place = exits.iter().find_map(|exit| exit.city.clone());
+        Some(SeenAs { v4: seen(true), v6: seen(false), mullvad, place, checked })
     }
 
     fn uplink(&self) -> Option<UplinkView> {

@@ -303,7 +303,7 @@ fn exits(drive: &Drive) -> Vec<(&'static str, Input)> {
     let asked = drive.now();
     let address = IpAddr::from([203, 0, 113, 77]);
     let exit = |by, mullvad| {
-        let result = Ok(vec![Exit { address, mullvad, place: None }]);
+        let result = Ok(vec![Exit { address, mullvad, city: None }]);
         Input::Exit(ExitReport { by, asked, result })
     };
     let error = |by| Input::Exit(ExitReport { by, asked, result: Err(String::from("timed out")) });

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(crate) struct House {
     pub(super) trouble: Option<Trouble>,
-    pub(super) portal: Option<String>,
+    pub(crate) portal: Option<String>,
     nat64: Option<Nat64>,
     /// Between the last two looks for a portal.
     pause: Duration,

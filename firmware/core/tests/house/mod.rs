@@ -47,7 +47,7 @@ pub(crate) fn relay(name: &str, endpoint: &str) -> RelaySettings {
 
 pub(crate) fn exit(mullvad: bool) -> Exit {
     let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
-    Exit { address: IpAddr::from(address), mullvad: Some(mullvad), place: None }
+    Exit { address: IpAddr::from(address), mullvad: Some(mullvad), city: None }
 }
 
 /// Nothing answers, and nobody is there.

@@ -16,6 +16,7 @@ pub(crate) fn told(view: &View) -> String {
         door,
         phase,
         why,
+        lack,
         since,
         tunnel,
         relays,
@@ -23,12 +24,14 @@ pub(crate) fn told(view: &View) -> String {
         seen_as,
         uplink,
         house,
+        portal,
         drift,
         dns,
         clock,
     } = view;
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
-    assert_eq!(*tailnet, TailnetFacts::default(), "its sentences have tests of their own");
+    assert!(lack.as_ref().is_none_or(|lack| why.contains(&lack.to_string())), "{lack:?}");
+    assert!(portal.as_ref().is_none_or(|page| why.contains(page)), "{portal:?}");
     let TunnelView { relay, endpoint, handshake, rx_bytes, tx_bytes, mtu, offloads } = tunnel;
     let wished = if view.is_as_wished() { "as wished" } else { "not as wished" };
     let since = since.elapsed_since_boot();
@@ -37,12 +40,13 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\ndrift: {} healed, last {}\nnames: {}; {}\n{}",
+         {}seen as: {}\nuplink: {}\n{}drift: {} healed, last {}\nnames: {}; {}\n{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
         seen_as.as_ref().map_or_else(|| String::from("none"), seen),
         uplink.as_ref().map_or_else(|| String::from("none"), line),
+        node(tailnet),
         drift.healed,
         or_none(drift.last.as_ref()),
         asked(&dns.privacy),
@@ -74,6 +78,12 @@ fn time(ClockReport { source, offset, checked, answered, agreed, trouble }: &Clo
     format!("clock: {source:?}, {offset} at {checked}, {agreed} of {answered} agree, trouble {trouble}\n")
 }
 
+/// A line once tailscaled answers; the sentences have tests of their own.
+fn node(facts: &TailnetFacts) -> String {
+    let Some(state) = facts.state else { return String::new() };
+    format!("tailnet: {state:?}, exit node {}\n", or_none(facts.exit_node))
+}
+
 fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {
     let NamesReport { last_ok, failures, p50, error } = report;
     let last_ok = or_none(last_ok.map(Uptime::elapsed_since_boot));
@@ -81,9 +91,10 @@ fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {
     format!("{upstream} answered at {last_ok}, half within {p50}, {failures} failures, error {error}")
 }
 
-fn seen(SeenAs { v4, v6, mullvad, checked }: &SeenAs) -> String {
+fn seen(SeenAs { v4, v6, mullvad, place, checked }: &SeenAs) -> String {
     let (v4, v6, mullvad) = (or_none(*v4), or_none(*v6), or_none(*mullvad));
-    format!("{v4} and {v6}, mullvad {mullvad}, checked at {:?}", checked.elapsed_since_boot())
+    let place = place.as_ref().map_or_else(String::new, |place| format!(" in {place}"));
+    format!("{v4} and {v6}{place}, mullvad {mullvad}, checked at {:?}", checked.elapsed_since_boot())
 }
 
 fn line(UplinkView { interface, addresses, gateway }: &UplinkView) -> String {
