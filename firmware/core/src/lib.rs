@@ -27,6 +27,7 @@ mod epoch;
 mod evidence;
 mod machine;
 pub mod names;
+pub mod panel;
 pub mod posture;
 pub mod relays;
 mod settings;

@@ -169,6 +169,22 @@ impl TailnetFacts {
         }
     }
 
+    /// Nobody is carried before the owner has done something at the control server.
+    pub fn waits_for_owner(&self) -> bool {
+        match self.state {
+            Some(BackendState::NeedsLogin) => !self.joining || self.error.is_some(),
+            Some(BackendState::NeedsMachineAuth) => true,
+            Some(BackendState::Running) => self.exit_node == Some(ExitNode::Offered),
+            Some(
+                BackendState::NoState
+                | BackendState::InUseOtherUser
+                | BackendState::Stopped
+                | BackendState::Starting,
+            )
+            | None => false,
+        }
+    }
+
     /// tailscaled does not answer, and this is why.
     pub fn silent(error: String) -> Self {
         Self { error: Some(error), ..Self::default() }
