@@ -144,12 +144,12 @@ impl Panel {
         self.want(gesture);
         self.test = self.test.filter(|(_, began)| now.since(*began) < LONGEST_TEST);
         let light = self.light_at(now);
-        let pages = self.pages_at(now);
-        if light != self.light || pages.len() != self.pages.len() {
-            self.turned = now;
-        }
         if light != self.light {
-            (self.light, self.lit) = (light, now);
+            (self.light, self.lit, self.turned) = (light, now, now);
+        }
+        let pages = self.pages_at(now);
+        if pages.len() != self.pages.len() {
+            self.turned = now;
         }
         self.pages = pages;
     }
