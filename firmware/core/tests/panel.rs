@@ -7,6 +7,7 @@ mod scenes;
 
 use std::time::Duration;
 
+use byway_core::clock::{ClockReport, Source};
 use byway_core::panel::{
     Edge, Gesture, Heard, Lamps, Level, Light, OffHours, Offer, Page, Panel, Picture, Room, Settings, Test,
 };
@@ -14,6 +15,10 @@ use byway_core::{Egress, Input, Uptime, View, Wish};
 use drive::{Drive, open};
 use proptest::prelude::*;
 use scenes::SCENES;
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).expect("a span of this year")
+}
 
 /// One with its clock, in milliseconds, and an agent that lives.
 struct Wall {
@@ -42,7 +47,7 @@ impl Wall {
 
     /// The agent's loop goes round all the while.
     fn wait(&mut self, span: Duration) {
-        let until = self.clock + u64::try_from(span.as_millis()).unwrap();
+        let until = self.clock + ms(span);
         while self.clock < until {
             self.clock = until.min(self.clock + 250);
             self.hear(Heard::Pulse(self.now()));
@@ -193,8 +198,9 @@ fn a_picture_stands_nowhere_for_longer_than_a_minute() {
 fn in_off_hours_the_screen_is_dark_and_the_light_flashes_until_somebody_presses() {
     let night = Some("23:00-07:00".parse().unwrap());
     let mut wall = Wall::of(by(Egress::Residential), night);
-    assert_eq!(wall.level(), Level::Bright, "nobody has told what time it is");
-    wall.hear(Heard::Minute(Some(23 * 60)));
+    wall.hear(Heard::Minute(23 * 60));
+    assert_eq!(wall.level(), Level::Bright, "nobody knows whether that is right");
+    wall.hear(Heard::View(Box::new(in_time(by(Egress::Residential)))));
     assert_eq!((wall.level(), wall.panel.lamps(wall.now()).now), (Level::Off, Lamps::DARK));
     let flash = wall.now() + wall.panel.lamps(wall.now()).lasts;
     assert_eq!(wall.panel.lamps(flash).now, Lamps::AMBER);
@@ -204,11 +210,13 @@ fn in_off_hours_the_screen_is_dark_and_the_light_flashes_until_somebody_presses(
     assert_eq!((wall.level(), wall.panel.lamps(wall.now()).now), (Level::Bright, Lamps::AMBER));
     wall.wait(Duration::from_mins(1));
     assert_eq!(wall.level(), Level::Off);
-    wall.hear(Heard::Minute(Some(7 * 60)));
+    wall.hear(Heard::Minute(7 * 60));
     assert_ne!(wall.level(), Level::Off);
-    wall.hear(Heard::Minute(Some(2 * 60)));
-    wall.hear(Heard::Minute(None));
-    assert_ne!(wall.level(), Level::Off, "the clock cannot be right");
+}
+
+fn in_time(view: View) -> View {
+    let clock = ClockReport { source: Some(Source::Ntp), ..ClockReport::default() };
+    View { clock, ..view }
 }
 
 #[test]
@@ -256,7 +264,7 @@ fn a_panel_that_nobody_touches_wakes_the_box_about_once_a_second() {
         while wall.clock < until {
             let next = wall.panel.deadline(wall.now());
             assert!(next > wall.now(), "{name}");
-            wall.clock = u64::try_from(next.elapsed_since_boot().as_millis()).unwrap() + 1;
+            wall.clock = ms(next.elapsed_since_boot()) + 1;
             wall.hear(Heard::Pulse(wall.now()));
             calls += 1;
         }
@@ -271,13 +279,13 @@ fn deeds() -> impl Strategy<Value = Vec<(u64, u8)>> {
 
 fn heard(deed: u8, now: Uptime) -> Heard {
     match deed {
-        0 => Heard::View(Box::new(by(Egress::Residential))),
+        0 => Heard::View(Box::new(in_time(by(Egress::Residential)))),
         1 => Heard::View(Box::new(paused())),
         2 => Heard::View(Box::new(by(Egress::Privacy))),
         3 => Heard::Button(now, Edge::Down),
         4 => Heard::Button(now, Edge::Up),
-        5 => Heard::Minute(Some(60)),
-        6 => Heard::Minute(Some(800)),
+        5 => Heard::Minute(60),
+        6 => Heard::Minute(800),
         7 => Heard::Test(Some(Test::Full)),
         8 => Heard::Test(None),
         9 => Heard::Button(now, Edge::Lost),
@@ -299,7 +307,7 @@ proptest! {
             loop {
                 let next = wall.panel.deadline(wall.now());
                 prop_assert!(next > wall.now());
-                let next = u64::try_from(next.elapsed_since_boot().as_micros()).unwrap().div_ceil(1_000);
+                let next = ms(next.elapsed_since_boot() + Duration::from_micros(999));
                 let last = next.min(until).saturating_sub(1).max(wall.clock);
                 let mut called = wall.panel.clone();
                 called.tick(house::at(last));

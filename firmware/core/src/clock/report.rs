@@ -46,6 +46,14 @@ impl ClockReport {
         (self.source == Some(Source::None) || trouble.is_a_lie()).then(|| trouble.to_string())
     }
 
+    /// Whether the hour of the day may be believed.
+    pub(crate) const fn tells_the_hour(&self) -> bool {
+        match self.source {
+            Some(Source::Saved | Source::Rtc | Source::Tls | Source::Ntp) => true,
+            Some(Source::None | Source::Build) | None => false,
+        }
+    }
+
     pub(crate) fn without_ages(&self) -> Self {
         Self { checked: None, offset: None, ..self.clone() }
     }

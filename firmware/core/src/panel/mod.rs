@@ -2,6 +2,7 @@
 //! nothing, and touches no lamp; time is an argument, as everywhere here.
 
 mod button;
+mod clients;
 mod hours;
 mod light;
 mod page;
@@ -9,6 +10,8 @@ mod scene;
 mod traffic;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -20,6 +23,7 @@ pub use scene::{Level, Picture, Scene, Shift};
 pub use traffic::{COLUMN, COLUMNS};
 
 use self::button::Button;
+use self::clients::Clients;
 use self::traffic::Traffic;
 use crate::{Phase, Uptime, View, Wish};
 
@@ -45,10 +49,10 @@ pub enum Heard {
     Button(Uptime, Edge),
     /// Bytes that went through the tailnet's interface since whenever, if there is one.
     Bytes(Option<u64>),
-    /// How many devices have gone out by the box lately; `None`: unknown.
-    Clients(Option<usize>),
-    /// The minute of the day on the house's wall; `None` while the clock cannot be right.
-    Minute(Option<u16>),
+    /// What each device has sent by the box since whenever, by its name; `None`: nobody can tell.
+    Clients(Option<BTreeMap<String, u64>>),
+    /// The minute of the day on the house's wall, as the box's clock has it.
+    Minute(u16),
     /// What to show in place of the truth, or the end of that.
     Test(Option<Test>),
 }
@@ -83,7 +87,7 @@ pub struct Panel {
     /// When the first of them was shown.
     turned: Uptime,
     traffic: Traffic,
-    clients: Option<usize>,
+    clients: Clients,
     minute: Option<u16>,
     test: Option<(Test, Uptime)>,
 }
@@ -119,7 +123,7 @@ impl Panel {
             pages,
             turned: now,
             traffic: Traffic::default(),
-            clients: None,
+            clients: Clients::default(),
             minute: None,
             test: None,
         }
@@ -131,8 +135,9 @@ impl Panel {
             Heard::Pulse(at) => self.pulse = self.pulse.max(at),
             Heard::Button(at, edge) => self.on_button(at.min(now), edge),
             Heard::Bytes(counter) => self.traffic.count(now, counter),
-            Heard::Clients(count) => self.clients = count,
-            Heard::Minute(minute) => self.minute = minute,
+            Heard::Clients(Some(sent)) => self.clients.look(now, sent),
+            Heard::Clients(None) => self.clients.lose_sight(),
+            Heard::Minute(minute) => self.minute = Some(minute),
             Heard::Test(test) => self.test = test.map(|test| (test, now)),
         }
         self.tick(now);

@@ -80,6 +80,7 @@ impl Panel {
     pub(super) fn time(&self, now: Uptime) -> Time {
         let is_off =
             self.settings.off_hours.zip(self.minute).is_some_and(|(hours, minute)| hours.contains(minute));
+        let is_off = is_off && self.view.clock.tells_the_hour();
         let awake = self.pressed.is_some_and(|pressed| now.since(pressed) < AWAKE) || self.test.is_some();
         if is_off && !awake { Time::Night } else { Time::Day }
     }
@@ -93,7 +94,7 @@ impl Panel {
             Some(_) | None if self.is_stale(now) => {
                 text("the box hangs. unplug it, wait ten seconds, plug it in")
             }
-            Some(_) | None => page::pages(&self.view, self.clients, room),
+            Some(_) | None => page::pages(&self.view, self.clients.count(), room),
         }
     }
 
