@@ -137,6 +137,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => wish().prop_map(Deed::Wish),
         3 => Just(Deed::Toggle),
+        1 => Just(Deed::Pause),
         3 => (0..2usize, any::<bool>()).prop_map(|(which, answers)| Deed::Relay(which, answers)),
         1 => (0..2usize).prop_map(Deed::UseRelay),
         1 => Just(Deed::TestRelays),

@@ -206,7 +206,8 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
     let Some(last) = last else { return wishes() };
     match last {
         Input::Wished(_) => vec![("toggled", Input::Toggled)],
-        Input::Toggled => uplinks(),
+        Input::Toggled => vec![("paused", Input::Paused)],
+        Input::Paused => uplinks(),
         Input::Uplink(_) => {
             vec![("gateway is there", Input::Gateway(true)), ("gateway is gone", Input::Gateway(false))]
         }

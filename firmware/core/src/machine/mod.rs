@@ -133,6 +133,10 @@ impl Core {
                 let wish = self.wish.egress().map_or(self.last_egress, Egress::other);
                 self.on_wished(wish.into(), &mut turn);
             }
+            Input::Paused => {
+                let wish = self.wish.egress().map_or(self.last_egress.into(), |_| Wish::Sealed);
+                self.on_wished(wish, &mut turn);
+            }
             Input::Uplink(uplink) => self.on_uplink(uplink, &turn),
             Input::Attached(attached) => self.house.trouble = attached.err(),
             Input::Nat64(prefix) => self.on_nat64(prefix, &turn),

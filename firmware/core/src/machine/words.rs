@@ -42,6 +42,8 @@ pub enum State {
 pub enum Input {
     Wished(Wish),
     Toggled,
+    /// No door, or the last egress again where none was wished.
+    Paused,
     /// Somebody wants this relay to carry, whichever comes first in the list.
     UseRelay(RelayId),
     /// Somebody wants every relay proven now.

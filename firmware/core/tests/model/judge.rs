@@ -127,6 +127,10 @@ impl Judge {
                 let next = self.wish.egress().map_or(self.last_egress, Egress::other);
                 self.wants(now, next.into());
             }
+            Input::Paused => {
+                let next = self.wish.egress().map_or(self.last_egress.into(), |_| Wish::Sealed);
+                self.wants(now, next);
+            }
             Input::Uplink(uplink) => evidence.uplink.clone_from(uplink),
             Input::Gateway(there) => evidence.gateway = *there,
             Input::Tunnel(report) => evidence.handshake = report.handshake,

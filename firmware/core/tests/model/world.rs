@@ -28,6 +28,7 @@ const REKEY: u64 = 120_000;
 pub(crate) enum Deed {
     Wish(Wish),
     Toggle,
+    Pause,
     /// Whether this relay answers.
     Relay(usize, bool),
     UseRelay(usize),
@@ -167,6 +168,7 @@ impl World {
         match deed {
             Deed::Wish(wish) => self.hears(Input::Wished(wish)),
             Deed::Toggle => self.hears(Input::Toggled),
+            Deed::Pause => self.hears(Input::Paused),
             Deed::Relay(which, answers) => self.relays[which] = answers,
             Deed::UseRelay(which) => self.hears(Input::UseRelay(RelayId(which))),
             Deed::TestRelays => self.hears(Input::TestRelays),
