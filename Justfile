@@ -41,13 +41,14 @@ profile: peers
 fmt:
     cargo fmt --all --check
 
-# No warning of rustc, clippy, rustdoc or shellcheck.
+# No warning of rustc, clippy, rustdoc, shellcheck or dtc.
 lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
     shellcheck --shell=sh tests/machine/init.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
+    ! dtc -@ -I dts -O dtb -o /dev/null overlays/devicetree/byway-panel.dts 2>&1 | grep . # warnings alone do not fail it
 
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
