@@ -8,6 +8,7 @@ pub mod dns;
 pub mod inspect;
 pub mod mistake;
 pub mod net;
+pub mod panel;
 pub mod proof;
 pub mod run;
 pub mod stick;

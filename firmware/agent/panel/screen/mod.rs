@@ -1,0 +1,5 @@
+//! The small screen.
+
+mod settings;
+
+pub use settings::{Brightness, Chip, Rotation, ScreenSettings, Size};

@@ -1,0 +1,187 @@
+//! Which screen there is, and how it is built in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use byway_core::panel::Room;
+
+/// One screen on an I2C bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScreenSettings {
+    pub chip: Chip,
+    pub size: Size,
+    pub rotation: Rotation,
+    pub brightness: Brightness,
+    /// As in `/dev/i2c-1`.
+    pub bus: u8,
+    /// Of seven bits.
+    pub address: u8,
+}
+
+impl Default for ScreenSettings {
+    /// Most modules, and Adafruit's bonnet, on a Pi's header.
+    fn default() -> Self {
+        Self {
+            chip: Chip::Ssd1306,
+            size: Size::Whole,
+            rotation: Rotation::Upright,
+            brightness: Brightness::default(),
+            bus: 1,
+            address: 0x3c,
+        }
+    }
+}
+
+/// What drives the dots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chip {
+    Ssd1306,
+    Sh1106,
+}
+
+impl FromStr for Chip {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "ssd1306" => Ok(Self::Ssd1306),
+            "sh1106" => Ok(Self::Sh1106),
+            _ => Err("a screen's chip is \"ssd1306\" or \"sh1106\": the seller says which".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Chip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ssd1306 => "ssd1306",
+            Self::Sh1106 => "sh1106",
+        })
+    }
+}
+
+/// In dots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// 128 by 64.
+    Whole,
+    /// 128 by 32.
+    Half,
+}
+
+impl Size {
+    pub const WIDTH: usize = 128;
+
+    pub const fn height(self) -> usize {
+        match self {
+            Self::Whole => 64,
+            Self::Half => 32,
+        }
+    }
+
+    /// How much text it takes below the big word.
+    pub const fn room(self) -> Room {
+        match self {
+            Self::Whole => Room::WHOLE,
+            Self::Half => Room::HALF,
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "128x64" => Ok(Self::Whole),
+            "128x32" => Ok(Self::Half),
+            _ => Err("a screen has \"128x64\" or \"128x32\" dots".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", Self::WIDTH, self.height())
+    }
+}
+
+/// How the module is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// As the module's maker means it.
+    Upright,
+    /// By 180 degrees.
+    UpsideDown,
+}
+
+impl TryFrom<u16> for Rotation {
+    type Error = String;
+
+    fn try_from(degrees: u16) -> Result<Self, Self::Error> {
+        match degrees {
+            0 => Ok(Self::Upright),
+            180 => Ok(Self::UpsideDown),
+            _ => Err("a screen is turned by 0 or 180 degrees".to_owned()),
+        }
+    }
+}
+
+/// In percent of what the chip can do, 1 to 100: while somebody may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brightness(u8);
+
+impl Brightness {
+    /// What the chip is told.
+    pub(super) fn contrast(self) -> u8 {
+        let steps = u16::from(self.0) * u16::from(u8::MAX) / 100;
+        u8::try_from(steps).unwrap_or(u8::MAX)
+    }
+}
+
+impl Default for Brightness {
+    /// What the chips begin with.
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<u16> for Brightness {
+    type Error = String;
+
+    fn try_from(percent: u16) -> Result<Self, Self::Error> {
+        match u8::try_from(percent) {
+            Ok(percent @ 1..=100) => Ok(Self(percent)),
+            Ok(_) | Err(_) => {
+                Err("a brightness is 1 to 100 percent: leave the screen out to have none".to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_is_told_in_the_words_of_its_seller() {
+        for text in ["ssd1306", "sh1106"] {
+            assert_eq!(text.parse::<Chip>().unwrap().to_string(), text);
+        }
+        for text in ["128x64", "128x32"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
+        assert!("SSD1309".parse::<Chip>().is_err());
+        assert!("64x128".parse::<Size>().is_err());
+        assert!(Rotation::try_from(90).is_err());
+    }
+
+    #[test]
+    fn the_brightest_is_all_that_the_chip_can_do_and_the_darkest_is_not_dark() {
+        let contrast = |percent: u16| Brightness::try_from(percent).unwrap().contrast();
+        assert_eq!([1, 50, 100].map(contrast), [2, 127, 255]);
+        for wrong in [0, 101, 256, 300] {
+            assert!(Brightness::try_from(wrong).is_err(), "{wrong}");
+        }
+    }
+}
