@@ -33,6 +33,14 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("dns", "log", "false"),
     ("clock", "keep", "\"ntp\""),
     ("clock", "servers", "[\"192.168.1.1\"]"),
+    ("panel", "driver", "\"ssd1306\""),
+    ("panel", "size", "\"128x64\""),
+    ("panel", "rotation", "0"),
+    ("panel", "brightness", "60"),
+    ("panel", "bus", "1"),
+    ("panel", "address", "0x3c"),
+    ("panel", "off_hours", "\"23:00-07:00\""),
+    ("panel", "time_zone", "\"Europe/Stockholm\""),
 ];
 
 /// Section, key, and why it is refused although it is known.
@@ -43,12 +51,11 @@ const NOT_YET: &[(&str, &str, &str)] = &[(
 )];
 
 const SECTIONS_NOT_YET: &[(&str, &str)] = &[
-    ("panel", "the panel is not there yet: leave [panel] out"),
     ("lan", "sharing the house's LAN is not there yet: leave [lan] out"),
     ("ssh", "ssh is not there yet: leave [ssh] out"),
 ];
 
-const SECTIONS: [&str; 6] = ["box", "uplink", "tailnet", "mullvad", "dns", "clock"];
+const SECTIONS: [&str; 7] = ["box", "uplink", "tailnet", "mullvad", "dns", "clock", "panel"];
 
 /// A value as it may be written, quotes included; empty for an unknown key.
 pub(super) fn example(section: &str, key: &str) -> &'static str {

@@ -10,6 +10,7 @@ mod url;
 mod value;
 mod well_known;
 mod wifi;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -20,10 +21,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use byway_core::clock::Keep;
+use byway_core::panel::OffHours;
 use byway_core::uplink::Method;
 use byway_core::{Egress, Expect};
 
 use crate::mistake::Mistake;
+use crate::panel::screen::ScreenSettings;
 use crate::tunnel::conf::{self, Conf};
 pub use error::ConfigError;
 pub use read::{ReadFile, parse};
@@ -31,6 +34,7 @@ pub use upstream::{Transport, Upstream};
 pub use url::{Host, Scheme, Url};
 pub use value::{HostName, InterfaceName, Secret};
 pub use wifi::{Country, Ssid, Wifi, WifiKey};
+pub use zone::TimeZone;
 
 /// What the owner wrote; right in itself, though the world may still disagree.
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub struct Config {
     pub mullvad: Mullvad,
     pub dns: Dns,
     pub clock: Clock,
+    pub panel: Panel,
 }
 
 /// `[uplink]`: the way to the house's router.
@@ -100,6 +105,22 @@ pub struct Clock {
     pub keep: Keep,
     /// Time servers, in place of the built-in ones; empty: those.
     pub servers: Vec<IpAddr>,
+}
+
+/// `[panel]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panel {
+    /// Which one is looked for; `None`: none.
+    pub screen: Option<ScreenSettings>,
+    /// `None`: it never keeps quiet.
+    pub night: Option<Night>,
+}
+
+/// When the panel keeps quiet, by the clock on the house's wall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Night {
+    pub hours: OffHours,
+    pub zone: TimeZone,
 }
 
 impl Mullvad {

@@ -3,6 +3,7 @@
 
 mod clock;
 mod dns;
+mod panel;
 mod relays;
 mod uplink;
 mod wifi;
@@ -86,6 +87,7 @@ impl<'a> Walk<'a> {
         let mullvad = self.reader.section(file, "mullvad");
         let dns = self.reader.section(file, "dns");
         let clock = self.reader.section(file, "clock");
+        let panel = self.reader.section(file, "panel");
         let egresses = [("privacy", Egress::Privacy), ("residential", Egress::Residential)];
         let name = self.reader.parsed(&own, "name").unwrap_or_default();
         let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
@@ -95,7 +97,8 @@ impl<'a> Walk<'a> {
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
         let clock = clock::read(&mut self.reader, &clock);
-        Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns?, clock })
+        let panel = panel::read(&mut self.reader, &panel);
+        Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns?, clock, panel })
     }
 
     fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {
@@ -161,7 +164,7 @@ impl<'a> Walk<'a> {
 
     fn mullvad(&mut self, section: &Section<'a>) -> Option<Mullvad> {
         let expectations = [("mullvad", Expect::Mullvad), ("any", Expect::Any)];
-        let mtu = self.reader.number(section, "mtu", &MTU).unwrap_or(DEFAULT_MTU);
+        let mtu = self.reader.number(section, "mtu", &MTU).map_or(DEFAULT_MTU, |mtu| mtu.value);
         let expect = self.reader.word(section, "expect", &expectations).unwrap_or(Expect::Mullvad);
         let check_url = self.reader.parsed(section, "check_url").unwrap_or_else(Url::am_i_mullvad);
         Some(Mullvad { relays: relays::read(self, section)?, mtu, expect, check_url })

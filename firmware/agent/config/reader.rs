@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         section: &Section<'a>,
         key: &str,
         range: &RangeInclusive<u16>,
-    ) -> Option<u16> {
+    ) -> Option<At<u16>> {
         let found = self.typed(section, key, "a whole number", DeValue::as_integer)?;
         let number = u16::from_str_radix(found.value.as_str(), found.value.radix()).ok();
         let number = number.filter(|number| range.contains(number));
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
                 format!("{key} cannot be {}: write a number from {least} to {most}", found.value),
             );
         }
-        number
+        number.map(|value| At { at: found.at, value })
     }
 
     /// A list of texts; those of its values that are none are mistakes of their own.

@@ -2,6 +2,7 @@
 
 mod clock;
 mod dns;
+mod panel;
 mod relays;
 mod wifi;
 
@@ -205,7 +206,6 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("box", "mtu = 1380", "2:1: [box] knows no key \"mtu\": it belongs below [mullvad]"),
     ("box", "colour = \"red\"", "2:1: [box] knows no key \"colour\": there are name, egress"),
     ("uplnk", "method = \"none\"", "1:2: \"uplnk\" is not known: write [uplink]"),
-    ("panel", "oled = true", "1:2: the panel is not there yet: leave [panel] out"),
     ("lan", "", "1:2: sharing the house's LAN is not there yet: leave [lan] out"),
     ("ssh", "keys = []", "1:2: ssh is not there yet: leave [ssh] out"),
     (
