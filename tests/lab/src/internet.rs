@@ -29,6 +29,8 @@ pub struct WhoAmI {
     /// The relay's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mullvad_exit_ip_hostname: Option<String>,
+    /// Where it takes the caller to be.
+    pub city: String,
 }
 
 /// How the exit check at `https://check.example.net/json` behaves.
@@ -116,8 +118,19 @@ where
 }
 
 fn truth(ip: IpAddr) -> WhoAmI {
-    let relay = relay_seen(ip).map(str::to_owned);
-    WhoAmI { ip, mullvad_exit_ip: relay.is_some(), mullvad_exit_ip_hostname: relay }
+    let relay = relay_seen(ip);
+    let hostname = relay.map(str::to_owned);
+    WhoAmI { ip, mullvad_exit_ip: relay.is_some(), mullvad_exit_ip_hostname: hostname, city: city(relay) }
+}
+
+/// By the relay's name, or of whoever is at home.
+fn city(relay: Option<&str>) -> String {
+    let city = match relay.and_then(|name| name.get(..6)) {
+        Some("se-got") => "Gothenburg",
+        Some("se-mma") => "Malm\u{f6}",
+        Some(_) | None => "V\u{e4}xj\u{f6}",
+    };
+    city.to_owned()
 }
 
 async fn answer_check<S: AsyncRead + AsyncWrite + Unpin>(
@@ -128,7 +141,7 @@ async fn answer_check<S: AsyncRead + AsyncWrite + Unpin>(
     match answer {
         CheckAnswer::Truth => answer_page(stream, truth(ip)).await,
         CheckAnswer::NotMullvad => {
-            let denied = WhoAmI { ip, mullvad_exit_ip: false, mullvad_exit_ip_hostname: None };
+            let denied = WhoAmI { mullvad_exit_ip: false, mullvad_exit_ip_hostname: None, ..truth(ip) };
             answer_page(stream, denied).await
         }
         CheckAnswer::Silence => swallow(stream).await,
