@@ -130,6 +130,10 @@ impl Panel {
     }
 
     pub fn hear(&mut self, now: Uptime, heard: Heard) {
+        let is_told = match heard {
+            Heard::Pulse(_) | Heard::Bytes(_) | Heard::Minute(_) => false,
+            Heard::View(_) | Heard::Button(..) | Heard::Clients(_) | Heard::Test(_) => true,
+        };
         match heard {
             Heard::View(view) => self.view = view,
             Heard::Pulse(at) => self.pulse = self.pulse.max(at),
@@ -140,26 +144,39 @@ impl Panel {
             Heard::Minute(minute) => self.minute = Some(minute),
             Heard::Test(test) => self.test = test.map(|test| (test, now)),
         }
-        self.tick(now);
+        self.turn(now, is_told);
     }
 
     /// To be called when [`Panel::deadline`] has passed.
     pub fn tick(&mut self, now: Uptime) {
-        let gesture = self.button.on_tick(now);
-        self.want(gesture);
-        self.test = self.test.filter(|(_, began)| now.since(*began) < LONGEST_TEST);
-        let light = self.light_at(now);
-        if light != self.light {
-            (self.light, self.lit, self.turned) = (light, now, now);
-        }
-        let pages = self.pages_at(now);
-        if pages.len() != self.pages.len() {
-            self.turned = now;
-        }
-        self.pages = pages;
+        self.turn(now, false);
     }
 
-    /// What somebody wants by the button, once.
+    /// `is_told`: what was heard may be on the pages, which are written anew for nothing else.
+    fn turn(&mut self, now: Uptime, is_told: bool) {
+        let was_held = self.button.held_since().is_some();
+        let gesture = self.button.on_tick(now);
+        self.want(gesture);
+        let had_test = self.test.is_some();
+        self.test = self.test.filter(|(_, began)| now.since(*began) < LONGEST_TEST);
+        let light = self.light_at(now);
+        let is_another = light != self.light;
+        if is_another {
+            (self.light, self.lit, self.turned) = (light, now, now);
+        }
+        if is_told || is_another || was_held || had_test {
+            let before = self.pages.len();
+            self.pages = self.pages_at(now);
+            self.turned = if self.pages.len() == before { self.turned } else { now };
+        }
+    }
+
+    /// Whether somebody wants something by the button.
+    pub const fn wants(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// What it is, once.
     pub fn take(&mut self) -> Option<Gesture> {
         self.wanted.take()
     }

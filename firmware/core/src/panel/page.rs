@@ -108,8 +108,8 @@ fn devices(count: usize) -> String {
 /// What the host may do about it, or that there is nothing to do.
 fn words(view: &View, light: Light) -> &'static str {
     match (light, &view.lack) {
-        (Light::Paused, _) => "nobody goes out by this box. hold the button for 3 s to go on",
-        (Light::NeedsOwner, _) => "nothing goes out. please call the owner",
+        (Light::Paused, _) => "nobody goes out by this box: press the button to go on",
+        (Light::NeedsOwner, _) => "nothing goes out: please call the owner",
         (_, Some(Lack::Uplink(trouble))) => house_words(trouble),
         (_, Some(Lack::Gateway)) => "the house's router does not answer",
         (_, Some(Lack::Relay(_) | Lack::Handshake | Lack::Pong)) => "looking for a relay that answers",
@@ -124,9 +124,9 @@ const fn house_words(trouble: &Trouble) -> &'static str {
         Trouble::NoCable(_) => "put the network cable into the box and the router",
         Trouble::NoLink(_) => "the box has no network socket of the name that it was told",
         Trouble::Joining => "joining the wi-fi",
-        Trouble::NoWifi(_) => "the wi-fi does not take the box in. a cable will do",
+        Trouble::NoWifi(_) => "the wi-fi does not take the box in; a cable will do",
         Trouble::Asking | Trouble::NoAddress => "asking the router for an address",
-        Trouble::NoLease(_) => "the router gives no address. restart it",
+        Trouble::NoLease(_) => "the router gives no address: restart it",
         Trouble::Duplicate(_) => "another machine in the house has the box's address",
     }
 }
@@ -202,9 +202,12 @@ pub(super) fn text_pages(headline: &'static str, text: &str, link: Option<String
     pages
 }
 
+/// Evenly: no page is left with a last word alone.
 fn chunks(headline: &'static str, lines: &[String], rows: usize) -> Vec<Page> {
     let page = |lines: &[String]| Page { headline, lines: lines.to_vec(), ..Page::default() };
-    let pages: Vec<Page> = lines.chunks(rows).map(page).collect();
+    let pages = lines.len().div_ceil(rows).max(1);
+    let each = lines.len().div_ceil(pages).max(1);
+    let pages: Vec<Page> = lines.chunks(each).map(page).collect();
     if pages.is_empty() { Vec::from([page(&[])]) } else { pages }
 }
 

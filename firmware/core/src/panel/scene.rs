@@ -92,7 +92,7 @@ impl Panel {
             _ if self.test.is_some() => text("press the button"),
             Some(gesture) if self.holding(now).is_some() => Vec::from([self.offer(gesture)]),
             Some(_) | None if self.is_stale(now) => {
-                text("the box hangs. unplug it, wait ten seconds, plug it in")
+                text("the box hangs: unplug it, wait ten seconds, plug it in")
             }
             Some(_) | None => page::pages(&self.view, self.clients.count(), room),
         }
