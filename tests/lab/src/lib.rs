@@ -25,6 +25,7 @@ pub mod judge;
 pub mod naive;
 pub mod namespace;
 pub mod neighbour;
+pub mod oled;
 pub mod packet;
 pub mod peers;
 pub mod phone;
