@@ -53,7 +53,7 @@ lint:
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
     cargo test --quiet {{ workspace }} --lib --bins
-    cargo test --quiet --test corpus
+    cargo test --quiet --test corpus --test frames
     cargo test --quiet --package byway-core --tests
 
 # Licences, bans and sources of the dependencies.
@@ -123,7 +123,8 @@ build:
 peers:
     cargo run --quiet --package byway-lab -- peers
 
-# Rewrite the golden files and show what changed.
+# Rewrite the golden files, and the pictures of all frames, and show what changed.
 bless:
     UPDATE_EXPECT=1 cargo test --quiet --package byway-core --tests
-    git --no-pager diff --stat -- firmware/core/tests/golden
+    UPDATE_EXPECT=1 cargo test --quiet --test frames
+    git --no-pager diff --stat -- firmware/core/tests/golden tests/golden docs/panel-frames.svg

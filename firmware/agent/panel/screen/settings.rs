@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use byway_core::panel::Room;
+use embedded_graphics::geometry::Size as Extent;
 
 /// One screen on an I2C bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,12 @@ impl Size {
             Self::Whole => 64,
             Self::Half => 32,
         }
+    }
+
+    pub(super) fn extent(self) -> Extent {
+        let [width, height] =
+            [Self::WIDTH, self.height()].map(|dots| u32::try_from(dots).unwrap_or(u32::MAX));
+        Extent::new(width, height)
     }
 
     /// How much text it takes below the big word.
