@@ -11,6 +11,8 @@ pub mod net;
 pub mod panel;
 pub mod proof;
 pub mod run;
+#[cfg(test)]
+mod sample;
 pub mod stick;
 pub mod store;
 pub mod tailnet;

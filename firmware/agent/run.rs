@@ -5,6 +5,7 @@ mod engine;
 mod house;
 mod lock;
 mod names;
+mod panel;
 mod relays;
 mod start;
 mod stop;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::relays::RelayId;
-use byway_core::{Core, Effect, Egress, Input, View, Wish};
+use byway_core::{Core, Effect, Egress, Input, Uptime, View, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep};
 
@@ -71,6 +72,8 @@ struct Agent {
     wishes: wish::WishKeeper,
     resolv_conf: ResolvConf,
     views: watch::Sender<View>,
+    /// When the loop went round last: the panel shows nothing of an agent that hangs.
+    beat: watch::Sender<Uptime>,
     config: PathBuf,
 }
 
@@ -78,6 +81,8 @@ struct Agent {
 struct Ears {
     inputs: mpsc::Receiver<Input>,
     orders: mpsc::Receiver<Order>,
+    /// Of the panel's button.
+    presses: mpsc::Receiver<Input>,
     tailnet: mpsc::Receiver<tailnet::Report>,
     /// Rounds to the tunnel alone, and to all that is looked at.
     glances: Interval,
@@ -96,6 +101,7 @@ impl Agent {
                 signal = ears.signals.next() => return Ok(signal),
                 Some(()) = ears.stick.recv() => return Ok(stop::Signal::Renew),
                 Some(input) = ears.inputs.recv() => self.step(input),
+                Some(pressed) = ears.presses.recv() => self.step(pressed),
                 Some(order) = ears.orders.recv() => {
                     heard = Some(order.heard);
                     self.step(match order.wanted {
@@ -112,6 +118,7 @@ impl Agent {
             };
             self.carry_out(effects).await?;
             self.publish();
+            self.beat.send_replace(clock::uptime());
             if let Some(heard) = heard {
                 // Whoever asked may have gone away.
                 _ = heard.send(self.core.view());

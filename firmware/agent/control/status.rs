@@ -206,17 +206,16 @@ fn rfc3339(now: Now, then: Uptime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use byway_core::Core;
     use byway_core::names::NamesReport;
-    use byway_core::relays::RelayId;
-    use byway_core::uplink::Interfaces;
-    use byway_core::{Core, Expect, RelaySettings, Settings, TunnelEnd, Upstreams};
 
     use super::*;
+    use crate::sample;
 
     #[test]
     fn tells_how_names_are_answered_as_scripts_read_it() {
         let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
-        let mut view = Core::start(at(1), settings(), Wish::Privacy, None).0.view();
+        let mut view = Core::start(at(1), sample::settings(), Wish::Privacy, None).0.view();
         view.dns.privacy.report = NamesReport {
             last_ok: Some(at(30)),
             failures: 2,
@@ -238,32 +237,5 @@ mod tests {
     fn a_clock_that_was_set_back_to_1970_tells_no_earlier_time() {
         let now = Now { uptime: Uptime::since_boot(Duration::from_hours(1)), wall: SystemTime::UNIX_EPOCH };
         assert_eq!(rfc3339(now, Uptime::default()), "1970-01-01T00:00:00Z");
-    }
-
-    fn settings() -> Settings {
-        Settings {
-            name: "byway".to_owned(),
-            relays: vec![RelaySettings {
-                name: "se-got-wg-001".to_owned(),
-                end: TunnelEnd {
-                    addresses: Vec::new(),
-                    relay: "192.0.2.130:51820".parse().unwrap(),
-                    mtu: 1380,
-                },
-                ports: Vec::new(),
-            }],
-            preferred: RelayId(0),
-            interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
-            expect: Expect::Any,
-            control: None,
-            last_egress: Egress::Privacy,
-            flow_table: 65_536,
-            refuse_dot: false,
-            seed: 0,
-            upstreams: Upstreams {
-                privacy: "https://dns.mullvad.net".to_owned(),
-                residential: "https://dns.quad9.net".to_owned(),
-            },
-        }
     }
 }

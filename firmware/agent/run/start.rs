@@ -17,6 +17,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::house::{self, Attached};
+use super::panel::{self, Line};
 use super::stop::{self, Signal, Signals};
 use super::wish::{self, WishKeeper};
 use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays};
@@ -27,6 +28,7 @@ use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::inspect::Inspector;
 use crate::net::{self, Net};
+use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
 use crate::stick;
 use crate::store::{LastWish, Recalled, StampFile, Store};
@@ -37,6 +39,8 @@ use crate::uplink;
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
+/// The tunnel's socket.
+const OUTSIDE: Outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
 /// Between two looks at the tunnel, and at what else is looked at.
 const GLANCE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
@@ -88,9 +92,11 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     stop::seal_on_panic();
     take_all_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(&config, paths));
+    let mut panel = None;
+    let outcome = runtime.block_on(run(&config, paths, &mut panel));
     // Also when something failed: from here on nobody watches the box.
     net::seal_for_good().context("the box is not sealed")?;
+    drop(panel);
     let signal = outcome?;
     if signal == Signal::Interrupt {
         runtime.block_on(tailnet::stop(&paths.run_dir))?;
@@ -103,15 +109,15 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     }
 }
 
-async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
+/// `thread`: the panel's, which shows until the box is sealed.
+async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
     let awake = clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir));
     let store = Store::new(&paths.state_dir);
     let last = last_wish(&store, config.egress);
-    let outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
     let stamps = Arc::new(stamps(paths)?);
-    let engine = Engine::start(TUNNEL, outside, Arc::clone(&stamps))?;
-    let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside, relay: None });
+    let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps))?;
+    let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside: OUTSIDE, relay: None });
     let _place = listen_to_wg(for_wg);
     let (tell, inputs) = mpsc::channel(INPUTS);
     let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
@@ -124,17 +130,17 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
     let check = Arc::new(ExitCheck::new(config.mullvad.check_url.clone(), &trust));
     let prober = prober(config, Arc::clone(&check), Arc::clone(&by_isp), tell.clone());
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
-    let interface = attached.interface.clone();
-    let in_memory = tunnel::Prober::new(check, config.mullvad.expect, stamps, interface, servers.clone());
+    let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
     let relays = Relays::new(&config.mullvad, in_memory, tell.clone());
     let settings = settings(config, last.last_egress, &store)?;
-    let inspector = inspector(config, paths, net, prober.clone(), &settings);
+    let inspector = Arc::new(inspector(config, paths, net, prober.clone(), &settings));
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     let offers = attached.offers.clone();
     tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
-    let desk = Desk { views: told.clone(), orders: ask, questions, inspector: Arc::new(inspector) };
+    let Line { beat, presses, ask: _panel } = panel::show(config, told.clone(), &inspector, thread)?;
+    let desk = Desk { views: told.clone(), orders: ask, questions, inspector };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
@@ -158,11 +164,12 @@ async fn run(config: &Config, paths: &Paths) -> anyhow::Result<Signal> {
         wishes: WishKeeper::new(store),
         resolv_conf: ResolvConf::default(),
         views,
+        beat,
         config: paths.config.clone(),
     };
     agent.carry_out(effects).await?;
     let stick = stick::watch(&paths.config, &paths.run_dir);
-    let outcome = agent.live(Ears { inputs, orders, tailnet, glances, looks, stick, signals }).await;
+    let outcome = agent.live(Ears { inputs, orders, presses, tailnet, glances, looks, stick, signals }).await;
     time.stop().await;
     outcome
 }
@@ -269,6 +276,16 @@ fn prober(config: &Config, check: Arc<ExitCheck>, by_isp: Arc<Names>, tell: mpsc
     let hosts: Vec<Host> = control.into_iter().chain([check_url.host.clone()]).collect();
     let by_tunnel = Arc::new(Names::by_tunnel(TUNNEL, &relays::resolvers(&config.mullvad.relays)));
     Prober::new(check, (asked, &hosts), (by_isp, by_tunnel), config.mullvad.expect, tell)
+}
+
+/// Proves relays beside the tunnel.
+fn in_memory(
+    config: &Config,
+    (check, stamps): (Arc<ExitCheck>, Arc<Stamps>),
+    attached: &Attached,
+    servers: Servers,
+) -> tunnel::Prober {
+    tunnel::Prober::new(check, config.mullvad.expect, stamps, attached.interface.clone(), servers)
 }
 
 fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {
