@@ -2,6 +2,8 @@
 //! served. Needs root, because an agent's inspector does.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
+#[path = "control/panel.rs"]
+mod of_panel;
 #[path = "control/relays.rs"]
 mod of_relays;
 
@@ -23,6 +25,7 @@ use byway::dns::HouseResolvers;
 use byway::dns::own::Names;
 use byway::inspect::Inspector;
 use byway::net::Net;
+use byway::panel::Request;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
@@ -31,6 +34,7 @@ use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{Core, Egress, Expect, RelaySettings, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
+use of_panel::FakePanel;
 use tokio::sync::{mpsc, watch};
 
 /// As many as the socket serves at once, and as many of these may follow.
@@ -199,6 +203,7 @@ struct Server {
     heard: Arc<AtomicUsize>,
     /// The last of them.
     wanted: Arc<Mutex<String>>,
+    panel: Arc<Mutex<FakePanel>>,
     before: u64,
     _turn: MutexGuard<'static, ()>,
 }
@@ -210,14 +215,18 @@ impl Server {
         let (views, told) = watch::channel(core().view());
         let heard = Arc::new(AtomicUsize::new(0));
         let wanted = Arc::default();
+        let panel = Arc::new(Mutex::new(FakePanel::new(core().view())));
         let run_dir = folder.path().to_owned();
         let (count, last) = (Arc::clone(&heard), Arc::clone(&wanted));
+        let (asked, lookers) = mpsc::channel(4);
+        let answered = Arc::clone(&panel);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(&run_dir, told, (count, last)));
+            runtime.spawn(of_panel::answer(answered, lookers));
+            runtime.block_on(run(&run_dir, told, (count, last), asked));
         });
         eventually("the socket", || socket_path(folder.path()).exists());
-        let server = Self { folder, views, heard, wanted, before: 0, _turn: turn };
+        let server = Self { folder, views, heard, wanted, panel, before: 0, _turn: turn };
         server.assert_serves();
         Self { before: memory("VmRSS"), ..server }
     }
@@ -299,6 +308,7 @@ async fn run(
     run_dir: &Path,
     views: watch::Receiver<View>,
     (heard, wanted): (Arc<AtomicUsize>, Arc<Mutex<String>>),
+    panel: mpsc::Sender<Request>,
 ) {
     let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
     let nobody = HouseResolvers::new(&[], watch::channel(Offers::default()).1);
@@ -329,7 +339,7 @@ async fn run(
     });
     let (questions, asked) = mpsc::channel(16);
     tokio::spawn(answer_names(asked));
-    let desk = Desk { views, orders: ask, questions, inspector: Arc::new(inspector) };
+    let desk = Desk { views, orders: ask, questions, panel, inspector: Arc::new(inspector) };
     serve(listen(run_dir).unwrap(), desk).await;
 }
 

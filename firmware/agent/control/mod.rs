@@ -10,6 +10,8 @@
 //! | `GET /v1/relays` | list of [`Relay`], in the order of the owner's |
 //! | `PUT /v1/relays {"use":"se-got-wg-001","wait_s":10}` | the same, once that one is active, has failed, or the time is over; 404 for a name that is not in the list |
 //! | `POST /v1/relays/test {"wait_s":60}` | the same, once each was tested after the asking, or the time is over |
+//! | `GET /v1/panel` | [`Panel`]: what light and screen show, and on what; 503 when its thread does not answer |
+//! | `POST /v1/panel/test {"show":"red"}` | the same, once it shows that (`"green"`, `"amber"`, `"dark"`, `"full"`, `"frame"`, `"button"`) in place of the truth; null, or two minutes: the truth again |
 //! | `GET /v1/clients` | list of [`Client`] |
 //! | `GET /v1/doctor` | list of [`Finding`] |
 //! | `GET /v1/dns?name=example.org&type=AAAA` | [`Told`]; the type is `A` if left out |
@@ -20,6 +22,7 @@
 mod callers;
 pub mod client;
 pub(crate) mod dns;
+pub mod panel;
 mod relays;
 pub mod server;
 mod status;
@@ -31,6 +34,7 @@ use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
 pub use dns::{Asked, Logged, Question, Told};
+pub use panel::Panel;
 pub use relays::Relay;
 pub(crate) use relays::unknown_relay;
 pub use status::{Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};

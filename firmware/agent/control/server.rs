@@ -1,5 +1,6 @@
 //! The agent's side of the control socket.
 
+mod panel;
 mod relays;
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
 use super::{Asked, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
 use crate::clock;
 use crate::inspect::Inspector;
+use crate::panel::Request as PanelRequest;
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -69,6 +71,8 @@ pub struct Desk {
     pub orders: mpsc::Sender<Order>,
     /// To the stub.
     pub questions: mpsc::Sender<Question>,
+    /// To the panel's thread.
+    pub panel: mpsc::Sender<PanelRequest>,
     pub inspector: Arc<Inspector>,
 }
 
@@ -178,6 +182,8 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
             let _asking = asks.begin();
             relays::test(desk, asked.wait_s).await
         }
+        (&Method::GET, "/v1/panel") => panel::show(desk, asks).await,
+        (&Method::POST, "/v1/panel/test") => panel::test(desk, asks, read(request).await?).await,
         (&Method::GET, "/v1/clients") => {
             let (_asking, _turn) = (asks.begin(), inspection.lock().await);
             match desk.inspector.clients().await {
@@ -202,7 +208,7 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         (
             _,
             "/v1/status" | "/v1/events" | "/v1/egress" | "/v1/toggle" | "/v1/clients" | "/v1/doctor"
-            | "/v1/dns" | "/v1/dns/log" | "/v1/relays" | "/v1/relays/test",
+            | "/v1/dns" | "/v1/dns/log" | "/v1/relays" | "/v1/relays/test" | "/v1/panel" | "/v1/panel/test",
         ) => {
             Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {}", request.method())))
         }

@@ -139,8 +139,8 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     let offers = attached.offers.clone();
     tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
-    let Line { beat, presses, ask: _panel } = panel::show(config, told.clone(), &inspector, thread)?;
-    let desk = Desk { views: told.clone(), orders: ask, questions, inspector };
+    let Line { beat, presses, ask: panel } = panel::show(config, told.clone(), &inspector, thread)?;
+    let desk = Desk { views: told.clone(), orders: ask, questions, panel, inspector };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);

@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::light::Time;
 use super::page::{self, Page};
 use super::{Gesture, Light, Panel, Test};
@@ -40,7 +42,8 @@ pub enum Picture {
 }
 
 /// How bright.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     Off,
     Dim,
