@@ -4,7 +4,9 @@
 
 mod ask;
 mod check;
+mod panel;
 mod relays;
+mod terminal;
 mod text;
 
 use std::env;
@@ -23,7 +25,7 @@ use crate::run;
 /// A box that lends its tailnet two ways out: Mullvad, or the house it stands in.
 ///
 /// Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 `status` or `doctor` found the box not doing what is
-/// wished, or `relays test` a relay that is not proven.
+/// wished, `relays test` a relay that is not proven, or somebody at `panel test` sees what should not be.
 #[derive(Debug, Parser)]
 #[command(name = "byway", version, max_term_width = 100)]
 struct Cli {
@@ -99,6 +101,11 @@ enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
+    /// Draw what the panel shows, or walk along its light, screen and button with somebody who looks at it.
+    Panel {
+        #[command(subcommand)]
+        deed: PanelDeed,
+    },
     /// Ask for a name as a client would, and tell by which door and whom the answer came. Fails (1) when there is
     /// none: no such name, no such record, no answer.
     Dns {
@@ -142,6 +149,29 @@ enum Deed {
         #[command(flatten)]
         run_dir: RunDir,
     },
+}
+
+/// What `byway panel` does.
+#[derive(Debug, Subcommand)]
+enum PanelDeed {
+    /// Draw the screen's picture, and tell what the light says and which parts there are. Where there are no 130 columns
+    /// and 38 lines the picture is the small one.
+    Show {
+        /// One JSON object, for scripts.
+        #[arg(long)]
+        json: bool,
+        /// Draw the small picture, of braille's letters, in any case.
+        #[arg(long, conflicts_with = "json")]
+        small: bool,
+        /// Again at every change, until interrupted.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Let light, screen and button show test pictures, one after the other, and ask what somebody at the box sees, you or
+    /// whom you have on the phone. Ends with 3 when something is not as it should be.
+    Test(RunDir),
 }
 
 /// What `byway dns` asks for.
@@ -224,6 +254,15 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Relays { deed: Some(Deed::Test { json, run_dir }), .. } => {
             relays::test(&run_dir.run_dir, json)
         }
+        Command::Panel { deed: PanelDeed::Show { json, small, watch, run_dir } } => {
+            let form = match (json, small) {
+                (true, _) => panel::Form::Json,
+                (false, true) => panel::Form::Small,
+                (false, false) => panel::Form::Drawn,
+            };
+            panel::show(&run_dir.run_dir, form, watch)
+        }
+        Command::Panel { deed: PanelDeed::Test(RunDir { run_dir }) } => panel::test(&run_dir),
         Command::Dns { names: Names { name: Some(name), kind, log: _ }, json, run_dir } => {
             ask::name(&run_dir.run_dir, &name, &kind, json)
         }
@@ -278,6 +317,20 @@ mod tests {
             let error = parse(&format!("byway {wrong}")).unwrap_err();
             assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
             assert!(error.to_string().contains(hint), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_panel_is_shown_or_tested() {
+        for right in ["panel show --small", "panel show --json --watch", "panel test --run-dir /run/other"] {
+            assert!(parse(&format!("byway {right}")).is_ok(), "{right}");
+        }
+        for wrong in ["panel", "panel show --json --small", "panel test --json", "panel press"] {
+            assert_eq!(
+                parse(&format!("byway {wrong}")).unwrap_err().exit_code(),
+                Ending::Usage as i32,
+                "{wrong}"
+            );
         }
     }
 

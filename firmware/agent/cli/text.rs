@@ -1,5 +1,6 @@
 //! What people read on the terminal.
 
+mod panel;
 mod relays;
 
 use std::fmt::Write as _;
@@ -7,6 +8,7 @@ use std::fmt::Write as _;
 use byway_core::{Egress, Phase};
 
 use crate::control::{Client, Finding, Logged, Seen, Status, Told, Upstream};
+pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{instead, relays, tested};
 
 /// Five lines.
