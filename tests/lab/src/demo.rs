@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two drawings when nobody presses anything.
 const DRAWING: Duration = Duration::from_millis(700);
 const SCRIPTED_FLIPS: usize = 10;
+/// Of the first of them.
+const SCRIPTED_PICTURES: usize = 2;
 /// A phone in somebody's hand, not a benchmark.
 const GENTLE: Rates = Rates { long_udp: 20, new_udp: 4, new_tcp: 2, long_tcp: 10, ..Rates::NONE };
 
@@ -38,6 +40,9 @@ pub fn play_script(byway: &Path) -> Result<bool> {
         watch.flip(&stage.byway, Some(door))?;
         watch.wait_answered(PATIENCE)?;
         say(&format!("button: {door}; the internet sees the phone as {}", phone_view(&stage)));
+        if flip < SCRIPTED_PICTURES {
+            say(&panel(&stage)?);
+        }
     }
     kill_the_relay(&mut stage, &mut watch)?;
     silence_all_relays(&stage, &mut watch)?;
@@ -67,6 +72,7 @@ fn kill_the_relay(stage: &mut Stage, watch: &mut Watch) -> Result<()> {
         "carried again after {:.1} s: {why}; the internet sees the phone as {phone}",
         carried.as_secs_f32()
     ));
+    say(&panel(stage)?);
     stage.world.relay_called(&active)?.come_back()
 }
 
@@ -104,6 +110,7 @@ pub fn play(byway: &Path) -> Result<bool> {
     loop {
         if drawn.is_none_or(|drawn| drawn.elapsed() >= DRAWING) {
             Frame {
+                panel: &panel(&stage)?,
                 status: &stage.byway.cli(&["status"])?.stdout,
                 phone: &phone_view(&stage),
                 packets: counters.read()?,
@@ -148,6 +155,13 @@ fn press(stage: &Stage, watch: &mut Watch, words: &[&str]) -> Result<String> {
     };
     watch.decide(requested, door);
     Ok(format!("{}{} ({} ms)", said.stdout.trim(), said.stderr.trim(), took.as_millis()))
+}
+
+/// As a host at the house sees it.
+fn panel(stage: &Stage) -> Result<String> {
+    let said = stage.byway.cli(&["panel", "show", "--small"])?;
+    ensure!(said.code == Some(0), "the panel is not shown: {}", said.stderr.trim());
+    Ok(said.stdout)
 }
 
 fn phone_view(stage: &Stage) -> String {

@@ -13,6 +13,7 @@ const HOME: &str = "\x1b[H\x1b[J";
 /// One picture.
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
+    pub(super) panel: &'a str,
     pub(super) status: &'a str,
     pub(super) phone: &'a str,
     pub(super) packets: Packets,
@@ -24,7 +25,7 @@ impl Frame<'_> {
         let Packets { privacy, residential } = self.packets;
         let mut out = stdout().lock();
         write!(out, "{HOME}byway: one box, two doors        [space] the button   [s] seal   [q] quit\n\n")?;
-        writeln!(out, "the box says")?;
+        write!(out, "{}\nthe box says\n", self.panel)?;
         for line in self.status.lines() {
             writeln!(out, "  {line}")?;
         }
