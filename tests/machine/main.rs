@@ -1,7 +1,6 @@
 //! What needs another kernel than this machine's may be: a radio, and a USB stick with FAT. Tried in a machine of its own,
 //! which QEMU emulates where the processor cannot lend itself; nothing of this machine is changed, and no root is needed.
 
-mod archive;
 mod image;
 mod machine;
 mod root;
@@ -12,10 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use byway_lab::machine::{Kernel, Machine};
 use libtest_mimic::{Arguments, Failed, Trial};
-
-use machine::Machine;
-use root::Kernel;
 
 type Scene = (&'static str, fn(&Bench) -> Result<()>);
 
@@ -36,8 +33,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     fn prepare() -> Result<Self> {
-        let kernel = Kernel::find()?;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/machine");
+        let kernel = Kernel::find(&folder.join("kernel"))?;
         let root = folder.join("root.cpio");
         let agent = Path::new(env!("CARGO_BIN_EXE_byway"));
         root::write(&root, &kernel, agent).context("no root for the machine")?;
@@ -45,7 +42,7 @@ impl Bench {
     }
 
     pub(crate) fn boot(&self) -> Result<Machine> {
-        let mut machine = Machine::boot(&self.kernel, &self.root)?;
+        let mut machine = machine::boot(&self.kernel, &self.root)?;
         // As an image does before its interfaces are up; the kernel loads what a rule set needs.
         machine.wait_for("its first rule set", "byway seal && echo sealed", |said| said == "sealed")?;
         Ok(machine)

@@ -1,10 +1,11 @@
 //! A USB stick with a new configuration, from plugging in to the answer on it.
 
 use anyhow::{Result, ensure};
+use byway_lab::machine::Machine;
 
 use crate::Bench;
 use crate::image::Image;
-use crate::machine::Machine;
+use crate::machine::{plug_in, pull_out};
 
 pub(crate) const CONF: &str = "[Interface]
 PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
@@ -39,12 +40,12 @@ pub(crate) fn are_taken_over_or_answered(bench: &Bench) -> Result<()> {
     named(&mut machine, "first")?;
     let agent = machine.run("cat /run/agent.pid")?;
 
-    machine.plug_in("empty", empty.path(), false)?;
+    plug_in(&mut machine, "empty", empty.path(), false)?;
     logged(&mut machine, "holds no byway.toml")?;
-    machine.plug_in("broken", broken.path(), false)?;
+    plug_in(&mut machine, "broken", broken.path(), false)?;
     logged(&mut machine, "nothing was changed: there are 2 mistakes")?;
-    machine.pull_out("empty")?;
-    machine.pull_out("broken")?;
+    pull_out(&mut machine, "empty")?;
+    pull_out(&mut machine, "broken")?;
     ensure!(empty.read(ANSWER).is_err(), "a stick without byway.toml is written to");
     let answer = broken.read(ANSWER)?;
     for words in
@@ -54,10 +55,10 @@ pub(crate) fn are_taken_over_or_answered(bench: &Bench) -> Result<()> {
     }
     named(&mut machine, "first")?;
 
-    machine.plug_in("good", good.path(), false)?;
+    plug_in(&mut machine, "good", good.path(), false)?;
     named(&mut machine, "second")?;
     logged(&mut machine, "the box has this configuration")?;
-    machine.pull_out("good")?;
+    pull_out(&mut machine, "good")?;
     let answer = good.read(ANSWER)?;
     ensure!(answer.contains("The box has this configuration.") && answer.contains("\r\n"), "{answer}");
     ensure!(machine.run("cat /boot/byway.toml.old")?.contains("first"), "the old one is not kept");
@@ -67,10 +68,10 @@ pub(crate) fn are_taken_over_or_answered(bench: &Bench) -> Result<()> {
     let program = machine.run(&format!("tr '\\0' ' ' </proc/{agent}/cmdline"))?;
     ensure!(program.trim_end() == RUN, "another process is the agent now: {program}");
 
-    machine.plug_in("locked", locked.path(), true)?;
+    plug_in(&mut machine, "locked", locked.path(), true)?;
     named(&mut machine, "third")?;
     logged(&mut machine, "BYWAY-STATUS.txt cannot be written")?;
-    machine.pull_out("locked")?;
+    pull_out(&mut machine, "locked")?;
     ensure!(machine.run("grep stick /proc/mounts || true")?.is_empty(), "a stick is still mounted");
     Ok(())
 }
@@ -84,11 +85,11 @@ pub(crate) fn rescue_a_box_whose_own_configuration_is_broken(bench: &Bench) -> R
     let (code, words) = machine.try_run(RUN)?;
     ensure!(code == 2 && words.contains("unclosed table"), "{code}: {words}");
 
-    machine.plug_in("good", good.path(), false)?;
+    plug_in(&mut machine, "good", good.path(), false)?;
     machine.wait_for("the stick", "ls /sys/block", |disks| disks.contains("sda"))?;
     machine.start("agent", RUN)?;
     named(&mut machine, "rescued")?;
-    machine.pull_out("good")?;
+    pull_out(&mut machine, "good")?;
     ensure!(good.read(ANSWER)?.contains("The box has this configuration."), "no answer on the stick");
     ensure!(machine.run("cat /boot/byway.toml.old")? == "[box", "the old one is not kept");
     Ok(())

@@ -1,9 +1,9 @@
 //! The radio: two of the kernel's simulated ones, of which one is the house's router.
 
 use anyhow::{Result, ensure};
+use byway_lab::machine::Machine;
 
 use crate::Bench;
-use crate::machine::Machine;
 use crate::sticks::{CONF, RUN};
 
 const SSID: &str = "Familjen \u{c5} \"5G\"";

@@ -22,6 +22,7 @@ pub mod inquirer;
 pub mod inside;
 pub mod internet;
 pub mod judge;
+pub mod machine;
 pub mod naive;
 pub mod namespace;
 pub mod neighbour;
