@@ -15,8 +15,8 @@ default:
 # The inner loop, under a minute: format, lints, unit, model, golden.
 check: fmt lint unit
 
-# Everything that must hold: check, licences and bans, real kernel, real peers.
-test: check policy kernel lab machine
+# Everything that must hold: check, licences and bans, real kernel, real peers, a virtual Pi.
+test: check policy kernel lab machine vm
 
 # The lab in the terminal: [space] is the button. `--script` plays a fixed scene and ends with a verdict.
 demo *args: build peers
@@ -46,7 +46,7 @@ lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
-    shellcheck --shell=sh tests/machine/init.sh
+    shellcheck --shell=sh tests/machine/init.sh tests/vm/init.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
     ! dtc -@ -I dts -O dtb -o /dev/null overlays/devicetree/byway-panel.dts 2>&1 | grep . # warnings alone do not fail it
 
@@ -81,6 +81,15 @@ lab: peers
 # A radio and USB sticks in a machine of its own (QEMU), with the kernel that ./dev has fetched.
 machine:
     cargo test --quiet --test machine
+
+# The card's overlay and binary in a Pi that QEMU emulates: lamps, button and screen, seen from outside.
+vm: (cross "pi")
+    cargo test --quiet --test vm
+
+# The agent for the Pi, a static binary in target/aarch64-unknown-linux-musl; `pi`: without minutes of the linker's.
+cross profile="release":
+    @rustup target list --installed | grep -q aarch64-unknown-linux-musl || rustup --quiet target add aarch64-unknown-linux-musl
+    cargo build --quiet --profile {{ profile }} --target aarch64-unknown-linux-musl --package byway
 
 # The long versions: the tunnel under ten minutes of everything; hundreds of flips, deaths and power cuts (root, an hour).
 soak: peers
