@@ -95,6 +95,14 @@ mod tests {
         assert_eq!(scale(TAILSCALE, Size::Whole), Some(2));
         assert_eq!(scale(HEADSCALE, Size::Whole), Some(1));
         assert_eq!(scale(HEADSCALE, Size::Half), None);
-        assert_eq!(scale(&"x".repeat(300), Size::Whole), None);
+    }
+
+    #[test]
+    fn a_link_is_drawn_if_and_only_if_the_core_says_that_there_is_room() {
+        for screen in [Size::Whole, Size::Half] {
+            let of = |bytes| Code::of(&"x".repeat(bytes), screen);
+            let longest = screen.room().link;
+            assert!(of(longest).is_some() && of(longest + 1).is_none(), "{longest} on {screen}");
+        }
     }
 }

@@ -22,7 +22,7 @@ pub struct Page {
     pub lines: Vec<String>,
     /// Whether the traffic of the last minutes belongs on it, at the end of the last line.
     pub graph: bool,
-    /// A link to be drawn as a QR code, in place of all else where it fits.
+    /// A link to be drawn as a QR code, in place of all else.
     pub link: Option<String>,
 }
 
@@ -31,13 +31,15 @@ pub struct Page {
 pub struct Room {
     pub columns: usize,
     pub rows: usize,
+    /// Bytes of the longest link whose QR code fits the screen.
+    pub link: usize,
 }
 
 impl Room {
     /// Below a word that is as high as half the screen, in letters of 5 by 8 dots.
-    pub const WHOLE: Self = Self { columns: 25, rows: 4 };
+    pub const WHOLE: Self = Self { columns: 25, rows: 4, link: 271 };
     /// On a screen of half the height.
-    pub const HALF: Self = Self { columns: 25, rows: 1 };
+    pub const HALF: Self = Self { columns: 25, rows: 1, link: 32 };
 
     /// Without a headline, where that leaves more than a line.
     const fn alone(self) -> usize {
@@ -198,6 +200,7 @@ fn reason_pages(headline: &'static str, why: &str, room: Room) -> Vec<Page> {
 
 pub(super) fn text_pages(headline: &'static str, text: &str, link: Option<String>, room: Room) -> Vec<Page> {
     let mut pages = chunks(headline, &wrapped(text, room.columns), room.rows);
+    let link = link.filter(|link| link.len() <= room.link);
     pages.extend(link.map(|link| Page { headline, link: Some(link), ..Page::default() }));
     pages
 }
