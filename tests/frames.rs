@@ -96,16 +96,18 @@ fn pages(view: View, size: Size) -> Vec<(String, Scene)> {
     panel.hear(start, Heard::Clients(Some(BTreeMap::new())));
     let sent = ["phone", "laptop", "tablet"].map(|name| (String::from(name), 1));
     panel.hear(start, Heard::Clients(Some(BTreeMap::from(sent))));
-    let mut pages = Vec::new();
-    for turn in 0.. {
+    let mut pages: Vec<(String, Scene)> = Vec::new();
+    for turn in 0..50 {
         let now = start + TURN * turn;
         panel.hear(now, Heard::Pulse(now));
         let told = panel.told(now);
         let page = Scene { shift: Shift::default(), ..told.scene };
-        if pages.iter().any(|(_, before)| *before == page) {
-            break;
+        // A code stays for longer, and a page alone for ever.
+        match pages.iter().position(|(_, before)| *before == page) {
+            Some(nth) if nth + 1 == pages.len() => {}
+            Some(_) => break,
+            None => pages.push((told.light.to_string(), page)),
         }
-        pages.push((told.light.to_string(), page));
     }
     pages
 }

@@ -172,6 +172,20 @@ fn another_door_is_shown_at_once_whatever_page_was_shown() {
 }
 
 #[test]
+fn a_code_stays_until_a_telephone_has_found_it() {
+    let (_, reach) = SCENES.iter().find(|(name, _)| *name == "a login page").expect("a scene of that name");
+    let mut wall = Wall::with(reach().core.view());
+    let shows_code = |wall: &Wall| wall.page().link.is_some();
+    while !shows_code(&wall) {
+        wall.wait(SECOND);
+    }
+    wall.wait(Duration::from_secs(18));
+    assert!(shows_code(&wall));
+    wall.wait(Duration::from_secs(3));
+    assert!(!shows_code(&wall));
+}
+
+#[test]
 fn the_screen_is_dim_after_two_minutes_and_a_press_wakes_it() {
     let mut wall = Wall::with(by(Egress::Privacy));
     wall.wait(Duration::from_secs(119));

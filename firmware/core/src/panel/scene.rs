@@ -11,8 +11,9 @@ use super::page::{self, Page};
 use super::{Gesture, Light, Panel, Test};
 use crate::{Uptime, Wish};
 
-/// Each page in turn.
+/// Each page in turn; a code takes a telephone longer to find than a sentence takes a person to read.
 const PAGE: Duration = Duration::from_secs(6);
+const CODE: Duration = Duration::from_secs(20);
 /// A picture stands in one place.
 const STAND: Duration = Duration::from_mins(1);
 /// After a press or another light; then the screen is dim.
@@ -103,12 +104,9 @@ impl Panel {
 
     /// When another page, another place or another brightness is due, or an offer.
     pub(super) fn next_scene(&self, now: Uptime) -> Uptime {
-        let next = |since: Uptime, every: Duration| {
-            let gone = now.since(since).as_millis() / every.as_millis();
-            since + every * u32::try_from(gone + 1).unwrap_or(u32::MAX)
-        };
-        let page = (self.pages.len() > 1).then(|| next(self.turned, PAGE));
-        let place = next(Uptime::default(), STAND);
+        let page = (self.pages.len() > 1).then(|| now + self.page_at(now).1);
+        let minutes = now.elapsed_since_boot().as_secs() / STAND.as_secs();
+        let place = Uptime::since_boot(STAND * u32::try_from(minutes + 1).unwrap_or(u32::MAX));
         let offer = self.button.held_since().map(|since| since + HOLDING);
         let dim = self.woken() + BRIGHT;
         let asleep = self.pressed.map(|pressed| pressed + AWAKE);
@@ -117,12 +115,27 @@ impl Panel {
     }
 
     fn page_scene(&self, now: Uptime) -> Scene {
-        let nth = usize::try_from(now.since(self.turned).as_secs() / PAGE.as_secs()).unwrap_or(0);
-        let page = self.pages[nth % self.pages.len()].clone();
+        let page = self.page_at(now).0.clone();
         let graph = if page.graph { self.traffic.columns() } else { Vec::new() };
         let minutes = now.elapsed_since_boot().as_secs() / STAND.as_secs();
         let place = usize::try_from(minutes).unwrap_or(0) % PATH.len();
         Scene { picture: Picture::Page(page), graph, level: self.level(now), shift: PATH[place] }
+    }
+
+    /// With how long it stays.
+    fn page_at(&self, now: Uptime) -> (&Page, Duration) {
+        let span = |page: &Page| if page.link.is_some() { CODE } else { PAGE };
+        let round: u128 = self.pages.iter().map(|page| span(page).as_millis()).sum();
+        let mut into = now.since(self.turned).as_millis() % round;
+        for page in &self.pages {
+            let stays = span(page).as_millis();
+            if into < stays {
+                let left = u64::try_from(stays - into).unwrap_or(u64::MAX);
+                return (page, Duration::from_millis(left));
+            }
+            into -= stays;
+        }
+        (&self.pages[0], PAGE)
     }
 
     fn level(&self, now: Uptime) -> Level {
