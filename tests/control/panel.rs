@@ -2,7 +2,7 @@
 //! terminal.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use byway::panel::screen::{Health, Size, paint};
 use byway::panel::{On, Request, Shown, Wanted};
 use byway_core::View;
 use byway_core::panel::{Edge, Heard, Lamps, Panel, Room, Settings, Test};
-use nix::pty::{OpenptyResult, openpty};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
@@ -180,6 +180,30 @@ fn the_panel_is_drawn_in_both_sizes() {
     let complaint = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(1));
     assert_eq!(complaint, "byway: the panel does not answer: restart the agent, and look into its log\n");
+}
+
+#[test]
+fn a_terminal_gets_colours_and_the_picture_that_fits() {
+    let server = Server::start();
+    // Which does not blink.
+    server.panel.lock().unwrap().hear(Wanted::Test(Some(Test::Light(Lamps::GREEN))));
+    let on_terminal = |(columns, lines), no_colour: &str| {
+        let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let OpenptyResult { master, slave } = openpty(Some(&size), None).unwrap();
+        let mut command = server.command("panel show");
+        let mut child = command.env("NO_COLOR", no_colour).stdout(slave).spawn().unwrap();
+        // Its side of the terminal goes with it, and reading ends.
+        drop(command);
+        let mut shown = Vec::new();
+        _ = File::from(master).read_to_end(&mut shown);
+        assert!(child.wait().unwrap().success());
+        String::from_utf8_lossy(&shown).into_owned()
+    };
+    let (large, small) = (on_terminal((130, 38), ""), on_terminal((130, 37), ""));
+    assert_eq!((large.lines().count(), small.lines().count()), (37, 21), "{large}{small}");
+    assert!(small.contains("  light    \u{1b}[92m\u{25cf}\u{1b}[0m green: a test"), "{small}");
+    let grey = on_terminal((80, 24), "1");
+    assert!(grey.contains("  light    \u{25cf} green: a test") && grey.lines().count() == 21, "{grey}");
 }
 
 #[test]
