@@ -28,7 +28,7 @@ pub struct Light {
     pub says: String,
     /// What two lamps show at this moment: `"red"`, `"green"`, `"amber"` (both) or `"dark"`.
     pub lamps: Colour,
-    /// `"panel"`: its own two; `"act"`: the Pi's one, in rhythm; null: no lamp was found.
+    /// `"panel"`: its own two; `"lamp"`: one of them alone, in rhythm; `"act"`: the Pi's own, in rhythm; null: no lamp was found.
     pub on: Option<Place>,
 }
 
@@ -45,6 +45,7 @@ pub enum Colour {
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     Panel,
+    Lamp,
     Act,
 }
 
@@ -104,6 +105,7 @@ impl Panel {
         let Shown { told, frame, lamps, button, screen, now } = shown;
         let lamps = lamps.map(|on| match on {
             On::Panel => Place::Panel,
+            On::Lamp => Place::Lamp,
             On::Act => Place::Act,
         });
         Self {

@@ -36,8 +36,10 @@ pub struct Shown {
 /// Which lamps there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
-    /// The panel's two, or one of them, which speaks in rhythm.
+    /// The panel's two.
     Panel,
+    /// One of them alone, which speaks in rhythm.
+    Lamp,
     /// The Pi's own one, which does so too.
     Act,
 }

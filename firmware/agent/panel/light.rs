@@ -77,7 +77,8 @@ impl Light {
     pub(super) fn on(&self) -> Option<On> {
         self.found.as_ref().map(|found| match found {
             Found::One(lamp) if OWN.iter().any(|own| lamp.folder.ends_with(own)) => On::Act,
-            Found::Two { .. } | Found::One(_) => On::Panel,
+            Found::One(_) => On::Lamp,
+            Found::Two { .. } => On::Panel,
         })
     }
 }
@@ -201,7 +202,7 @@ mod tests {
         light.show(at(5_000), &panel);
         assert_eq!(
             (light.on(), read(class.path(), &format!("{GREEN}/trigger")).as_str()),
-            (Some(On::Panel), "none")
+            (Some(On::Lamp), "none")
         );
 
         fs::remove_dir_all(class.path().join(GREEN)).unwrap();

@@ -66,6 +66,10 @@ impl Walk {
                 (Show::Amber, "amber", "is it amber, which is red and green together?"),
                 (Show::Dark, "dark", "is it dark?"),
             ],
+            Some(Place::Lamp) => &[
+                (Show::Green, "on", "is the panel's one lamp on, without a break?"),
+                (Show::Dark, "off", "is it off?"),
+            ],
             Some(Place::Act) => &[
                 (Show::Green, "on", "is the Pi's own lamp on, without a break?"),
                 (Show::Dark, "off", "is it off?"),

@@ -131,6 +131,7 @@ fn light(light: &Light, ink: Ink) -> String {
     let says = printable(&light.says);
     match light.on {
         Some(Place::Panel) => format!("{}: {says}", lamps(light.lamps, ink)),
+        Some(Place::Lamp) => format!("{says}, by the rhythm of the panel's one lamp"),
         Some(Place::Act) => format!("{says}, by the rhythm of the Pi's own lamp"),
         None => format!("{}: {says}, but no lamp was found", lamps(light.lamps, ink)),
     }

@@ -13,22 +13,25 @@ use super::Size;
 /// Eight rows of dots, a byte a column, the lowest bit on top.
 pub type Strip = [u8; Size::WIDTH];
 
-const MOST: usize = 8;
-
 /// What is drawn beside it is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     screen: Size,
-    strips: [Strip; MOST],
+    /// From above; as many as it has.
+    strips: Vec<Strip>,
 }
 
 impl Frame {
-    pub const fn dark(screen: Size) -> Self {
-        Self { screen, strips: [[0; Size::WIDTH]; MOST] }
+    pub fn dark(screen: Size) -> Self {
+        Self::full_of(0, screen)
     }
 
-    pub const fn lit(screen: Size) -> Self {
-        Self { screen, strips: [[u8::MAX; Size::WIDTH]; MOST] }
+    pub fn lit(screen: Size) -> Self {
+        Self::full_of(u8::MAX, screen)
+    }
+
+    fn full_of(column: u8, screen: Size) -> Self {
+        Self { screen, strips: vec![[column; Size::WIDTH]; screen.height() / 8] }
     }
 
     pub const fn screen(&self) -> Size {
@@ -37,7 +40,7 @@ impl Frame {
 
     /// From above.
     pub fn strips(&self) -> &[Strip] {
-        &self.strips[..self.screen.height() / 8]
+        &self.strips
     }
 
     /// Whether it is lit, from the left and from above; nothing beside the picture is.

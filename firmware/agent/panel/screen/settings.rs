@@ -1,7 +1,6 @@
 //! Which screen there is, and how it is built in.
 
 use std::fmt;
-use std::str::FromStr;
 
 use byway_core::panel::Room;
 use embedded_graphics::geometry::Size as Extent;
@@ -38,18 +37,6 @@ impl Default for ScreenSettings {
 pub enum Chip {
     Ssd1306,
     Sh1106,
-}
-
-impl FromStr for Chip {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "ssd1306" => Ok(Self::Ssd1306),
-            "sh1106" => Ok(Self::Sh1106),
-            _ => Err("a screen's chip is \"ssd1306\" or \"sh1106\": the seller says which".to_owned()),
-        }
-    }
 }
 
 impl fmt::Display for Chip {
@@ -91,18 +78,6 @@ impl Size {
         match self {
             Self::Whole => Room::WHOLE,
             Self::Half => Room::HALF,
-        }
-    }
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "128x64" => Ok(Self::Whole),
-            "128x32" => Ok(Self::Half),
-            _ => Err("a screen has \"128x64\" or \"128x32\" dots".to_owned()),
         }
     }
 }
@@ -169,19 +144,6 @@ impl TryFrom<u16> for Brightness {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_screen_is_told_in_the_words_of_its_seller() {
-        for text in ["ssd1306", "sh1106"] {
-            assert_eq!(text.parse::<Chip>().unwrap().to_string(), text);
-        }
-        for text in ["128x64", "128x32"] {
-            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
-        }
-        assert!("SSD1309".parse::<Chip>().is_err());
-        assert!("64x128".parse::<Size>().is_err());
-        assert!(Rotation::try_from(90).is_err());
-    }
 
     #[test]
     fn the_brightest_is_all_that_the_chip_can_do_and_the_darkest_is_not_dark() {
