@@ -2,9 +2,11 @@
 //! know it, from outside. The button is a line that is pulled to ground, the lamps are lines that are read, the screen is
 //! what its chip has been told. On a real Pi nothing of this is verified: board/rpi/panel.md has the list for that.
 
+mod agent;
 mod bus;
 mod hardware;
 mod lines;
+mod panel;
 mod pi;
 mod redirection;
 mod root;
@@ -19,8 +21,10 @@ use pi::Bench;
 
 type Scene = (&'static str, fn(&Bench) -> Result<()>);
 
-const SCENES: &[Scene] =
-    &[("lamps_button_and_screen_are_where_the_overlay_says", hardware::is_where_the_overlay_says)];
+const SCENES: &[Scene] = &[
+    ("lamps_button_and_screen_are_where_the_overlay_says", hardware::is_where_the_overlay_says),
+    ("the_panel_tells_the_truth_and_obeys", panel::tells_the_truth),
+];
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
