@@ -46,6 +46,22 @@ fn the_screen_shows_this_of_every_view() {
         file.assert_eq(&text);
     }
     expect_file!["../docs/panel-frames.svg"].assert_eq(&svg::sheet(&pictures));
+    let few: Vec<_> = FEW.iter().map(|(scene, caption)| first_page(scene, caption)).collect();
+    expect_file!["../docs/panel.svg"].assert_eq(&svg::sheet(&few));
+}
+
+/// For whoever has never seen one: of which view, and how that is called there.
+const FEW: [(&str, &str); 4] = [
+    ("open by privacy, checked by both families", "privacy, proven"),
+    ("open by residential", "the house's own line, proven"),
+    ("no cable", "working on it"),
+    ("sealed as wished", "paused"),
+];
+
+fn first_page(scene: &str, caption: &str) -> (String, Frame) {
+    let (_, reach) = SCENES.iter().find(|(name, _)| *name == scene).expect("a scene of that name");
+    let (_, page) = &pages(reach().core.view(), Size::Whole)[0];
+    (caption.to_owned(), paint(page, Size::Whole))
 }
 
 #[test]

@@ -46,8 +46,9 @@ pub(crate) fn relay(name: &str, endpoint: &str) -> RelaySettings {
 }
 
 pub(crate) fn exit(mullvad: bool) -> Exit {
-    let address = if mullvad { [192, 0, 2, 130] } else { [203, 0, 113, 77] };
-    Exit { address: IpAddr::from(address), mullvad: Some(mullvad), city: None }
+    let (address, city) =
+        if mullvad { ([192, 0, 2, 130], "Gothenburg") } else { ([203, 0, 113, 77], "V\u{e4}xj\u{f6}") };
+    Exit { address: IpAddr::from(address), mullvad: Some(mullvad), city: Some(String::from(city)) }
 }
 
 /// Nothing answers, and nobody is there.

@@ -91,7 +91,7 @@ pub(crate) const SCENES: [Scene; 50] = [
         let asked = drive.now();
         let addresses: [IpAddr; 2] = [[192, 0, 2, 130].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x130].into()];
 
-        let exit = |address| Exit { address, mullvad: Some(true), city: None };
+        let exit = |address| Exit { address, ..house::exit(true) };
         let result = Ok(addresses.map(exit).to_vec());
         drive.feed(Input::Exit(ExitReport { by: Egress::Privacy, asked, result }));
         drive
