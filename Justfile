@@ -136,4 +136,4 @@ peers:
 bless:
     UPDATE_EXPECT=1 cargo test --quiet --package byway-core --tests
     UPDATE_EXPECT=1 cargo test --quiet --test frames
-    git --no-pager diff --stat -- firmware/core/tests/golden tests/golden docs/panel-frames.svg
+    git --no-pager diff --stat -- firmware/core/tests/golden tests/golden docs
