@@ -1,6 +1,7 @@
 //! Which disks are sticks: removable, on USB, in use by nobody. So the card that the box runs from is none, nor a disk that
 //! somebody else has mounted.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -32,9 +33,20 @@ fn stick(folder: &Path) -> Option<Disk> {
     (is_removable && has_medium && is_usb).then(|| Disk { folder: folder.to_owned(), name, sequence })
 }
 
+/// What may be mounted, and of which disk.
+pub(super) type Volume = (Disk, PathBuf);
+
+/// What of these was not seen before. A disk is there a moment before its partitions are: these are seen then.
+pub(super) fn fresh(disks: Vec<Disk>, seen: &mut BTreeSet<Volume>) -> Vec<PathBuf> {
+    seen.retain(|(disk, _)| disks.contains(disk));
+    let volumes = |disk: Disk| disk.volumes().into_iter().map(move |volume| (disk.clone(), volume));
+    let fresh = disks.into_iter().flat_map(volumes).filter(|volume| seen.insert(volume.clone()));
+    fresh.map(|(_, volume)| volume).collect()
+}
+
 impl Disk {
     /// Its partitions, or the whole of it where it has none.
-    pub(super) fn volumes(&self) -> Vec<PathBuf> {
+    fn volumes(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut partitions: Vec<PathBuf> = entries
             .filter(|entry| entry.path().join("partition").exists())
@@ -85,6 +97,26 @@ mod tests {
 
         fs::write(sys.path().join("block/sda/diskseq"), "10\n").unwrap();
         assert_ne!(sticks(sys.path()), found, "another stick in the same place");
+    }
+
+    #[test]
+    fn partitions_that_are_there_a_moment_after_their_disk_are_seen_once() {
+        let sys = tempfile::tempdir().unwrap();
+        let disk = "pci0000:00/usb1/1-1/1-1:1.0/host0/block";
+        plug(sys.path(), disk, "null", "1\n");
+        let mut seen = BTreeSet::new();
+        let mut fresh = || fresh(sticks(sys.path()), &mut seen);
+        assert_eq!(fresh(), [Path::new("/dev/null")], "the whole of it");
+        assert_eq!(fresh(), [] as [PathBuf; 0]);
+        let partition = sys.path().join("devices").join(disk).join("null/zero");
+        fs::create_dir(&partition).unwrap();
+        fs::write(partition.join("partition"), "1\n").unwrap();
+        assert_eq!(fresh(), [Path::new("/dev/zero")]);
+        assert_eq!(fresh(), [] as [PathBuf; 0]);
+        fs::remove_file(sys.path().join("block/null")).unwrap();
+        assert_eq!(fresh(), [] as [PathBuf; 0]);
+        plug(sys.path(), "pci0000:00/usb1/1-2/1-2:1.0/host0/block", "null", "1\n");
+        assert_eq!(fresh(), [Path::new("/dev/null")], "another stick");
     }
 
     #[test]

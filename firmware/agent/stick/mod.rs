@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use disk::Disk;
+use disk::Volume;
 use mount::Mounted;
 
 pub use answer::STATUS;
@@ -51,12 +51,10 @@ fn place(run_dir: &Path) -> PathBuf {
     run_dir.join("stick")
 }
 
-/// Whether one of the sticks that were not seen before has brought another configuration.
-fn look(config: &Path, place: &Path, seen: &mut BTreeSet<Disk>) -> bool {
-    let disks = disk::sticks(Path::new("/sys"));
-    seen.retain(|disk| disks.contains(disk));
-    let fresh: Vec<Disk> = disks.into_iter().filter(|disk| seen.insert(disk.clone())).collect();
-    fresh.iter().flat_map(Disk::volumes).any(|volume| read(&volume, config, place))
+/// Whether one of the sticks' volumes that were not seen before has brought another configuration.
+fn look(config: &Path, place: &Path, seen: &mut BTreeSet<Volume>) -> bool {
+    let fresh = disk::fresh(disk::sticks(Path::new("/sys")), seen);
+    fresh.iter().any(|volume| read(volume, config, place))
 }
 
 /// Whether this one has.
