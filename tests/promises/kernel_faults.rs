@@ -77,7 +77,8 @@ pub(super) fn drift(stage: &mut Stage) -> Result<()> {
             let spoiled_at = std::time::SystemTime::now();
             spoil(stage.byway.namespace())?;
             let counted = |status: &Value| drift_in(status).is_ok_and(|(healed, _)| healed > healed_before);
-            let (at, status) = events.wait("the drift to be counted", PATIENCE, counted)?;
+            let noticed = events.wait("the drift to be counted", PATIENCE, counted);
+            let (at, status) = noticed.with_context(|| unnoticed(fault, stage))?;
             noticed_after = Some(at.duration_since(spoiled_at)?);
             ensure!(status["drift"]["last"].is_string(), "{fault}: it does not say what drifted: {status}");
             events.wait("the door again", PATIENCE, is_as_wished).map(drop)
@@ -87,6 +88,13 @@ pub(super) fn drift(stage: &mut Stage) -> Result<()> {
         ordeal.note(*fault, noticed, carried);
     }
     ordeal.end().map(drop)
+}
+
+/// Whether it is still so, and what the box has seen instead.
+fn unnoticed(fault: &str, stage: &Stage) -> String {
+    let kernel = stage.byway.namespace();
+    let forwards = kernel.enter(|| Ok(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward")?));
+    format!("{fault}, ip_forward is {forwards:?}; the box has logged:\n{}", stage.byway.log_tail())
 }
 
 fn drift_in(status: &Value) -> Result<(u64, Option<&str>)> {

@@ -8,6 +8,7 @@ mod hardware;
 mod lines;
 mod panel;
 mod pi;
+mod presses;
 mod redirection;
 mod root;
 mod tree;
@@ -24,6 +25,7 @@ type Scene = (&'static str, fn(&Bench) -> Result<()>);
 const SCENES: &[Scene] = &[
     ("lamps_button_and_screen_are_where_the_overlay_says", hardware::is_where_the_overlay_says),
     ("the_panel_tells_the_truth_and_obeys", panel::tells_the_truth),
+    ("long_presses_pause_go_on_and_restart", presses::pause_go_on_and_restart),
 ];
 
 fn main() -> Result<()> {
