@@ -16,7 +16,7 @@ default:
 check: fmt lint unit
 
 # Everything that must hold: check, licences and bans, real kernel, real peers, a virtual Pi.
-test: check policy kernel lab machine vm
+test: check policy kernel lab emulated
 
 # The lab in the terminal: [space] is the button. `--script` plays a fixed scene and ends with a verdict.
 demo *args: build peers
@@ -77,6 +77,10 @@ mutate word="":
 lab: peers
     cargo test --quiet --package byway-lab --tests
     cargo test --test promises
+
+# Both machines that QEMU emulates, each for the most part on a processor of its own.
+[parallel]
+emulated: machine vm
 
 # A radio and USB sticks in a machine of its own (QEMU), with the kernel that ./dev has fetched.
 machine:
