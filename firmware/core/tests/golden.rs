@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, flip_to_relay, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
-use byway_core::{Door, Egress, Epoch, Facts, Lack, Posture, Settings, State};
+use byway_core::{Door, Egress, Epoch, Facts, Lack, Posture, Settings};
 use expect_test::expect_file;
 use scenes::SCENES;
 use told::told;
@@ -28,8 +28,8 @@ fn every_view_reads_like_this() {
 
 #[test]
 fn the_views_leave_out_no_lack() {
-    let states = SCENES.iter().map(|(_, reach)| reach().core.state().clone());
-    let shown: BTreeSet<usize> = states.filter_map(|state| lack(&state).map(|lack| rank(&lack))).collect();
+    let lacks = SCENES.iter().filter_map(|(_, reach)| reach().core.view().lack);
+    let shown: BTreeSet<usize> = lacks.map(|lack| rank(&lack)).collect();
     assert_eq!(shown, (0..9).collect());
 }
 
@@ -152,14 +152,6 @@ fn planned(posture: &Posture) -> String {
         _ = writeln!(text, "{path} = {value}");
     }
     text
-}
-
-fn lack(state: &State) -> Option<Lack> {
-    match state {
-        State::Proving { lack, .. } => Some(lack.clone()),
-        State::Applying { lack, .. } => lack.clone(),
-        State::Sealed | State::Open { .. } | State::Unverified { .. } => None,
-    }
 }
 
 /// A new lack is not compiled before it has a number here, and not accepted before a scene shows it.

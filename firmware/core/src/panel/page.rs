@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use super::light::Light;
 use crate::clock::Source;
 use crate::relays::Role;
-use crate::tailnet::{BackendState, ExitNode, TailnetFacts};
+use crate::tailnet::{BackendState, TailnetFacts};
 use crate::uplink::Trouble;
 use crate::{Egress, Lack, Phase, View};
 
@@ -146,15 +146,15 @@ fn join(view: &View) -> Option<Notice> {
     let facts = &view.tailnet;
     let waiting = || ("JOINING", String::from("the owner's network"), None);
     match facts.state? {
-        BackendState::NeedsLogin if facts.joining && facts.error.is_none() => Some(waiting()),
-        BackendState::NeedsLogin => Some(sign_in(facts)),
+        BackendState::NeedsLogin if facts.waits_for_owner() => Some(sign_in(facts)),
         BackendState::NeedsMachineAuth => Some(("APPROVE", approval(view, "the machine"), None)),
-        BackendState::NoState | BackendState::Stopped | BackendState::Starting => Some(waiting()),
-        BackendState::InUseOtherUser => None,
-        BackendState::Running => match facts.exit_node {
-            Some(ExitNode::Offered) => Some(("APPROVE", approval(view, "the exit node"), None)),
-            Some(ExitNode::Approved) | None => None,
-        },
+        BackendState::Running if facts.waits_for_owner() => {
+            Some(("APPROVE", approval(view, "the exit node"), None))
+        }
+        BackendState::NeedsLogin | BackendState::NoState | BackendState::Stopped | BackendState::Starting => {
+            Some(waiting())
+        }
+        BackendState::InUseOtherUser | BackendState::Running => None,
     }
 }
 
