@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::pi::Pi;
 
 const RUN: &str = "byway run --config /boot/byway.toml --state-dir /data --run-dir /run/byway";
+pub(crate) const SHOW: &str = "byway panel show --json --run-dir /run/byway";
 /// Of a relay that nobody has: the privacy door stays shut.
 const NOBODYS_RELAY: &str = "[Interface]
 PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
@@ -49,15 +50,14 @@ impl Pi {
 
     /// What it says that the panel shows.
     pub(crate) fn panel(&mut self) -> Result<Value> {
-        let told = self.machine.run("byway panel show --json --run-dir /run/byway")?;
+        let told = self.machine.run(SHOW)?;
         serde_json::from_str(&told).with_context(|| format!("no JSON: {told}"))
     }
 
     /// Until the light says this, by the agent's own word.
     pub(crate) fn wait_light(&mut self, says: &str) -> Result<()> {
         let wanted = format!("\"says\":\"{says}\"");
-        let show = "byway panel show --json --run-dir /run/byway";
-        self.machine.wait_for(&wanted, show, |told| told.contains(&wanted)).map(drop)
+        self.machine.wait_for(&wanted, SHOW, |told| told.contains(&wanted)).map(drop)
     }
 
     /// Until what a person sees on the screen is what the agent means to show, dot for dot.

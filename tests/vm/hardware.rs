@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use byway_core::panel::Lamps;
 use byway_lab::wait_for;
 
-use crate::lines::Lamps;
 use crate::pi::{Bench, Pi};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const DARK: Lamps = Lamps { red: false, green: false };
 /// The number of the bus that the screen hangs on.
 const BUS: &str = "$(i2cdetect -l | sed -n 's/^i2c-\\([0-9]*\\).*i2c-tiny-usb.*/\\1/p')";
 
@@ -30,11 +29,11 @@ fn blinks_before_anybody_has_touched_it(pi: &Pi) -> Result<()> {
 }
 
 fn lights_the_lamp_of_that_name(pi: &mut Pi) -> Result<()> {
-    for (name, lamps) in [("red", Lamps { red: true, ..DARK }), ("green", Lamps { green: true, ..DARK })] {
+    for (name, lamps) in [("red", Lamps::RED), ("green", Lamps::GREEN)] {
         pi.machine.run(
             "for lamp in /sys/class/leds/byway:*; do echo none >$lamp/trigger; echo 0 >$lamp/brightness; done",
         )?;
-        ensure!(pi.lines.lamps()? == DARK, "lit by nobody");
+        ensure!(pi.lines.lamps()? == Lamps::DARK, "lit by nobody");
         pi.machine.run(&format!("echo 1 >/sys/class/leds/byway:{name}:status/brightness"))?;
         let seen = pi.lines.lamps()?;
         ensure!(seen == lamps, "{name} is lit, and seen are {seen:?}");

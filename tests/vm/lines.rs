@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use byway_core::panel::Lamps;
 use byway_lab::machine::Machine;
 use serde_json::Value;
 
@@ -19,13 +20,6 @@ const GREEN: u32 = 6;
 /// The controller's data register, all lines at once (PL061, chapter 3.3.1).
 const ALL_LINES: &str = "0x90303fc";
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What the lamps show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Lamps {
-    pub(crate) red: bool,
-    pub(crate) green: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -97,7 +91,7 @@ fn controller(machine: &mut Machine) -> Result<String> {
 fn listen(stream: UnixStream, changes: Arc<Mutex<Vec<Lamps>>>) -> Receiver<String> {
     let (tell, answers) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut lamps = Lamps { red: false, green: false };
+        let mut lamps = Lamps::DARK;
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let Some(told) = line.strip_prefix("IRQ ") else {
                 if tell.send(line).is_err() {

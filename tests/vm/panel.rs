@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use byway_core::panel::Lamps;
 use byway_lab::wait_for;
 
-use crate::lines::Lamps;
+use crate::agent::SHOW;
 use crate::pi::{Bench, Pi};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-const DARK: Lamps = Lamps { red: false, green: false };
-const AMBER: Lamps = Lamps { red: true, green: true };
 /// Seconds from a press to the light's answer, the button's debouncing (20 ms) included.
 const ANSWERED: f64 = 0.05;
 /// Of a core, while there is nothing new to show.
@@ -36,8 +35,10 @@ fn winks(pi: &Pi) -> Result<()> {
     let mut seen = Vec::new();
     wait_for("two winks", PATIENCE, || {
         seen.extend(pi.lines.take_changes());
-        let steady: Vec<&Lamps> = seen.iter().filter(|lamps| [DARK, AMBER].contains(lamps)).collect();
-        let winks = steady.windows(3).filter(|three| **three == [&AMBER, &DARK, &AMBER]).count();
+        let steady: Vec<&Lamps> =
+            seen.iter().filter(|lamps| [Lamps::DARK, Lamps::AMBER].contains(lamps)).collect();
+        let winks =
+            steady.windows(3).filter(|three| **three == [&Lamps::AMBER, &Lamps::DARK, &Lamps::AMBER]).count();
         ensure!(winks >= 2, "{seen:?}");
         Ok(())
     })
@@ -113,9 +114,8 @@ fn answer(trace: &str) -> Result<f64> {
 
 fn a_screen_may_come_and_go(pi: &mut Pi) -> Result<()> {
     pi.bus.pull_out()?;
-    let show = "byway panel show --json --run-dir /run/byway";
     pi.machine
-        .wait_for("the loss of the screen", show, |told| told.contains(r#""screen":{"found":false"#))?;
+        .wait_for("the loss of the screen", SHOW, |told| told.contains(r#""screen":{"found":false"#))?;
     pi.bus.plug_in()?;
     pi.wait_frame()
 }
