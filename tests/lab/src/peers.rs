@@ -19,12 +19,13 @@ const BOX_FEATURES: &str =
 
 const APPLETS: &str = "applets";
 
-/// One program: its file, its module's folder in `tests/lab/peers`, its package, whole or trimmed.
+/// One program: its file, its module's folder in `tests/lab/peers`, its package, whole or trimmed, and what runs it.
 struct Recipe {
     program: &'static str,
     module: &'static str,
     package: &'static str,
     extent: Extent,
+    processor: Processor,
 }
 
 /// How much of a peer is built.
@@ -34,36 +35,56 @@ enum Extent {
     Trimmed,
 }
 
-const RECIPES: [Recipe; 5] = [
+/// What a peer is built for.
+enum Processor {
+    /// This machine's.
+    Own,
+    /// A Pi's.
+    Arm64,
+}
+
+const RECIPES: [Recipe; 6] = [
     Recipe {
         program: "wireguard-go",
         module: "wireguard-go",
         package: "golang.zx2c4.com/wireguard",
         extent: Extent::Whole,
+        processor: Processor::Own,
     },
     Recipe {
         program: "headscale",
         module: "headscale",
         package: "github.com/juanfont/headscale/cmd/headscale",
         extent: Extent::Whole,
+        processor: Processor::Own,
     },
     Recipe {
         program: "tailscale",
         module: "tailscale",
         package: "tailscale.com/cmd/tailscale",
         extent: Extent::Whole,
+        processor: Processor::Own,
     },
     Recipe {
         program: "tailscaled",
         module: "tailscale",
         package: "tailscale.com/cmd/tailscaled",
         extent: Extent::Whole,
+        processor: Processor::Own,
     },
     Recipe {
         program: "tailscaled-box",
         module: "tailscale",
         package: "tailscale.com/cmd/tailscaled",
         extent: Extent::Trimmed,
+        processor: Processor::Own,
+    },
+    Recipe {
+        program: "tailscaled-arm64",
+        module: "tailscale",
+        package: "tailscale.com/cmd/tailscaled",
+        extent: Extent::Trimmed,
+        processor: Processor::Arm64,
     },
 ];
 
@@ -142,6 +163,11 @@ impl Peers {
         self.folder.join("tailscaled-box")
     }
 
+    /// The same, as the card has it.
+    pub fn tailscaled_arm64(&self) -> PathBuf {
+        self.folder.join("tailscaled-arm64")
+    }
+
     /// A folder with what the box runs of BusyBox, for its PATH: `arping`, `udhcpc`, `udhcpc6`.
     pub fn applets(&self) -> PathBuf {
         self.folder.join(APPLETS)
@@ -193,7 +219,12 @@ impl Recipe {
             Extent::Whole => "whole",
             Extent::Trimmed => BOX_FEATURES,
         };
-        Ok(format!("{go_version}\n{}\n{features}\n{}\n{}", self.package, read("go.mod")?, read("go.sum")?))
+        let processor = match self.processor {
+            Processor::Own => "",
+            Processor::Arm64 => " for arm64",
+        };
+        let (package, sums) = (self.package, [read("go.mod")?, read("go.sum")?].join("\n"));
+        Ok(format!("{go_version}\n{package}{processor}\n{features}\n{sums}"))
     }
 
     fn compile(&self, module: &Path, output: &Path) -> Result<Command> {
@@ -203,6 +234,10 @@ impl Recipe {
             Extent::Trimmed => {
                 build.args(["-tags", &trimming_tags(module)?]);
             }
+        }
+        match self.processor {
+            Processor::Own => {}
+            Processor::Arm64 => _ = build.env("GOARCH", "arm64"),
         }
         build.arg("-o").arg(output).arg(self.package);
         Ok(build)
@@ -303,12 +338,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_tool_chain_or_another_extent_is_another_program() {
-        let [_, _, _, whole, trimmed] = &RECIPES;
+    fn another_tool_chain_extent_or_processor_is_another_program() {
+        let [_, _, _, whole, trimmed, for_a_pi] = &RECIPES;
         let module = lab_folder().join("peers/tailscale");
         let made_of = whole.made_of(&module, "go1").unwrap();
         assert_ne!(made_of, whole.made_of(&module, "go2").unwrap());
         assert_ne!(made_of, trimmed.made_of(&module, "go1").unwrap());
+        assert_ne!(trimmed.made_of(&module, "go1").unwrap(), for_a_pi.made_of(&module, "go1").unwrap());
     }
 
     #[test]
