@@ -46,7 +46,9 @@ lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
-    shellcheck --shell=sh tests/machine/init.sh tests/vm/init.sh
+    shellcheck board/virt/card.sh board/virt/boot.sh board/put-config.sh
+    shellcheck --shell=sh tests/machine/init.sh tests/vm/init.sh board/post-build.sh board/post-image.sh
+    shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
     ! dtc -@ -I dts -O dtb -o /dev/null overlays/devicetree/byway-panel.dts 2>&1 | grep . # warnings alone do not fail it
 
@@ -90,10 +92,25 @@ machine:
 vm: (cross "pi")
     cargo test --quiet --test vm
 
-# The agent for the Pi, a static binary in target/aarch64-unknown-linux-musl; `pi`: without minutes of the linker's.
-cross profile="release":
+# Agent and tailscaled for the Pi, static binaries in target/aarch64-unknown-linux-musl and target/peers; `pi`: without
+# minutes of the linker's.
+cross profile="release": peers
     @rustup target list --installed | grep -q aarch64-unknown-linux-musl || rustup --quiet target add aarch64-unknown-linux-musl
     cargo build --quiet --profile {{ profile }} --target aarch64-unknown-linux-musl --package byway
+
+# A card's image with the owner's files in place: `just card --config byway.toml`. `--image`: of this one, as released, in
+# place of the virtual one's, which is for QEMU; `--out`: there, in place of target/card.img.
+card *args: build (virtual-card "release")
+    board/put-config.sh target/debug/byway target/vm/card/byway-rpi.img {{ args }}
+
+# A card in QEMU, on this terminal; Ctrl-A X switches it off.
+boot card="target/card.img":
+    board/virt/boot.sh {{ card }}
+
+# The card that tests/vm boots: the real one's layout, files and binaries, with Debian's kernel and programs.
+[private]
+virtual-card profile: (cross profile)
+    board/virt/card.sh target/vm target/aarch64-unknown-linux-musl/{{ profile }}/byway target/peers/tailscaled-arm64 target/vm/card
 
 # The long versions: the tunnel under ten minutes of everything; hundreds of flips, deaths and power cuts (root, an hour).
 soak: peers

@@ -1,0 +1,50 @@
+#!/bin/sh
+# post-image.sh BINARIES_DIR: the card's image, byway-rpi.img, and a slot's, slot.vfat, from what is there: Image,
+# rootfs.cpio.zst, *.dtb, and rpi-firmware/ with boot code and overlays. Called by Buildroot
+# (BR2_ROOTFS_POST_IMAGE_SCRIPT) and by board/virt/card.sh.
+set -eu
+
+binaries=$1
+board=$(dirname "$0")
+: "${SOURCE_DATE_EPOCH:?when this is made of}"
+# Overlays of config.txt that are not to be had where the card is for no real Pi.
+: "${WITHOUT_OVERLAYS:=}"
+
+# Bytes, of all files of a slot together.
+readonly MOST_SLOT=40000000
+
+fail() { echo "post-image.sh: $*" >&2; exit 1; }
+
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+slot=$stage/root/slot boot=$stage/root/boot
+mkdir -p "$slot/overlays" "$boot" "$stage/tmp"
+
+# A slot: everything that a boot needs, so that an update replaces all of it at once. Each Pi's boot code unpacks a kernel.
+gzip -9nc "$binaries/Image" >"$slot/kernel8.img"
+cp "$binaries/rootfs.cpio.zst" "$binaries"/*.dtb "$board/rpi/config.txt" "$board/rpi/cmdline.txt" "$slot"
+for file in start.elf start_cd.elf start4.elf start4cd.elf fixup.dat fixup_cd.dat fixup4.dat fixup4cd.dat; do
+  cp "$binaries/rpi-firmware/$file" "$slot"
+done
+dtc -q -@ -I dts -O dtb -o "$slot/overlays/byway-panel.dtbo" "$board/../overlays/devicetree/byway-panel.dts"
+printf '{"product":"byway","version":"%s","build":"%s","built":%s}\n' \
+  "${BYWAY_VERSION:?}" "${BYWAY_BUILD_ID:?}" "$SOURCE_DATE_EPOCH" >"$slot/SLOT.json"
+
+# An overlay that is not there is no error for the firmware: the box would come up without it.
+sed -n 's/^dtoverlay=\([^,]*\).*/\1/p' "$board/rpi/config.txt" | sort -u | while read -r overlay; do
+  [ -e "$slot/overlays/$overlay.dtbo" ] || cp "$binaries/rpi-firmware/overlays/$overlay.dtbo" "$slot/overlays" 2>/dev/null ||
+    case " $WITHOUT_OVERLAYS " in *" $overlay "*) ;; *) fail "no overlay $overlay.dtbo, which config.txt names" ;; esac
+done
+size=$(du -sb "$slot" | cut -f1)
+[ "$size" -le "$MOST_SLOT" ] || fail "a slot has $size bytes, $MOST_SLOT are there for it"
+
+# The first partition: which slot to start, what an old Pi must find before it knows of slots, and the owner's place. The file
+# that an update changes comes first in its folder.
+cp "$board/rpi/autoboot.txt" "$board/rpi/readme.txt" "$board/rpi/byway.example.toml" "$boot"
+cp "$binaries/rpi-firmware/bootcode.bin" "$binaries/rpi-firmware/start4.elf" "$boot"
+: >"$boot/config.txt"
+find "$stage/root" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
+
+genimage --rootpath "$stage/root" --tmppath "$stage/tmp" --inputpath "$binaries" --outputpath "$binaries" \
+  --config "$board/genimage.cfg" >"$binaries/genimage.log" 2>&1 || { cat "$binaries/genimage.log" >&2; fail "genimage failed"; }
+rm "$binaries/boot.vfat"
