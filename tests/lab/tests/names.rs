@@ -24,13 +24,14 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 const SOON: Duration = Duration::from_secs(3);
 const NEVER: Duration = Duration::from_millis(500);
 
-/// One world for three sentences.
+/// One world for four sentences.
 #[test]
 fn upstreams_answer_one_door_each_lead_where_they_should_and_go_wrong_as_told() -> Result<()> {
     let mut world = World::raise()?;
     each_hears_one_door_by_every_way_and_remembers_who_asked(&world)?;
     names_lead_where_the_world_says_they_do(&world)?;
-    one_goes_wrong_as_it_is_told_and_comes_back(&mut world)
+    one_goes_wrong_as_it_is_told_and_comes_back(&mut world)?;
+    the_phones_tailscaled_asks_the_exit_nodes_and_its_own_for_the_tailnets_names(&world)
 }
 
 fn each_hears_one_door_by_every_way_and_remembers_who_asked(world: &World) -> Result<()> {
@@ -119,10 +120,8 @@ fn names_lead_where_the_world_says_they_do(world: &World) -> Result<()> {
 }
 
 /// Through a naive box, which asks whom its own `resolv.conf` names: the ISP, by whatever door.
-#[test]
-fn the_phones_tailscaled_asks_the_exit_nodes_and_its_own_for_the_tailnets_names() -> Result<()> {
-    let world = World::raise()?;
-    let naive = NaiveBox::start(&world)?;
+fn the_phones_tailscaled_asks_the_exit_nodes_and_its_own_for_the_tailnets_names(world: &World) -> Result<()> {
+    let naive = NaiveBox::start(world)?;
     let isp = "echo nameserver 192.168.77.1 >/etc/resolv.conf";
     world.namespace(Place::Box).run(&["sh", "-c", isp])?;
     naive.flip(Egress::Privacy)?;
