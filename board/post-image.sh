@@ -38,9 +38,10 @@ done
 size=$(du -sb "$slot" | cut -f1)
 [ "$size" -le "$MOST_SLOT" ] || fail "a slot has $size bytes, $MOST_SLOT are there for it"
 
-# The first partition: which slot to start, what an old Pi must find before it knows of slots, and the owner's place. The file
-# that an update changes comes first in its folder.
+# The first partition: which slot to start, what an old Pi must find before it knows of slots, and the owner's place. What an
+# update will exchange, autoboot.txt and the same for the other slot, stands first in its folder, in one sector.
 cp "$board/rpi/autoboot.txt" "$board/rpi/readme.txt" "$board/rpi/byway.example.toml" "$boot"
+sed 's/=2$/=other/; s/=3$/=2/; s/=other$/=3/' "$board/rpi/autoboot.txt" >"$boot/autoboot.alt"
 cp "$binaries/rpi-firmware/bootcode.bin" "$binaries/rpi-firmware/start4.elf" "$boot"
 : >"$boot/config.txt"
 find "$stage/root" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
