@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod dns;
+pub mod handover;
 pub mod inspect;
 pub mod mistake;
 pub mod net;

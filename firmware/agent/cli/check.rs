@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use super::Ending;
-use crate::config;
+use crate::handover;
 
 pub(super) fn check(file: &Path) -> Ending {
-    match config::load(file) {
-        Ok(_) => {
+    match handover::check(file) {
+        Ok(kept) => {
             println!("{}: good", file.display());
+            for (file, secret) in kept {
+                println!("{}: {secret} is kept: the box's own", file.display());
+            }
             Ending::Done
         }
         Err(mistakes) => {

@@ -116,6 +116,12 @@ pub struct Panel {
     pub night: Option<Night>,
 }
 
+impl Default for Panel {
+    fn default() -> Self {
+        Self { screen: Some(ScreenSettings::default()), night: None }
+    }
+}
+
 /// When the panel keeps quiet, by the clock on the house's wall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Night {
@@ -178,9 +184,12 @@ impl MullvadFile {
 /// # Errors
 /// Every mistake in them at once, or that the file cannot be read.
 pub fn load(file: &Path) -> Result<Config, ConfigError> {
-    let text = fs::read_to_string(file).map_err(|error| {
+    parse(&read_text(file)?, file, &|named| fs::read_to_string(named))
+}
+
+pub(crate) fn read_text(file: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(file).map_err(|error| {
         let message = format!("cannot be read: {error}: write it, or name another with --config");
         ConfigError { mistakes: vec![(file.into(), Mistake { line: 1, column: 1, message })] }
-    })?;
-    parse(&text, file, &|named| fs::read_to_string(named))
+    })
 }

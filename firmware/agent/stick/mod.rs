@@ -1,12 +1,10 @@
-//! A USB stick with a new `byway.toml`: found, read, checked, taken over if it is good, answered on the stick itself. For
-//! whoever cannot reach the box any more, as after a new wi-fi password. Nothing on a stick is ever run.
+//! A USB stick with a new `byway.toml`: found, read, handed over, answered on the stick itself. For whoever cannot reach the
+//! box any more, as after a new wi-fi password.
 //!
 //! Whoever can plug a stick in could as well take the card out: it asks for no other proof.
 
-mod answer;
 mod disk;
 mod mount;
-mod take_over;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,11 +12,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::handover::{Place, STATUS, Verdict, answer_on_stick, take_over};
 use disk::Volume;
 use mount::Mounted;
-
-pub use answer::STATUS;
-pub use take_over::{Failure, Verdict, take_over};
 
 /// Between two looks at the disks that the kernel knows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -71,12 +67,9 @@ fn read(volume: &Path, config: &Path, place: &Path) -> bool {
         tracing::info!("{} holds no byway.toml", volume.display());
         return false;
     }
-    tracing::info!("{}: {}", volume.display(), verdict.summary());
-    if let Err(error) = stick.make_writable().and_then(|()| answer::write(stick.path(), &verdict)) {
+    tracing::info!("{}: {}", volume.display(), verdict.summary(Place::Stick));
+    if let Err(error) = stick.make_writable().and_then(|()| answer_on_stick(stick.path(), &verdict)) {
         tracing::warn!("{STATUS} cannot be written on {}: {error}", volume.display());
     }
     matches!(verdict, Verdict::TakenOver { .. })
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,9 +12,11 @@ use super::Peer;
 use crate::mistake::Mistake;
 
 mod key;
+mod secret;
 mod value;
 
 use self::key::{Key, Section};
+pub use self::secret::secrets;
 
 /// Seconds: under the 30 s for which the meanest NAT remembers UDP.
 const KEEPALIVE_S: u16 = 25;

@@ -1,4 +1,6 @@
-//! Sticks as folders, and the box's card as another; what is mounted is tried in `tests/machine`.
+//! Sticks as folders, and the box's own memory as another; what is mounted is tried in `tests/machine`.
+
+mod card;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -86,7 +88,7 @@ fn a_good_one_is_taken_over_and_the_old_one_kept() {
     assert_eq!(bench.on_card("a.conf.old").as_deref(), Some("old relay"));
     assert_eq!(
         bench.names_on_card(),
-        ["a.conf", "a.conf.old", "byway.toml", "byway.toml.old", "byway.toml.stick", "config.txt"]
+        ["a.conf", "a.conf.old", "byway.toml", "byway.toml.old", "byway.toml.taken", "config.txt"]
     );
     for secret in ["byway.toml", "a.conf", "byway.toml.old"] {
         let mode = fs::metadata(bench.card.path().join(secret)).unwrap().permissions().mode();
@@ -130,6 +132,64 @@ fn a_relay_that_is_not_on_the_stick_may_be_on_the_card() {
     let bench = Bench::new(&[("byway.toml", &toml("new", ""))], &[("byway.toml", "old"), ("a.conf", CONF)]);
     assert!(matches!(bench.plug_in(), Verdict::TakenOver { files, .. } if files == ["byway.toml"]));
     assert_eq!(bench.on_card("a.conf").as_deref(), Some(CONF));
+}
+
+#[test]
+fn what_is_kept_is_taken_from_the_box() {
+    let wifi = "[uplink.wifi]\nssid = \"Home\"\npsk = 'correct horse'\ncountry = \"SE\"\n";
+    let bench = Bench::new(
+        &[
+            ("byway.toml", &toml("new", &wifi.replace("'correct horse'", "\"kept\""))),
+            ("a.conf", &CONF.replace("YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "kept  # mine")),
+        ],
+        &[("byway.toml", &toml("old", wifi)), ("a.conf", CONF)],
+    );
+    assert!(matches!(bench.plug_in(), Verdict::TakenOver { .. }));
+    assert_eq!(bench.on_card("byway.toml"), Some(toml("new", wifi)));
+    let with_comment = CONF.replace("fBmk=", "fBmk=  # mine");
+    assert_eq!(bench.on_card("a.conf"), Some(with_comment));
+    assert_eq!(bench.plug_in(), Verdict::Same);
+}
+
+#[test]
+fn what_the_box_does_not_have_cannot_be_kept() {
+    let wifi = "[uplink.wifi]\nssid = \"Cottage\"\npsk = \"kept\"\ncountry = \"XX\"\n";
+    let bench = Bench::new(
+        &[
+            ("byway.toml", &toml("new", wifi)),
+            ("a.conf", &CONF.replace("YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "kept")),
+        ],
+        &[("byway.toml", "old")],
+    );
+    let Verdict::Mistakes(error) = bench.plug_in() else { panic!() };
+    let told: Vec<String> = error.mistakes.iter().map(|(_, mistake)| mistake.to_string()).collect();
+    assert_eq!(
+        told,
+        [
+            "9:7: psk of \"Cottage\": the box does not have it any more: write it again",
+            "10:11: \"XX\" is no country's two letters (ISO 3166): write the country of the house, as \"SE\"",
+            "2:14: PrivateKey: the box does not have it any more: write it again",
+        ]
+    );
+    assert_eq!(bench.names_on_card(), ["byway.toml"]);
+}
+
+#[test]
+fn a_check_elsewhere_tells_what_the_box_has_to_have() {
+    let wifi = "[uplink.wifi]\nssid = \"Home\"\npsk = \"kept\"\ncountry = \"SE\"\n";
+    let bench = Bench::new(
+        &[
+            ("byway.toml", &toml("new", wifi)),
+            ("a.conf", &CONF.replace("YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "kept")),
+        ],
+        &[],
+    );
+    let file = bench.stick.path().join("byway.toml");
+    let kept = check(&file).unwrap();
+    let words: Vec<&str> = kept.iter().map(|(_, secret)| secret.as_str()).collect();
+    assert_eq!(words, ["PrivateKey", "psk of \"Home\""]);
+    bench.put("byway.toml", &toml("My Box", wifi));
+    assert!(check(&file).unwrap_err().to_string().contains(":2:8: a host name is"));
 }
 
 #[test]
@@ -239,12 +299,12 @@ fn a_card_that_takes_nothing_keeps_what_it_has() {
 #[test]
 fn the_answer_replaces_the_last_one_and_follows_no_link() {
     let bench = Bench::new(&[(STATUS, &"an older and much longer answer ".repeat(99))], &[("target", "x")]);
-    answer::write(bench.stick.path(), &Verdict::Same).unwrap();
+    answer_on_stick(bench.stick.path(), &Verdict::Same).unwrap();
     let told = fs::read_to_string(bench.stick.path().join(STATUS)).unwrap();
     assert!(told.contains("The box has this configuration.") && !told.contains("older"), "{told}");
 
     fs::remove_file(bench.stick.path().join(STATUS)).unwrap();
     symlink(bench.card.path().join("target"), bench.stick.path().join(STATUS)).unwrap();
-    assert!(answer::write(bench.stick.path(), &Verdict::Same).is_err());
+    assert!(answer_on_stick(bench.stick.path(), &Verdict::Same).is_err());
     assert_eq!(bench.on_card("target").as_deref(), Some("x"));
 }
