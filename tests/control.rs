@@ -339,7 +339,7 @@ async fn run(
     });
     let (questions, asked) = mpsc::channel(16);
     tokio::spawn(answer_names(asked));
-    let desk = Desk { views, orders: ask, questions, panel, inspector: Arc::new(inspector) };
+    let desk = Desk { views, orders: ask, questions, panel, inspector: Some(Arc::new(inspector)) };
     serve(listen(run_dir).unwrap(), desk).await;
 }
 

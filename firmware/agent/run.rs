@@ -7,13 +7,15 @@ mod lock;
 mod names;
 mod panel;
 mod relays;
+mod settle;
 mod start;
 mod stop;
+mod wait;
 mod wish;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use crate::tailnet;
 use crate::tunnel::{Engine, uapi};
 
 use self::relays::Relays;
+use self::settle::Membership;
 pub use start::{is_running, log_to_stderr, main};
 pub use stop::seal_on_panic;
 
@@ -40,6 +43,8 @@ pub use stop::seal_on_panic;
 #[derive(Clone, Debug)]
 pub struct Paths {
     pub config: PathBuf,
+    /// Where the owner puts files: the card's first partition, if there is one.
+    pub card: Option<PathBuf>,
     pub state_dir: PathBuf,
     pub run_dir: PathBuf,
 }
@@ -74,7 +79,8 @@ struct Agent {
     views: watch::Sender<View>,
     /// When the loop went round last: the panel shows nothing of an agent that hangs.
     beat: watch::Sender<Uptime>,
-    config: PathBuf,
+    /// What is left to be done with secrets.
+    membership: watch::Sender<Membership>,
 }
 
 /// Everything that the agent hears of.
@@ -159,9 +165,12 @@ impl Agent {
 
     fn hear_of_tailnet(&mut self, report: tailnet::Report) -> Vec<Effect> {
         match report {
-            tailnet::Report::Facts(facts) => self.step(Input::Tailnet(*facts)),
+            tailnet::Report::Facts(facts) => {
+                self.membership.send_if_modified(|membership| membership.learn(&facts));
+                self.step(Input::Tailnet(*facts))
+            }
             tailnet::Report::Joined => {
-                wipe_auth_key(&self.config);
+                self.membership.send_modify(|membership| membership.key_has_served = true);
                 Vec::new()
             }
         }
@@ -236,12 +245,5 @@ impl Agent {
             *told = view;
             modified
         });
-    }
-}
-
-fn wipe_auth_key(config: &Path) {
-    match tailnet::wipe_auth_key(config) {
-        Ok(wiped) => tracing::info!(?wiped, "joined: the auth key has done its work"),
-        Err(error) => tracing::warn!("the auth key is still in {}: {error:#}", config.display()),
     }
 }

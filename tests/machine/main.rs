@@ -1,6 +1,7 @@
 //! What needs another kernel than this machine's may be: a radio, and a USB stick with FAT. Tried in a machine of its own,
 //! which QEMU emulates where the processor cannot lend itself; nothing of this machine is changed, and no root is needed.
 
+mod card;
 mod image;
 mod machine;
 mod root;
@@ -23,6 +24,7 @@ const SCENES: &[Scene] = &[
         "a_stick_rescues_a_box_whose_own_configuration_is_broken",
         sticks::rescue_a_box_whose_own_configuration_is_broken,
     ),
+    ("a_card_is_waited_with_and_taken_over", card::is_waited_with_and_taken_over),
 ];
 
 /// What every machine boots from.

@@ -17,10 +17,10 @@ PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
 AllowedIPs = 0.0.0.0/0
 Endpoint = 192.0.2.130:51820
 ";
-const ANSWER: &str = "BYWAY-STATUS.txt";
+pub(crate) const ANSWER: &str = "BYWAY-STATUS.txt";
 pub(crate) const RUN: &str = "byway run --config /boot/byway.toml --state-dir /data --run-dir /run/byway";
 
-fn toml(name: &str, relay: &str) -> String {
+pub(crate) fn toml(name: &str, relay: &str) -> String {
     format!(
         "[box]\r\nname = \"{name}\"\r\n[uplink]\r\nmethod = \"none\"\r\n[mullvad]\r\nconfig = [\"{relay}\"]\r\n"
     )
@@ -43,7 +43,7 @@ pub(crate) fn are_taken_over_or_answered(bench: &Bench) -> Result<()> {
     plug_in(&mut machine, "empty", empty.path(), false)?;
     logged(&mut machine, "holds no byway.toml")?;
     plug_in(&mut machine, "broken", broken.path(), false)?;
-    logged(&mut machine, "nothing was changed: there are 2 mistakes")?;
+    logged(&mut machine, "Nothing was changed: there are 2 mistakes")?;
     pull_out(&mut machine, "empty")?;
     pull_out(&mut machine, "broken")?;
     ensure!(empty.read(ANSWER).is_err(), "a stick without byway.toml is written to");
@@ -57,7 +57,7 @@ pub(crate) fn are_taken_over_or_answered(bench: &Bench) -> Result<()> {
 
     plug_in(&mut machine, "good", good.path(), false)?;
     named(&mut machine, "second")?;
-    logged(&mut machine, "the box has this configuration")?;
+    logged(&mut machine, "The box has this configuration")?;
     pull_out(&mut machine, "good")?;
     let answer = good.read(ANSWER)?;
     ensure!(answer.contains("The box has this configuration.") && answer.contains("\r\n"), "{answer}");
@@ -95,12 +95,12 @@ pub(crate) fn rescue_a_box_whose_own_configuration_is_broken(bench: &Bench) -> R
     Ok(())
 }
 
-fn named(machine: &mut Machine, name: &str) -> Result<()> {
+pub(crate) fn named(machine: &mut Machine, name: &str) -> Result<()> {
     let wanted = format!("{name}: wish");
     let told = machine.wait_for(&wanted, "byway status --run-dir /run/byway", |told| told.contains(&wanted));
     told.map(drop)
 }
 
-fn logged(machine: &mut Machine, words: &str) -> Result<()> {
+pub(crate) fn logged(machine: &mut Machine, words: &str) -> Result<()> {
     machine.wait_for(words, "cat /run/agent.log", |log| log.contains(words)).map(drop)
 }

@@ -41,6 +41,11 @@ enum Command {
         /// The configuration; the files it names lie beside it.
         #[arg(long, default_value = "/boot/byway.toml")]
         config: PathBuf,
+        /// Where the owner puts files: the card's first partition, mounted read-only. A good byway.toml there, and
+        /// what it names, takes the place of --config before that is read; BYWAY-STATUS.txt there tells what became of
+        /// it; after the join its secrets are wiped. Without a good one anywhere the box waits, and says so.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
         /// What must survive a power cut.
         #[arg(long, default_value = "/data/byway")]
         state_dir: PathBuf,
@@ -77,7 +82,8 @@ enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
-    /// Read a configuration without touching anything: every mistake with line, column and what to write instead.
+    /// Read a configuration without touching anything: every mistake with line, column and what to write instead. A
+    /// secret that is `kept` is the box's own, and told.
     Check {
         /// byway.toml; the files it names are looked for beside it.
         file: PathBuf,
@@ -229,9 +235,9 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Ending> {
     match command {
-        Command::Run { config, state_dir, run_dir } => {
+        Command::Run { config, from, state_dir, run_dir } => {
             run::log_to_stderr();
-            let paths = run::Paths { config, state_dir, run_dir: run_dir.run_dir };
+            let paths = run::Paths { config, card: from, state_dir, run_dir: run_dir.run_dir };
             match run::main(&paths)? {
                 run::Ended::Stopped => Ok(Ending::Done),
                 run::Ended::Renewed => Err(run_anew()),

@@ -138,6 +138,9 @@ fn seen_as(seen: &Seen) -> String {
 
 fn tunnel(status: &Status) -> String {
     let tunnel = &status.tunnel;
+    if tunnel.relay.is_empty() {
+        return "none".to_owned();
+    }
     let handshake = tunnel
         .handshake_age_s
         .map_or_else(|| "no handshake yet".to_owned(), |age| format!("handshake {age} s ago"));

@@ -73,7 +73,8 @@ pub struct Desk {
     pub questions: mpsc::Sender<Question>,
     /// To the panel's thread.
     pub panel: mpsc::Sender<PanelRequest>,
-    pub inspector: Arc<Inspector>,
+    /// `None`: there is no configuration to inspect anything by.
+    pub inspector: Option<Arc<Inspector>>,
 }
 
 /// One caller's side of the desk.
@@ -186,7 +187,7 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         (&Method::POST, "/v1/panel/test") => panel::test(desk, asks, read(request).await?).await,
         (&Method::GET, "/v1/clients") => {
             let (_asking, _turn) = (asks.begin(), inspection.lock().await);
-            match desk.inspector.clients().await {
+            match inspector(desk)?.clients().await {
                 Ok(clients) => Ok(ok(&clients)),
                 Err(error) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}"))),
             }
@@ -194,7 +195,7 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         (&Method::GET, "/v1/doctor") => {
             let (_asking, _turn) = (asks.begin(), inspection.lock().await);
             let view = desk.views.borrow().clone();
-            Ok(ok(&desk.inspector.doctor(&view).await))
+            Ok(ok(&inspector(desk)?.doctor(&view).await))
         }
         (&Method::GET, "/v1/dns") => {
             let asked = asked(request.uri().query().unwrap_or_default())?;
@@ -214,6 +215,11 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         }
         _ => Err(Refusal(StatusCode::NOT_FOUND, format!("no such path: {path}"))),
     }
+}
+
+fn inspector(desk: &Desk) -> Result<&Inspector, Refusal> {
+    let nobody = || Refusal(StatusCode::SERVICE_UNAVAILABLE, desk.views.borrow().why.clone());
+    desk.inspector.as_deref().ok_or_else(nobody)
 }
 
 /// Hands the wish on and waits until it is reached, replaced by another, or the time is over.

@@ -1,6 +1,6 @@
 //! The status as other people's scripts read it (DESIGN 7): the core's view with its moments turned into ages.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use byway_core::clock::Source;
@@ -152,13 +152,18 @@ impl Status {
 fn tunnel(tunnel: &TunnelView, now: Now) -> Tunnel {
     Tunnel {
         relay: tunnel.relay.clone(),
-        endpoint: tunnel.endpoint.to_string(),
+        endpoint: endpoint(tunnel.endpoint),
         handshake_age_s: tunnel.handshake.map(|made| age(now, made)),
         rx_bytes: tunnel.rx_bytes,
         tx_bytes: tunnel.tx_bytes,
         mtu: tunnel.mtu,
         offloads: tunnel.offloads.clone(),
     }
+}
+
+/// Nothing where there is none.
+fn endpoint(endpoint: SocketAddr) -> String {
+    if endpoint.ip().is_unspecified() { String::new() } else { endpoint.to_string() }
 }
 
 fn tailnet(facts: &TailnetFacts) -> Tailnet {

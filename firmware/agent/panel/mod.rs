@@ -42,7 +42,8 @@ pub struct Wires {
     /// When the agent's loop went round last.
     pub pulse: watch::Receiver<Uptime>,
     pub requests: mpsc::Receiver<Request>,
-    pub inspector: Arc<Inspector>,
+    /// Who tells who goes out; `None`: nobody does.
+    pub inspector: Option<Arc<Inspector>>,
     /// With room for one: nothing queues up.
     pub presses: mpsc::Sender<Input>,
 }
@@ -114,7 +115,7 @@ impl Face {
             scene: None,
             size,
             button: Button::at(places),
-            clients: traffic::watch_clients(Arc::clone(&wires.inspector)),
+            clients: traffic::watch_clients(wires.inspector.clone()),
             wires,
         }
     }

@@ -6,7 +6,7 @@ use byway_core::{Input, Uptime, View};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config;
 use crate::inspect::Inspector;
 use crate::panel::{self, Request, Thread, Wires};
 
@@ -24,15 +24,15 @@ pub(super) struct Line {
 }
 
 pub(super) fn show(
-    config: &Config,
+    config: &config::Panel,
     views: watch::Receiver<View>,
-    inspector: &Arc<Inspector>,
+    inspector: Option<&Arc<Inspector>>,
     thread: &mut Option<Thread>,
 ) -> anyhow::Result<Line> {
     let (beat, pulse) = watch::channel(clock::uptime());
     let (press, presses) = mpsc::channel(PRESSES);
     let (ask, requests) = mpsc::channel(REQUESTS);
-    let wires = Wires { views, pulse, requests, inspector: Arc::clone(inspector), presses: press };
-    *thread = Some(panel::start(config.panel.clone(), wires)?);
+    let wires = Wires { views, pulse, requests, inspector: inspector.cloned(), presses: press };
+    *thread = Some(panel::start(config.clone(), wires)?);
     Ok(Line { beat, presses, ask })
 }

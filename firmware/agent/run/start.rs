@@ -20,12 +20,13 @@ use super::house::{self, Attached};
 use super::panel::{self, Line};
 use super::stop::{self, Signal, Signals};
 use super::wish::{self, WishKeeper};
-use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays};
+use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, settle, wait};
 use crate::clock::{self, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
 use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
+use crate::handover;
 use crate::inspect::Inspector;
 use crate::net::{self, Net};
 use crate::panel::Thread;
@@ -43,7 +44,7 @@ const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
 const OUTSIDE: Outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
 /// Between two looks at the tunnel, and at what else is looked at.
 const GLANCE: Duration = Duration::from_millis(250);
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// More inputs than all neighbours can have under way at once.
 const INPUTS: usize = 64;
 /// The core has one order to the kernel under way, and rarely another kind beside it.
@@ -51,7 +52,7 @@ const KERNEL_ORDERS: usize = 8;
 /// Enough for all that the stub, the socket and the commands beside them hold at once.
 const MOST_FILES: u64 = 8192;
 /// People and scripts; more than these wait in their sockets.
-const ORDERS: usize = 16;
+pub(super) const ORDERS: usize = 16;
 /// The same, of those who ask for names.
 const QUESTIONS: usize = 16;
 
@@ -74,8 +75,10 @@ pub fn is_running(run_dir: &Path) -> bool {
 }
 
 pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
-    let mut config = config::load(&paths.config);
     let lock = lock::take(&paths.run_dir);
+    let card = paths.card.as_ref().filter(|_| lock.is_ok());
+    let verdict = card.map(|card| handover::look(card, &paths.config));
+    let mut config = config::load(&paths.config);
     let may_run = config.is_ok() && lock.is_ok();
     if !may_run && !matches!(lock, Err(lock::Error::Held { .. })) {
         // A door that an agent left open when it was killed has nobody to watch it.
@@ -84,16 +87,22 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     if config.is_err() && lock.is_ok() && stick::look_now(&paths.config, &paths.run_dir) {
         config = config::load(&paths.config);
     }
-    let config = match config {
-        Ok(config) => config,
-        Err(mistakes) => return Ok(Ended::BadConfig(mistakes)),
+    let config = match (config, verdict) {
+        (Ok(config), _) => Ok(config),
+        (Err(mistakes), Some(verdict)) => Err(verdict.in_a_line(&mistakes)),
+        (Err(mistakes), None) => return Ok(Ended::BadConfig(mistakes)),
     };
     let _lock = lock?;
     stop::seal_on_panic();
     take_all_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut panel = None;
-    let outcome = runtime.block_on(run(&config, paths, &mut panel));
+    let outcome = runtime.block_on(async {
+        match config {
+            Ok(config) => run(&config, paths, &mut panel).await,
+            Err(why) => wait::wait(why, paths, &mut panel).await,
+        }
+    });
     // Also when something failed: from here on nobody watches the box.
     net::seal_for_good().context("the box is not sealed")?;
     drop(panel);
@@ -117,8 +126,7 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     let last = last_wish(&store, config.egress);
     let stamps = Arc::new(stamps(paths)?);
     let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps))?;
-    let (snapshots, for_wg) = watch::channel(uapi::Snapshot { outside: OUTSIDE, relay: None });
-    let _place = listen_to_wg(for_wg);
+    let (snapshots, _place) = listen_to_wg();
     let (tell, inputs) = mpsc::channel(INPUTS);
     let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
     let (net, found, attached) = house::attach(config, paths, (kernel_orders, tell.clone())).await?;
@@ -139,8 +147,9 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     let offers = attached.offers.clone();
     tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
-    let Line { beat, presses, ask: panel } = panel::show(config, told.clone(), &inspector, thread)?;
-    let desk = Desk { views: told.clone(), orders: ask, questions, panel, inspector };
+    let Line { beat, presses, ask: panel } =
+        panel::show(&config.panel, told.clone(), Some(&inspector), thread)?;
+    let desk = Desk { views: told.clone(), orders: ask, questions, panel, inspector: Some(inspector) };
     tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
@@ -165,7 +174,7 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
         resolv_conf: ResolvConf::default(),
         views,
         beat,
-        config: paths.config.clone(),
+        membership: settle::start(paths),
     };
     agent.carry_out(effects).await?;
     let stick = stick::watch(&paths.config, &paths.run_dir);
@@ -174,7 +183,7 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     outcome
 }
 
-fn rounds(every: Duration) -> Interval {
+pub(super) fn rounds(every: Duration) -> Interval {
     let mut rounds = interval(every);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     rounds
@@ -222,15 +231,16 @@ fn take_all_files() {
 }
 
 /// A box that `wg show` finds nothing on does everything else.
-fn listen_to_wg(snapshots: watch::Receiver<uapi::Snapshot>) -> Option<uapi::serve::Place> {
+fn listen_to_wg() -> (watch::Sender<uapi::Snapshot>, Option<uapi::serve::Place>) {
+    let (snapshots, shown) = watch::channel(uapi::Snapshot { outside: OUTSIDE, relay: None });
     match uapi::serve::listen(Path::new(uapi::serve::FOLDER), TUNNEL) {
         Ok((listener, place)) => {
-            tokio::spawn(uapi::serve::serve(listener, snapshots));
-            Some(place)
+            tokio::spawn(uapi::serve::serve(listener, shown));
+            (snapshots, Some(place))
         }
         Err(error) => {
             tracing::warn!("`wg show {TUNNEL}` finds nothing: {error:#}");
-            None
+            (snapshots, None)
         }
     }
 }

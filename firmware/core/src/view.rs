@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,38 @@ pub struct Drift {
 }
 
 impl View {
+    /// Of a box that has no configuration, and waits for one. `why`: what the owner has to do.
+    pub fn without_configuration(now: Uptime, why: String) -> Self {
+        let nobody = UpstreamView { upstream: String::new(), report: NamesReport::default() };
+        Self {
+            name: String::from("byway"),
+            wish: Egress::Privacy.into(),
+            door: None,
+            phase: Phase::Sealed,
+            why,
+            lack: None,
+            since: now,
+            tunnel: TunnelView {
+                relay: String::new(),
+                endpoint: (Ipv4Addr::UNSPECIFIED, 0).into(),
+                handshake: None,
+                rx_bytes: 0,
+                tx_bytes: 0,
+                mtu: 0,
+                offloads: Vec::new(),
+            },
+            relays: Vec::new(),
+            tailnet: TailnetFacts::default(),
+            seen_as: None,
+            uplink: None,
+            house: Vec::new(),
+            portal: None,
+            drift: Drift::default(),
+            dns: DnsView { privacy: nobody.clone(), residential: nobody },
+            clock: ClockReport::default(),
+        }
+    }
+
     /// The wished door is open, or no door as wished.
     pub fn is_as_wished(&self) -> bool {
         self.wish.is_reached(self.phase, self.door)

@@ -24,6 +24,9 @@ fn the_panel_says_this_of_every_view() {
         for (name, reach) in SCENES {
             _ = writeln!(text, "# {name}\n{}", shown(reach().core.view(), room));
         }
+        let why = "no configuration: byway.toml, line 2, column 8: name is a text in quotes, not a number: write name = \"byway\"";
+        let waiting = View::without_configuration(house::at(0), String::from(why));
+        _ = writeln!(text, "# without_configuration\n{}", shown(waiting, room));
         file.assert_eq(&text);
     }
 }

@@ -1,0 +1,42 @@
+//! A box without any configuration: sealed, it says by panel and socket what is wrong, and waits for a stick that brings a
+//! good one. The card is looked at again at the next start.
+
+use byway_core::View;
+use tokio::sync::{mpsc, watch};
+
+use super::Paths;
+use super::panel::{self, Line};
+use super::start::{LOOK, ORDERS, rounds};
+use super::stop::{Signal, Signals};
+use crate::config;
+use crate::control::server::{self, Desk};
+use crate::panel::Thread;
+use crate::{clock, stick};
+
+/// `why`: what the owner has to do, in a line.
+pub(super) async fn wait(why: String, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
+    let mut signals = Signals::listen()?;
+    tracing::error!("{why}");
+    let view = View::without_configuration(clock::uptime(), why);
+    let (_views, told) = watch::channel(view.clone());
+    let ((ask, mut orders), (questions, _)) = (mpsc::channel(ORDERS), mpsc::channel(1));
+    let Line { beat, mut presses, ask: panel } =
+        panel::show(&config::Panel::default(), told.clone(), None, thread)?;
+    let desk = Desk { views: told, orders: ask, questions, panel, inspector: None };
+    tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
+    let mut stick = stick::watch(&paths.config, &paths.run_dir);
+    let mut looks = rounds(LOOK);
+    loop {
+        tokio::select! {
+            signal = signals.next() => return Ok(signal),
+            Some(()) = stick.recv() => return Ok(Signal::Renew),
+            Some(order) = orders.recv() => {
+                // Whoever asked may have gone away.
+                _ = order.heard.send(view.clone());
+            }
+            Some(_) = presses.recv() => {}
+            _ = looks.tick() => {}
+        }
+        beat.send_replace(clock::uptime());
+    }
+}
