@@ -11,6 +11,7 @@ pub mod mistake;
 pub mod net;
 pub mod panel;
 pub mod proof;
+pub mod reset;
 pub mod run;
 #[cfg(test)]
 mod sample;

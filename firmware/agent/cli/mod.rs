@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod panel;
 mod relays;
+mod reset;
 mod terminal;
 mod text;
 
@@ -128,6 +129,18 @@ enum Command {
         /// For scripts.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Forget everything, for a new owner: configuration, keys, wishes, the owner's files on the card; the tailnet is asked
+    /// to forget the box too. Restarts it.
+    Reset {
+        /// Do it. Without this it is only said what would be done (2).
+        #[arg(long)]
+        yes: bool,
+        /// What the agent was started with.
+        #[arg(long, default_value = "/data/byway")]
+        state_dir: PathBuf,
         #[command(flatten)]
         run_dir: RunDir,
     },
@@ -274,6 +287,7 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         }
         Command::Dns { names: Names { name: None, .. }, json, run_dir } => ask::log(&run_dir.run_dir, json),
         Command::Doctor { json, run_dir } => ask::doctor(&run_dir.run_dir, json),
+        Command::Reset { yes, state_dir, run_dir } => reset::reset(&state_dir, &run_dir.run_dir, yes),
     }
 }
 
@@ -324,6 +338,21 @@ mod tests {
             assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
             assert!(error.to_string().contains(hint), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_reset_is_meant_or_only_told() {
+        let reset = |words: &str| {
+            let command = parse(words).unwrap().command;
+            let Command::Reset { yes, state_dir, .. } = command else { panic!("{command:?}") };
+            (yes, state_dir)
+        };
+        assert_eq!(reset("byway reset"), (false, "/data/byway".into()));
+        assert_eq!(reset("byway reset --yes --state-dir /x/y"), (true, "/x/y".into()));
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("byway");
+        assert_eq!(reset::reset(&state, folder.path(), false).unwrap(), Ending::Usage);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
 
     #[test]

@@ -17,13 +17,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use byway_core::panel::{COLUMN, Gesture, Heard, Panel, Scene, Settings};
 use byway_core::{Input, Uptime, View};
-use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use crate::clock;
 use crate::config::{self, Night};
 use crate::inspect::Inspector;
+use crate::reset;
 pub use ask::{On, Request, Shown, Wanted};
 use button::{Button, Places};
 use light::Light;
@@ -224,10 +224,8 @@ fn carry_out(gesture: Gesture, room: mpsc::Permit<'_, Input>) {
 fn restart() {
     tracing::info!("somebody restarts the box by its button");
     tokio::spawn(async {
-        match Command::new("reboot").status().await {
-            Ok(status) if status.success() => {}
-            Ok(status) => tracing::error!("`reboot` ends with {status}"),
-            Err(error) => tracing::error!("the box cannot be restarted: cannot run `reboot`: {error}"),
+        if let Err(error) = reset::reboot().await {
+            tracing::error!("the box cannot be restarted: {error:#}");
         }
     });
 }

@@ -33,6 +33,8 @@ use super::{
 /// The only Host besides none that tailscaled accepts.
 const HOST: &str = "local-tailscaled.sock";
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same, where it waits for the control server's answer.
+const PATIENCE_WITH_CONTROL: Duration = Duration::from_secs(10);
 /// Tailscale's own map of relay servers is the longest, and stays well below.
 const LONGEST_ANSWER: usize = 256 << 10;
 /// A status with some thousand peers stays below.
@@ -118,6 +120,12 @@ impl LocalApi {
 
     pub async fn login_interactive(&self) -> Result<(), Error> {
         self.call(Method::POST, "login-interactive", None).await.map(drop)
+    }
+
+    /// The control server forgets the node, and tailscaled its key.
+    pub async fn log_out(&self) -> Result<(), Error> {
+        let patient = Self { patience: PATIENCE_WITH_CONTROL, ..self.clone() };
+        patient.call(Method::POST, "logout", None).await.map(drop)
     }
 
     /// Host names and addresses of the tailnet's relay servers, which the box must always be able to reach.

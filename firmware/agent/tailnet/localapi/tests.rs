@@ -45,6 +45,16 @@ async fn takes_nulls_and_unknown_keys_as_go_writes_them() {
 }
 
 #[tokio::test]
+async fn logs_out() {
+    let fake = Fake::start();
+    fake.answer("POST logout", 204, "");
+    fake.api().log_out().await.unwrap();
+    assert_eq!(fake.asked().len(), 1);
+    fake.answer("POST logout", 500, "no control server");
+    assert!(fake.api().log_out().await.unwrap_err().to_string().contains("no control server"));
+}
+
+#[tokio::test]
 async fn sends_a_change_as_masked_preferences() {
     let fake = Fake::start();
     let changes = [

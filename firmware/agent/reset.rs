@@ -1,0 +1,53 @@
+//! Lets the box start anew, with what it has or as for a new owner. Init does the work: it ends everything in order, and
+//! forgets where it finds the mark (`overlays/rootfs/etc/init.d/40-data.sh`).
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+/// Beside the state's folder, which goes with all that is in it.
+pub fn mark_path(state_dir: &Path) -> PathBuf {
+    state_dir.with_file_name("reset")
+}
+
+/// The box forgets everything at its next start, whenever that comes.
+pub fn mark(state_dir: &Path) -> anyhow::Result<()> {
+    let path = mark_path(state_dir);
+    let mark = || -> io::Result<()> {
+        File::create(&path)?.sync_all()?;
+        File::open(path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+            .sync_all()
+    };
+    mark().with_context(|| {
+        format!("nothing is forgotten, {} cannot be written: is --state-dir right?", path.display())
+    })
+}
+
+pub async fn reboot() -> anyhow::Result<()> {
+    let status = Command::new("reboot").status().await.context("cannot run `reboot`")?;
+    if !status.success() {
+        bail!("`reboot` ends with {status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_mark_is_beside_what_is_forgotten() {
+        assert_eq!(mark_path(Path::new("/data/byway")), Path::new("/data/reset"));
+        let data = tempfile::tempdir().unwrap();
+        mark(&data.path().join("byway")).unwrap();
+        mark(&data.path().join("byway")).unwrap();
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 1);
+        let error = mark(&data.path().join("nowhere/byway")).unwrap_err();
+        assert!(format!("{error:#}").contains("nowhere/reset cannot be written"), "{error:#}");
+    }
+}
