@@ -4,12 +4,13 @@
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,9 +49,10 @@ pub fn listen(folder: &Path, device: &str) -> anyhow::Result<(UnixListener, Plac
     let path = folder.join(format!("{device}.sock"));
     free(&path)?;
     let listener = bind(&path).with_context(|| format!("cannot listen at {}", path.display()))?;
-    let file = File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(&path);
+    // Not by std's options: musl's libc counts O_PATH among the access modes, and std leaves it out then.
+    let file = open(&path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty());
     let file = file.with_context(|| format!("cannot hold {}", path.display()))?;
-    Ok((listener, Place { path, file }))
+    Ok((listener, Place { path, file: file.into() }))
 }
 
 /// Until the agent ends.
