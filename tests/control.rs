@@ -2,6 +2,8 @@
 //! served. Needs root, because an agent's inspector does.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
+#[path = "control/logs.rs"]
+mod of_logs;
 #[path = "control/panel.rs"]
 mod of_panel;
 #[path = "control/relays.rs"]

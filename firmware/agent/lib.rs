@@ -7,6 +7,7 @@ pub mod control;
 pub mod dns;
 pub mod handover;
 pub mod inspect;
+pub mod journal;
 pub mod mistake;
 pub mod net;
 pub mod panel;

@@ -36,7 +36,7 @@ use crate::tunnel::{Engine, uapi};
 
 use self::relays::Relays;
 use self::settle::Membership;
-pub use start::{is_running, log_to_stderr, main};
+pub use start::{is_running, main};
 pub use stop::seal_on_panic;
 
 /// Where the agent finds and keeps things.

@@ -4,6 +4,7 @@
 
 mod ask;
 mod check;
+mod logs;
 mod panel;
 mod relays;
 mod reset;
@@ -20,6 +21,7 @@ use byway_core::Wish;
 use clap::{Parser, Subcommand};
 
 use crate::control::dns;
+use crate::journal;
 use crate::net;
 use crate::run;
 
@@ -37,7 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent: join the tailnet, raise the tunnel, open the wished door once it is proven. Needs root; logs
-    /// to stderr. SIGTERM seals the box and leaves tailscaled running; SIGINT stops tailscaled too.
+    /// to stderr, and to `RUN_DIR` for `byway logs`. SIGTERM seals the box and leaves tailscaled running; SIGINT stops tailscaled too.
     Run {
         /// The configuration; the files it names lie beside it.
         #[arg(long, default_value = "/boot/byway.toml")]
@@ -141,6 +143,18 @@ enum Command {
         /// What the agent was started with.
         #[arg(long, default_value = "/data/byway")]
         state_dir: PathBuf,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Tell what the agent and tailscaled have logged since the boot, in the order in which they did; a line of
+    /// tailscaled's begins with its name. It is in memory, the newest 512 KB of the agent's: also when neither lives.
+    Logs {
+        /// At most so many lines.
+        #[arg(short = 'n', long, default_value_t = 200)]
+        lines: usize,
+        /// And what comes, until interrupted.
+        #[arg(short, long)]
+        follow: bool,
         #[command(flatten)]
         run_dir: RunDir,
     },
@@ -249,7 +263,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Run { config, from, state_dir, run_dir } => {
-            run::log_to_stderr();
+            journal::start(&run_dir.run_dir);
             let paths = run::Paths { config, card: from, state_dir, run_dir: run_dir.run_dir };
             match run::main(&paths)? {
                 run::Ended::Stopped => Ok(Ending::Done),
@@ -288,6 +302,7 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Dns { names: Names { name: None, .. }, json, run_dir } => ask::log(&run_dir.run_dir, json),
         Command::Doctor { json, run_dir } => ask::doctor(&run_dir.run_dir, json),
         Command::Reset { yes, state_dir, run_dir } => reset::reset(&state_dir, &run_dir.run_dir, yes),
+        Command::Logs { lines, follow, run_dir } => logs::show(&run_dir.run_dir, lines, follow),
     }
 }
 
@@ -367,6 +382,14 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn logs_are_counted_in_lines() {
+        for right in ["logs", "logs -n 5", "logs -f --lines 0", "logs --follow --run-dir /run/other"] {
+            assert!(parse(&format!("byway {right}")).is_ok(), "{right}");
+        }
+        assert_eq!(parse("byway logs -n -1").unwrap_err().exit_code(), Ending::Usage as i32);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) fn log(log: &[Logged]) -> String {
 }
 
 /// Names and texts come from anywhere: none of them moves the cursor.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut printable = String::new();
     for letter in text.chars() {
         if letter.is_control() {

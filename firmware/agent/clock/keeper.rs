@@ -187,6 +187,7 @@ impl Keeper {
             return Ok(());
         }
         if report.source != self.told.source {
+            super::learn_source(report.source);
             let offset = report.offset.map(|offset| offset.to_string());
             tracing::info!(source = ?report.source, offset, "the time is known by another source");
         }

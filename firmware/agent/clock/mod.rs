@@ -8,9 +8,11 @@ mod servers;
 mod set;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use byway_core::Uptime;
+use byway_core::clock::Source;
 use byway_core::stamps::Boot;
 use nix::time::{ClockId, clock_gettime};
 
@@ -40,6 +42,22 @@ pub fn boot() -> Boot {
     let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = told.chars().filter(char::is_ascii_hexdigit).collect();
     Boot(u128::from_str_radix(&digits, 16).unwrap_or_else(|_| RandomState::new().hash_one(()).into()))
+}
+
+/// Whether the task that keeps the clock knows the time.
+static IS_KNOWN: AtomicBool = AtomicBool::new(false);
+
+/// Whether what the wall clock shows is the time: the log tells no other.
+pub fn is_right() -> bool {
+    IS_KNOWN.load(Ordering::Relaxed) || set::is_in_step()
+}
+
+fn learn_source(source: Option<Source>) {
+    let is_known = match source {
+        Some(Source::Rtc | Source::Tls | Source::Ntp) => true,
+        Some(Source::None | Source::Build | Source::Saved) | None => false,
+    };
+    IS_KNOWN.store(is_known, Ordering::Relaxed);
 }
 
 /// What the wall clock shows, as time since 1970.

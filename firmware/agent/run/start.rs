@@ -12,9 +12,6 @@ use byway_core::{Core, Egress, Input, Settings, Upstreams};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::house::{self, Attached};
 use super::panel::{self, Line};
@@ -55,19 +52,6 @@ const MOST_FILES: u64 = 8192;
 pub(super) const ORDERS: usize = 16;
 /// The same, of those who ask for names.
 const QUESTIONS: usize = 16;
-
-/// Everything of ours from INFO on. boringtun calls an ordinary retry an error, which the engine tells better; hickory
-/// tells what clients ask for.
-pub fn log_to_stderr() {
-    let ours = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target("boringtun", LevelFilter::OFF)
-        .with_target("hickory_net", LevelFilter::OFF)
-        .with_target("hickory_proto", LevelFilter::OFF);
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
-    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
-}
 
 /// Whether an agent holds the lock of this run folder.
 pub fn is_running(run_dir: &Path) -> bool {

@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 pub use bus::{Bus, Notice};
 pub use localapi::{Error as LocalApiError, LocalApi};
-pub use process::{Error as ProcessError, INTERFACE, Origin, Tailscaled, socket, stop};
+pub use process::{Error as ProcessError, INTERFACE, Origin, Tailscaled, log, socket, stop};
 pub use wipe::{Error as WipeError, Wiped, wipe_auth_key, without_auth_key};
 pub use wire::{Caller, Peer, TailscaledPrefs};
 

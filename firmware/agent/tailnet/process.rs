@@ -136,7 +136,8 @@ impl Tailscaled {
         let log = self.open_log().map_err(at(&self.log_path()))?;
         let errors = log.try_clone().map_err(at(&self.log_path()))?;
         let mut command = Command::new(&self.program);
-        command.args(self.arguments()).stdin(Stdio::null()).stdout(log).stderr(errors);
+        // Its log tells the time as the agent's does.
+        command.args(self.arguments()).env("TZ", "UTC").stdin(Stdio::null()).stdout(log).stderr(errors);
         outlive_us(&mut command);
         let child = command.spawn();
         child.map_err(|source| Error::Spawn { program: self.program.clone(), source })
@@ -182,13 +183,18 @@ impl Tailscaled {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.run_dir.join("tailscaled.log")
+        log(&self.run_dir)
     }
 
     /// Appending, so that it can be cut short under a running tailscaled.
     fn open_log(&self) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).mode(0o600).open(self.log_path())
     }
+}
+
+/// What tailscaled says.
+pub fn log(run_dir: &Path) -> PathBuf {
+    run_dir.join("tailscaled.log")
 }
 
 /// Where tailscaled listens for us.
