@@ -409,6 +409,7 @@ fn settings() -> Settings {
         flow_table: 65_536,
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
         refuse_dot: false,
+        last_stop: None,
         seed: 0,
     }
 }

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod handover;
 pub mod inspect;
 pub mod journal;
+pub mod last_words;
 pub mod mistake;
 pub mod net;
 pub mod panel;

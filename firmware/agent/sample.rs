@@ -19,6 +19,7 @@ pub(crate) fn settings() -> Settings {
         last_egress: Egress::Privacy,
         flow_table: 65_536,
         refuse_dot: false,
+        last_stop: None,
         seed: 0,
         upstreams: Upstreams {
             privacy: "https://dns.mullvad.net".to_owned(),

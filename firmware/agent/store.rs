@@ -1,8 +1,9 @@
-//! Remembers across power cuts: the last wish, the relay that somebody chose, the last good addresses of the box's own names, the tailnet's domain; `stamps` what the
+//! Remembers across power cuts: the last wish, the relay that somebody chose, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `stamps` what the
 //! handshakes' stamps are above, `clock` what the time was. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
 mod clock;
+mod life;
 mod slots;
 mod stamps;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use byway_core::{Egress, Wish};
 
 pub use self::clock::ClockFile;
+pub use self::life::{BootNote, Story};
 pub use self::stamps::StampFile;
 
 /// A file of another version is foreign: after an update that was undone, the old agent finds the new one's file.

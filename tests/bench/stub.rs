@@ -74,6 +74,7 @@ fn view() -> View {
             ports: Vec::new(),
         }],
         preferred: RelayId(0),
+        last_stop: None,
         seed: 0,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,

@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::control::dns;
 use crate::journal;
+use crate::last_words;
 use crate::net;
 use crate::run;
 
@@ -265,7 +266,8 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Run { config, from, state_dir, run_dir } => {
             journal::start(&run_dir.run_dir);
             let paths = run::Paths { config, card: from, state_dir, run_dir: run_dir.run_dir };
-            match run::main(&paths)? {
+            let ended = run::main(&paths).inspect_err(last_words::failed)?;
+            match ended {
                 run::Ended::Stopped => Ok(Ending::Done),
                 run::Ended::Renewed => Err(run_anew()),
                 run::Ended::BadConfig(mistakes) => {

@@ -5,13 +5,14 @@ mod relays;
 
 use std::fmt::Write as _;
 
+use byway_core::last_stop::IN_GOOD_ORDER;
 use byway_core::{Egress, Phase};
 
 use crate::control::{Client, Finding, Logged, Seen, Status, Told, Upstream};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{instead, relays, tested};
 
-/// Five lines.
+/// Five lines, and one more where the machine did not stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",
@@ -29,6 +30,9 @@ pub(super) fn status(status: &Status) -> String {
     line(&mut text, "seen as", &outside(status));
     line(&mut text, "tunnel", &tunnel(status));
     line(&mut text, "tailnet", &tailnet(status));
+    if let Some(last_stop) = status.last_stop.as_ref().filter(|last| *last != IN_GOOD_ORDER) {
+        _ = writeln!(text, "  last stop: {last_stop}");
+    }
     text
 }
 
@@ -174,7 +178,10 @@ fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use byway_core::{Core, Uptime, Wish};
+
     use super::*;
+    use crate::{clock, sample};
 
     #[test]
     fn bytes_are_told_in_the_largest_unit_that_fits() {
@@ -182,6 +189,20 @@ mod tests {
             [bytes(0), bytes(1023), bytes(1536), bytes(5 << 30)],
             ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
         );
+    }
+
+    #[test]
+    fn the_last_stop_is_told_unless_it_was_in_good_order() {
+        let mut settings = sample::settings();
+        let mut last_line = |last: Option<&str>| {
+            settings.last_stop = last.map(str::to_owned);
+            let view = Core::start(Uptime::default(), settings.clone(), Wish::Privacy, None).0.view();
+            let told = status(&Status::new(&view, clock::now()));
+            told.lines().nth(5).map(str::to_owned)
+        };
+        assert_eq!(last_line(None), None);
+        assert_eq!(last_line(Some(IN_GOOD_ORDER)), None);
+        assert_eq!(last_line(Some("the power was cut")).as_deref(), Some("  last stop: the power was cut"));
     }
 
     #[test]

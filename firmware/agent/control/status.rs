@@ -29,6 +29,8 @@ pub struct Status {
     /// What had to be added to the clock when it was last checked; null: not since the agent's start.
     pub clock_offset_ms: Option<i64>,
     pub clock_checked_s: Option<u64>,
+    /// How the machine stopped last, and how often the agent crashed since; null at its first boot.
+    pub last_stop: Option<String>,
     pub version: String,
 }
 
@@ -131,6 +133,7 @@ impl Status {
             clock: view.clock.source,
             clock_offset_ms: view.clock.offset.map(|offset| offset.as_micros() / 1000),
             clock_checked_s: view.clock.checked.map(|checked| age(now, checked)),
+            last_stop: view.last_stop.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

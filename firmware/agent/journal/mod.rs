@@ -21,6 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::clock;
 use lines::Moment;
 pub use read::Tail;
+pub(crate) use read::last_words;
 
 /// Two files of at most this: when the first is full it takes the place of the second, the older half.
 const HALF: u64 = 256 * 1024;

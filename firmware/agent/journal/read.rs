@@ -56,6 +56,19 @@ impl Tail {
     }
 }
 
+/// The agent's last words: so much of its log's end as fits, from the beginning of a line on.
+pub(crate) fn last_words(run_dir: &Path, bytes: usize) -> io::Result<String> {
+    let mut agent = Source::new(own_log(run_dir), Whose::Agent);
+    let newer = agent.read()?;
+    let all = agent.read_older(&older_log(run_dir))? + &newer;
+    let mut from = all.len().saturating_sub(bytes);
+    if from > 0 {
+        // Bytes, because the cut may be within a letter.
+        from += all.as_bytes()[from..].iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    }
+    Ok(all.get(from..).unwrap_or_default().to_owned())
+}
+
 impl Source {
     fn new(path: PathBuf, whose: Whose) -> Self {
         Self { path, whose, file: None, begun: Vec::new() }

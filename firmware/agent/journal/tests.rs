@@ -77,6 +77,18 @@ fn follows_both_across_a_new_beginning_and_a_cut() {
     assert!(tail.since().unwrap().is_empty());
 }
 
+#[test]
+fn last_words_begin_with_a_line() {
+    let (folder, journal) = new();
+    for number in 100..200 {
+        journal.append(format!("{number} \u{e4}\u{f6}\n").as_bytes()).unwrap();
+    }
+    let words = last_words(folder.path(), 31).unwrap();
+    assert_eq!(words, "197 \u{e4}\u{f6}\n198 \u{e4}\u{f6}\n199 \u{e4}\u{f6}\n");
+    assert_eq!(last_words(folder.path(), 1 << 20).unwrap().lines().count(), 100);
+    assert_eq!(last_words(&folder.path().join("nowhere"), 64).unwrap(), "");
+}
+
 fn new() -> (TempDir, Journal) {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path()).unwrap();

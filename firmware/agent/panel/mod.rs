@@ -15,14 +15,17 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use byway_core::last_stop::Farewell;
 use byway_core::panel::{COLUMN, Gesture, Heard, Panel, Scene, Settings};
 use byway_core::{Input, Uptime, View};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::task::spawn_blocking;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::clock;
 use crate::config::{self, Night};
 use crate::inspect::Inspector;
+use crate::last_words;
 use crate::reset;
 pub use ask::{On, Request, Shown, Wanted};
 use button::{Button, Places};
@@ -32,7 +35,7 @@ use screen::{Health, Screen, Size, paint};
 const LEDS: &str = "/sys/class/leds";
 const INPUTS: &str = "/sys/class/input";
 const DEVICES: &str = "/dev/input";
-/// For the last things that it shows, at the agent's end.
+/// For the last things that it shows, at the agent's end, and for the card to take why it restarts.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What the panel hears of the rest of the agent, and to whom it tells what is pressed.
@@ -224,8 +227,12 @@ fn carry_out(gesture: Gesture, room: mpsc::Permit<'_, Input>) {
 fn restart() {
     tracing::info!("somebody restarts the box by its button");
     tokio::spawn(async {
+        let said = spawn_blocking(|| last_words::farewell(Farewell::Button));
+        // A card that hangs is a reason more.
+        _ = timeout(FAREWELL, said).await;
         if let Err(error) = reset::reboot().await {
             tracing::error!("the box cannot be restarted: {error:#}");
+            spawn_blocking(last_words::take_back);
         }
     });
 }

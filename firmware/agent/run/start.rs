@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use byway_core::last_stop::Farewell;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
 use byway_core::relays::RelayId;
 use byway_core::{Core, Egress, Input, Settings, Upstreams};
@@ -25,6 +26,7 @@ use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::handover;
 use crate::inspect::Inspector;
+use crate::last_words;
 use crate::net::{self, Net};
 use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
@@ -77,13 +79,14 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
         (Err(mistakes), None) => return Ok(Ended::BadConfig(mistakes)),
     };
     let _lock = lock?;
+    let last_stop = last_words::begin(paths);
     stop::seal_on_panic();
     take_all_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut panel = None;
     let outcome = runtime.block_on(async {
         match config {
-            Ok(config) => run(&config, paths, &mut panel).await,
+            Ok(config) => run(&config, (paths, last_stop), &mut panel).await,
             Err(why) => wait::wait(why, paths, &mut panel).await,
         }
     });
@@ -91,6 +94,7 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     net::seal_for_good().context("the box is not sealed")?;
     drop(panel);
     let signal = outcome?;
+    take_leave(signal);
     if signal == Signal::Interrupt {
         runtime.block_on(tailnet::stop(&paths.run_dir))?;
     }
@@ -102,8 +106,21 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     }
 }
 
+/// For the next agent, and for the next boot: whether this is the machine's end is not known.
+fn take_leave(signal: Signal) {
+    match signal {
+        Signal::Terminate | Signal::Interrupt => last_words::farewell(Farewell::Shutdown),
+        Signal::Renew => {}
+    }
+    last_words::ended();
+}
+
 /// `thread`: the panel's, which shows until the box is sealed.
-async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
+async fn run(
+    config: &Config,
+    (paths, last_stop): (&Paths, Option<String>),
+    thread: &mut Option<Thread>,
+) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
     let awake = clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir));
     let store = Store::new(&paths.state_dir);
@@ -124,7 +141,7 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
     let relays = Relays::new(&config.mullvad, in_memory, tell.clone());
-    let settings = settings(config, last.last_egress, &store)?;
+    let settings = settings(config, last.last_egress, last_stop, &store)?;
     let inspector = Arc::new(inspector(config, paths, net, prober.clone(), &settings));
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
@@ -229,7 +246,12 @@ fn listen_to_wg() -> (watch::Sender<uapi::Snapshot>, Option<uapi::serve::Place>)
     }
 }
 
-fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Result<Settings> {
+fn settings(
+    config: &Config,
+    last_egress: Egress,
+    last_stop: Option<String>,
+    store: &Store,
+) -> anyhow::Result<Settings> {
     Ok(Settings {
         name: config.name.as_str().to_owned(),
         relays: relays::settings(&config.mullvad),
@@ -244,6 +266,7 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
             residential: config.dns.residential.to_string(),
         },
         refuse_dot: config.dns.refuse_dot,
+        last_stop,
         seed: RandomState::new().hash_one(()),
     })
 }

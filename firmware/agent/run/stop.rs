@@ -3,6 +3,7 @@
 
 use tokio::signal::unix::{self, SignalKind};
 
+use crate::last_words;
 use crate::net;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub fn seal_on_panic() {
         if let Err(error) = net::seal_for_good() {
             tracing::error!("the box is not sealed: {error:#}");
         }
+        last_words::panicked(panic);
         std::process::exit(101);
     }));
 }

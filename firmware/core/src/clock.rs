@@ -25,6 +25,7 @@ use core::time::Duration;
 
 pub use agree::{Date, Sample};
 pub use offset::Offset;
+pub(crate) use report::Day;
 pub use report::{ClockReport, Trouble};
 pub use wake::{Found, Woken};
 pub use words::{Adjustment, Effect, Input, Keep, Now, Source, Stamp};

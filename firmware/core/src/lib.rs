@@ -25,6 +25,7 @@ pub mod clock;
 mod egress;
 mod epoch;
 mod evidence;
+pub mod last_stop;
 mod machine;
 pub mod names;
 pub mod panel;

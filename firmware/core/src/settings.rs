@@ -53,6 +53,8 @@ pub struct Settings {
     pub upstreams: Upstreams,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    /// How the machine stopped last, and how often the agent crashed since.
+    pub last_stop: Option<String>,
     /// Different for each box and start: whatever is not to happen everywhere at once.
     pub seed: u64,
 }

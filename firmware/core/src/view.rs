@@ -54,6 +54,8 @@ pub struct View {
     pub drift: Drift,
     pub dns: DnsView,
     pub clock: ClockReport,
+    /// How the machine stopped last, and how often the agent crashed since; `None` at its first boot.
+    pub last_stop: Option<String>,
 }
 
 /// Whom each door asks for names, and how they answer.
@@ -210,6 +212,7 @@ impl Subject<'_> {
             drift: self.drift.clone(),
             dns: self.dns(),
             clock: self.clock.clone(),
+            last_stop: self.settings.last_stop.clone(),
         }
     }
 

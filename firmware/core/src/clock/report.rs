@@ -132,8 +132,8 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// A day as RFC 3339 writes it, with hour and minute.
-struct Day(Duration);
+/// A day with hour and minute, as people write it; `{:#}` as RFC 3339 does.
+pub(crate) struct Day(pub(crate) Duration);
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,7 +153,8 @@ impl fmt::Display for Day {
             month += 1;
         }
         let (hour, minute) = (minutes / 60 % 24, minutes % 60);
-        write!(f, "{year}-{month:02}-{:02} {hour:02}:{minute:02}", day + 1)
+        let (between, zone) = if f.alternate() { ("T", "Z") } else { (" ", "") };
+        write!(f, "{year}-{month:02}-{:02}{between}{hour:02}:{minute:02}{zone}", day + 1)
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn settings() -> Settings {
             residential: String::from("https://dns.quad9.net"),
         },
         refuse_dot: false,
+        last_stop: None,
         seed: 7,
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn told(view: &View) -> String {
         drift,
         dns,
         clock,
+        last_stop,
     } = view;
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
     assert!(lack.as_ref().is_none_or(|lack| why.contains(&lack.to_string())), "{lack:?}");
@@ -40,7 +41,7 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}drift: {} healed, last {}\nnames: {}; {}\n{}",
+         {}seen as: {}\nuplink: {}\n{}drift: {} healed, last {}\nnames: {}; {}\n{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
@@ -52,6 +53,7 @@ pub(crate) fn told(view: &View) -> String {
         asked(&dns.privacy),
         asked(&dns.residential),
         time(clock),
+        last_stop.as_ref().map_or_else(String::new, |last| format!("last stop: {last}\n")),
     )
 }
 
