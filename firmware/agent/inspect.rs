@@ -69,6 +69,8 @@ impl Inspector {
             self.rules().await,
             self.forwarding().await,
             time(view),
+            told("power", view.board.power()),
+            told("heat", view.board.heat()),
             self.disk(),
             uplink(view),
             self.names(view).await,
@@ -220,6 +222,13 @@ fn door(view: &View) -> Finding {
     let door = view.door.map_or_else(|| "none".to_owned(), |door| door.to_string());
     let detail = format!("wish {}, door {door}: {}", view.wish, view.why);
     Finding { promise: "door".to_owned(), kept: view.is_as_wished(), detail }
+}
+
+fn told(promise: &str, found: Result<String, String>) -> Finding {
+    match found {
+        Ok(detail) => kept(promise, detail),
+        Err(detail) => broken(promise, detail),
+    }
 }
 
 fn kept(promise: &str, detail: impl Into<String>) -> Finding {

@@ -6,8 +6,21 @@ use anyhow::{Context as _, Result, bail, ensure};
 use byway_lab::stage::Stage;
 use serde_json::Value;
 
-const PROMISES: [&str; 11] =
-    ["rules", "forwarding", "clock", "disk", "uplink", "dns", "tunnel", "relays", "tailnet", "door", "exit"];
+const PROMISES: [&str; 13] = [
+    "rules",
+    "forwarding",
+    "clock",
+    "power",
+    "heat",
+    "disk",
+    "uplink",
+    "dns",
+    "tunnel",
+    "relays",
+    "tailnet",
+    "door",
+    "exit",
+];
 
 pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
     stage.carry()?;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
+use byway_core::board::Board;
 use byway_core::clock::Source;
 use byway_core::tailnet::{ExitNode, TailnetFacts};
 use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish};
@@ -29,6 +30,7 @@ pub struct Status {
     /// What had to be added to the clock when it was last checked; null: not since the agent's start.
     pub clock_offset_ms: Option<i64>,
     pub clock_checked_s: Option<u64>,
+    pub board: Board,
     /// How the machine stopped last, and how often the agent crashed since; null at its first boot.
     pub last_stop: Option<String>,
     pub version: String,
@@ -133,6 +135,7 @@ impl Status {
             clock: view.clock.source,
             clock_offset_ms: view.clock.offset.map(|offset| offset.as_micros() / 1000),
             clock_checked_s: view.clock.checked.map(|checked| age(now, checked)),
+            board: view.board.clone(),
             last_stop: view.last_stop.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -214,8 +217,8 @@ fn rfc3339(now: Now, then: Uptime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use byway_core::Core;
     use byway_core::names::NamesReport;
+    use byway_core::{Core, Input};
 
     use super::*;
     use crate::sample;
@@ -237,6 +240,29 @@ mod tests {
             serde_json::json!({
                 "privacy": {"upstream": "https://dns.mullvad.net", "last_ok_s": 12, "failures": 2, "p50_ms": 23, "error": null},
                 "residential": {"upstream": "https://dns.quad9.net", "last_ok_s": null, "failures": 0, "p50_ms": null, "error": "no answer within 4 s"},
+            })
+        );
+    }
+
+    #[test]
+    fn tells_the_board_as_scripts_read_it() {
+        let (mut core, _) = Core::start(Uptime::default(), sample::settings(), Wish::Privacy, None);
+        let json = |core: &Core| {
+            let now = Now { uptime: Uptime::default(), wall: SystemTime::UNIX_EPOCH };
+            serde_json::to_value(Status::new(&core.view(), now)).unwrap()["board"].clone()
+        };
+        assert_eq!(
+            json(&core),
+            serde_json::json!({"model": null, "temperature_c": null, "under_voltage": null, "hot": null, "throttled": null})
+        );
+        let mut board = Board { model: Some("Raspberry Pi 4".to_owned()), ..Board::default() };
+        board.learn_temperature("51540");
+        board.learn_throttled("80001");
+        core.step(Uptime::default(), Input::Board(board));
+        assert_eq!(
+            json(&core),
+            serde_json::json!({
+                "model": "Raspberry Pi 4", "temperature_c": 52, "under_voltage": "now", "hot": "since boot", "throttled": "no",
             })
         );
     }

@@ -37,16 +37,19 @@ struct Life {
     story: Story,
 }
 
-/// The agent has begun; returns the sentence for the status. To be called by the one that holds the run folder's lock, and
-/// before anybody writes the time down anew.
-pub fn begin(paths: &Paths) -> Option<String> {
+/// The agent has begun. To be called by the one that holds the run folder's lock, and before anybody writes the time down
+/// anew.
+pub fn begin(paths: &Paths) {
     let life = Life::begin(paths, clock::boot(), Path::new("/sys"));
-    let sentence = life.sentence();
-    if let Some(sentence) = &sentence {
+    if let Some(sentence) = life.sentence() {
         tracing::info!("last stop: {sentence}");
     }
     _ = LIFE.set(Mutex::new(life));
-    sentence
+}
+
+/// For the status: how the machine stopped last, and how often the agent crashed since.
+pub fn sentence() -> Option<String> {
+    life()?.sentence()
 }
 
 /// The agent panics, and the box is sealed.

@@ -19,6 +19,7 @@ use super::panel::{self, Line};
 use super::stop::{self, Signal, Signals};
 use super::wish::{self, WishKeeper};
 use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, settle, wait};
+use crate::board;
 use crate::clock::{self, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
 use crate::control::server::{self, Desk};
@@ -79,14 +80,14 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
         (Err(mistakes), None) => return Ok(Ended::BadConfig(mistakes)),
     };
     let _lock = lock?;
-    let last_stop = last_words::begin(paths);
+    last_words::begin(paths);
     stop::seal_on_panic();
     take_all_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut panel = None;
     let outcome = runtime.block_on(async {
         match config {
-            Ok(config) => run(&config, (paths, last_stop), &mut panel).await,
+            Ok(config) => run(&config, paths, &mut panel).await,
             Err(why) => wait::wait(why, paths, &mut panel).await,
         }
     });
@@ -116,11 +117,7 @@ fn take_leave(signal: Signal) {
 }
 
 /// `thread`: the panel's, which shows until the box is sealed.
-async fn run(
-    config: &Config,
-    (paths, last_stop): (&Paths, Option<String>),
-    thread: &mut Option<Thread>,
-) -> anyhow::Result<Signal> {
+async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
     let awake = clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir));
     let store = Store::new(&paths.state_dir);
@@ -128,8 +125,7 @@ async fn run(
     let stamps = Arc::new(stamps(paths)?);
     let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps))?;
     let (snapshots, _place) = listen_to_wg();
-    let (tell, inputs) = mpsc::channel(INPUTS);
-    let (kernel, kernel_orders) = mpsc::channel(KERNEL_ORDERS);
+    let ((tell, inputs), (kernel, kernel_orders)) = (mpsc::channel(INPUTS), mpsc::channel(KERNEL_ORDERS));
     let (net, found, attached) = house::attach(config, paths, (kernel_orders, tell.clone())).await?;
 
     let by_isp = Arc::new(Names::by_isp(attached.resolvers.clone()));
@@ -141,12 +137,13 @@ async fn run(
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
     let relays = Relays::new(&config.mullvad, in_memory, tell.clone());
-    let settings = settings(config, last.last_egress, last_stop, &store)?;
+    let settings = settings(config, last.last_egress, &store)?;
     let inspector = Arc::new(inspector(config, paths, net, prober.clone(), &settings));
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     let offers = attached.offers.clone();
+    tokio::spawn(board::watch(tell.clone()));
     tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
     let Line { beat, presses, ask: panel } =
         panel::show(&config.panel, told.clone(), Some(&inspector), thread)?;
@@ -246,12 +243,7 @@ fn listen_to_wg() -> (watch::Sender<uapi::Snapshot>, Option<uapi::serve::Place>)
     }
 }
 
-fn settings(
-    config: &Config,
-    last_egress: Egress,
-    last_stop: Option<String>,
-    store: &Store,
-) -> anyhow::Result<Settings> {
+fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Result<Settings> {
     Ok(Settings {
         name: config.name.as_str().to_owned(),
         relays: relays::settings(&config.mullvad),
@@ -266,7 +258,7 @@ fn settings(
             residential: config.dns.residential.to_string(),
         },
         refuse_dot: config.dns.refuse_dot,
-        last_stop,
+        last_stop: last_words::sentence(),
         seed: RandomState::new().hash_one(()),
     })
 }

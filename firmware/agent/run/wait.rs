@@ -1,6 +1,8 @@
 //! A box without any configuration: sealed, it says by panel and socket what is wrong, and waits for a stick that brings a
 //! good one. The card is looked at again at the next start.
 
+use std::path::Path;
+
 use byway_core::View;
 use tokio::sync::{mpsc, watch};
 
@@ -11,13 +13,17 @@ use super::stop::{Signal, Signals};
 use crate::config;
 use crate::control::server::{self, Desk};
 use crate::panel::Thread;
-use crate::{clock, stick};
+use crate::{board, clock, last_words, stick};
 
 /// `why`: what the owner has to do, in a line.
 pub(super) async fn wait(why: String, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
     let mut signals = Signals::listen()?;
     tracing::error!("{why}");
-    let view = View::without_configuration(clock::uptime(), why);
+    let view = View {
+        board: board::look(Path::new("/sys")),
+        last_stop: last_words::sentence(),
+        ..View::without_configuration(clock::uptime(), why)
+    };
     let (_views, told) = watch::channel(view.clone());
     let ((ask, mut orders), (questions, _)) = (mpsc::channel(ORDERS), mpsc::channel(1));
     let Line { beat, mut presses, ask: panel } =

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | the kernel's log of its panic | kernel panic: .. |
 //! | a part of the agent that was silent until the watchdog bit | the watchdog restarted the box: .. |
-//! | a farewell: init's SIGTERM, the button, `byway reset` | in good order, restarted by the button, .. |
+//! | a farewell: init's SIGTERM, the button | in good order, restarted by the button |
 //! | the kernel's log of an oops | kernel oops: .. |
 //! | the watchdog's word that it has reset the machine | the watchdog restarted the box |
 //! | nothing | the power was cut |
@@ -33,8 +33,6 @@ pub enum Farewell {
     Shutdown,
     /// Somebody held the button.
     Button,
-    /// `byway reset`
-    Reset,
     /// This part of the agent did not tick, so that the watchdog was no longer fed.
     Watchdog { part: String, silent_s: u64 },
 }
@@ -58,7 +56,6 @@ pub enum LastStop {
     Bitten(Option<Silent>),
     Shutdown,
     Button,
-    Reset,
     PowerCut(Option<Duration>),
 }
 
@@ -89,7 +86,6 @@ impl Traces {
             // Its own way to restart a Pi is the watchdog, whose word says nothing then.
             Some(Farewell::Shutdown) => LastStop::Shutdown,
             Some(Farewell::Button) => LastStop::Button,
-            Some(Farewell::Reset) => LastStop::Reset,
             None => match self.kernel.first() {
                 Some(log) => LastStop::Oopsed(oops_in(log)),
                 None if self.bitten => LastStop::Bitten(None),
@@ -129,7 +125,6 @@ impl fmt::Display for LastStop {
             }
             Self::Shutdown => f.write_str(IN_GOOD_ORDER),
             Self::Button => f.write_str("restarted by the button"),
-            Self::Reset => f.write_str("restarted by `byway reset`"),
             Self::PowerCut(None) => f.write_str("the power was cut"),
             Self::PowerCut(Some(last)) => {
                 write!(f, "the power was cut (last sign of life {:#})", Day(*last))
@@ -195,7 +190,6 @@ mod tests {
             (Some(Farewell::Shutdown), vec![OOPS], true, IN_GOOD_ORDER),
             (Some(Farewell::Shutdown), vec![PANIC], false, panic),
             (Some(Farewell::Button), vec![], true, "restarted by the button"),
-            (Some(Farewell::Reset), vec![], true, "restarted by `byway reset`"),
             (Some(watchdog.clone()), vec![OOPS], true, silent),
             (Some(watchdog), vec![], false, silent),
         ] {

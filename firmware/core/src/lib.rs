@@ -21,6 +21,7 @@ extern crate alloc;
 extern crate std;
 
 mod agenda;
+pub mod board;
 pub mod clock;
 mod egress;
 mod epoch;

@@ -8,6 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::board::Board;
 use crate::evidence::{Evidence, Offload};
 use crate::machine::House;
 use crate::names::NamesReport;
@@ -54,6 +55,7 @@ pub struct View {
     pub drift: Drift,
     pub dns: DnsView,
     pub clock: ClockReport,
+    pub board: Board,
     /// How the machine stopped last, and how often the agent crashed since; `None` at its first boot.
     pub last_stop: Option<String>,
 }
@@ -138,6 +140,8 @@ impl View {
             drift: Drift::default(),
             dns: DnsView { privacy: nobody.clone(), residential: nobody },
             clock: ClockReport::default(),
+            board: Board::default(),
+            last_stop: None,
         }
     }
 
@@ -153,8 +157,8 @@ impl View {
         let relays = self.relays.iter().map(RelayView::without_ages).collect();
         let seen_as = self.seen_as.clone().map(|seen| SeenAs { checked: Uptime::default(), ..seen });
         let dns = self.dns.without_ages();
-        let clock = self.clock.without_ages();
-        Self { tunnel, relays, seen_as, dns, clock, ..self.clone() }
+        let (clock, board) = (self.clock.without_ages(), self.board.without_ages());
+        Self { tunnel, relays, seen_as, dns, clock, board, ..self.clone() }
     }
 }
 
@@ -189,6 +193,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) tailnet: &'a TailnetFacts,
     pub(crate) drift: &'a Drift,
     pub(crate) clock: &'a ClockReport,
+    pub(crate) board: &'a Board,
 }
 
 impl Subject<'_> {
@@ -212,6 +217,7 @@ impl Subject<'_> {
             drift: self.drift.clone(),
             dns: self.dns(),
             clock: self.clock.clone(),
+            board: self.board.clone(),
             last_stop: self.settings.last_stop.clone(),
         }
     }
@@ -241,7 +247,8 @@ impl Subject<'_> {
         // What is missing may be what the door lacks.
         let house = self.house.sentences(self.facts, self.relays.end().relay);
         let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
-        let of_the_box = [unsaved, self.clock.complaint(), tailnet].into_iter().flatten();
+        let of_the_box =
+            [unsaved, self.clock.complaint(), self.board.complaint(), tailnet].into_iter().flatten();
         let sentences: Vec<String> = core::iter::once(door).chain(house).chain(of_the_box).collect();
         sentences.join("; ")
     }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use byway_core::board::{Board, Seen};
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::{Attempt, RelayId};
@@ -241,7 +242,11 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             let report = ClockReport { source: Some(Source::None), ..ClockReport::default() };
             vec![("no time", Input::Clock(report))]
         }
-        Input::Clock(_) => proofs(drive),
+        Input::Clock(_) => {
+            let board = Board { under_voltage: Some(Seen::Now), ..Board::default() };
+            vec![("too little power", Input::Board(board))]
+        }
+        Input::Board(_) => proofs(drive),
         Input::Proved(..) => vec![("the second relay is chosen", Input::UseRelay(RelayId(1)))],
         Input::UseRelay(_) => vec![("the relays are tested", Input::TestRelays)],
         Input::TestRelays => vec![("tick", Input::Tick)],

@@ -37,6 +37,7 @@ pub use words::{Effect, Generation, Input, State, Unapplied};
 
 use self::contest::Contest;
 use crate::agenda::Agenda;
+use crate::board::Board;
 use crate::evidence::Evidence;
 use crate::relays::{RelayId, Relays};
 use crate::tailnet::TailnetFacts;
@@ -63,6 +64,7 @@ pub struct Core {
     called: Option<Call>,
     tailnet: TailnetFacts,
     clock: ClockReport,
+    board: Board,
     agenda: Agenda,
 }
 
@@ -116,6 +118,7 @@ impl Core {
             called: None,
             tailnet: TailnetFacts::default(),
             clock: ClockReport::default(),
+            board: Board::default(),
             agenda: Agenda::default(),
         };
         let mut turn = Turn { now, effects: Vec::new() };
@@ -152,6 +155,7 @@ impl Core {
             Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
             Input::Names(egress, report) => self.evidence.learn_names(egress, report),
             Input::Clock(report) => self.on_clock(report, &turn),
+            Input::Board(board) => self.board = board.after(&self.board),
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Mended(what) => self.kernel.drift.count(what),
@@ -199,6 +203,7 @@ impl Core {
             tailnet: &self.tailnet,
             drift: &self.kernel.drift,
             clock: &self.clock,
+            board: &self.board,
         }
         .view()
     }

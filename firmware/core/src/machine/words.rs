@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
+use crate::board::Board;
 use crate::names::NamesReport;
 use crate::relays::{Attempt, RelayId, Verdict};
 use crate::tailnet::TailnetFacts;
@@ -68,6 +69,8 @@ pub enum Input {
     Names(Egress, NamesReport),
     /// What is known of the wall clock; the core itself goes by none.
     Clock(ClockReport),
+    /// What is known of the board under everything.
+    Board(Board),
     /// Whether the newest wish is kept across reboots, and if not, why.
     Remembered(Result<(), String>),
     /// Something in the kernel differs from the posture that was read back.

@@ -159,6 +159,7 @@ impl Judge {
             | Input::Applied(..)
             | Input::Remembered(_)
             | Input::Clock(_)
+            | Input::Board(_)
             | Input::Drifted(_)
             | Input::Names(..)
             | Input::Mended(_)

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use byway_core::board::{Board, Seen};
 use byway_core::clock::{self, ClockReport, Offset, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::Obstacle;
@@ -17,7 +18,7 @@ use crate::house;
 /// What it is called, and how to get there.
 pub(crate) type Scene = (&'static str, fn() -> Drive);
 
-pub(crate) const SCENES: [Scene; 50] = [
+pub(crate) const SCENES: [Scene; 51] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -143,6 +144,14 @@ pub(crate) const SCENES: [Scene; 50] = [
             trouble,
             ..ClockReport::default()
         }));
+        drive
+    }),
+    ("open by privacy, with too little power, and too hot", || {
+        let mut drive = open(Egress::Privacy);
+        let now = Some(Seen::Now);
+        let model = Some(String::from("Raspberry Pi 4 Model B"));
+        let seen = Board { model, temperature_c: Some(84), under_voltage: now, hot: now, throttled: now };
+        drive.feed(Input::Board(seen));
         drive
     }),
     ("the clock cannot be set", || {

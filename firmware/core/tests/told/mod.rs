@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use byway_core::board::Board;
 use byway_core::clock::ClockReport;
 use byway_core::names::NamesReport;
 use byway_core::relays::{RelayView, Role};
@@ -28,6 +29,7 @@ pub(crate) fn told(view: &View) -> String {
         drift,
         dns,
         clock,
+        board,
         last_stop,
     } = view;
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
@@ -41,7 +43,7 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}drift: {} healed, last {}\nnames: {}; {}\n{}{}",
+         {}seen as: {}\nuplink: {}\n{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
@@ -53,6 +55,7 @@ pub(crate) fn told(view: &View) -> String {
         asked(&dns.privacy),
         asked(&dns.residential),
         time(clock),
+        parts(board),
         last_stop.as_ref().map_or_else(String::new, |last| format!("last stop: {last}\n")),
     )
 }
@@ -70,6 +73,15 @@ fn relay_told(view: &RelayView) -> String {
         "relay: {name} at {endpoint}, {role:?}, {round_trip}, mtu {mtu}, proven {proven}, tested {tested}, \
          {failures} failures, {obstacle}, seen as {seen_as:?}\n"
     )
+}
+
+/// A line once something is known.
+fn parts(board: &Board) -> String {
+    let Board { model, temperature_c, under_voltage, hot, throttled } = board;
+    if *board == Board::default() {
+        return String::new();
+    }
+    format!("board: {model:?}, {temperature_c:?}, {under_voltage:?}, {hot:?}, {throttled:?}\n")
 }
 
 /// A line once something is known.
