@@ -265,6 +265,10 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Run { config, from, state_dir, run_dir } => {
             journal::start(&run_dir.run_dir);
+            if from.as_ref().is_some_and(|from| is_folder_of(from, &config)) {
+                eprintln!("byway: --from is the folder of --config: name another one, the box's own, there");
+                return Ok(Ending::Usage);
+            }
             let paths = run::Paths { config, card: from, state_dir, run_dir: run_dir.run_dir };
             let ended = run::main(&paths).inspect_err(last_words::failed)?;
             match ended {
@@ -306,6 +310,12 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Reset { yes, state_dir, run_dir } => reset::reset(&state_dir, &run_dir.run_dir, yes),
         Command::Logs { lines, follow, run_dir } => logs::show(&run_dir.run_dir, lines, follow),
     }
+}
+
+/// What is handed over is wiped there once the box has it.
+fn is_folder_of(folder: &Path, file: &Path) -> bool {
+    let of_file = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    matches!((folder.canonicalize(), of_file.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// In this process's place, by the same command line; returns only what keeps it from that.
@@ -355,6 +365,17 @@ mod tests {
             assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
             assert!(error.to_string().contains(hint), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_handed_over_is_not_the_boxs_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let card = folder.path().join("card");
+        std::fs::create_dir(&card).unwrap();
+        assert!(is_folder_of(&card, &card.join("byway.toml")));
+        assert!(is_folder_of(&card, &card.join("../card/byway.toml")));
+        assert!(!is_folder_of(&card, &folder.path().join("byway.toml")));
+        assert!(!is_folder_of(&card, &folder.path().join("not-there-yet/byway.toml")));
     }
 
     #[test]

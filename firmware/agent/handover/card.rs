@@ -17,6 +17,9 @@ pub fn look(card: &Path, config: &Path) -> Verdict {
     let held = Held::by(config);
     let verdict = consider(card, &held);
     tracing::info!("{}: {}", card.display(), verdict.summary(Place::Card));
+    if let Verdict::Mistakes(error) = &verdict {
+        error.to_string().lines().for_each(|mistake| tracing::warn!("{mistake}"));
+    }
     // A boot at which nothing is new leaves the answer as it was.
     if !read(&card.join(STATUS)).is_ok_and(|said| answer::says(&said, &verdict)) {
         tell_failure(write(card, &[], &answer::on_card(&verdict, held.is_good())));

@@ -29,12 +29,12 @@ pub(super) struct Offer {
     pub(super) named: Texts,
 }
 
-/// Of what the secrets are that are said to be kept.
+/// Whose the secrets are that are kept.
 #[derive(Clone, Copy)]
 enum Keeper<'a> {
     Box(&'a Held<'a>),
-    /// Of a box that is elsewhere: it has them all.
-    Some,
+    /// Of a box that is elsewhere, and has them all.
+    Elsewhere,
 }
 
 /// What lies in `folder` for the box that holds `held`, or why it is none.
@@ -74,7 +74,7 @@ pub(super) fn find(folder: &Path, held: &Held<'_>) -> Result<Offer, Verdict> {
 /// Reads a configuration for a box that is elsewhere: which secrets it takes from that box, each with its file.
 pub fn check(file: &Path) -> Result<Vec<(PathBuf, String)>, ConfigError> {
     let text = config::read_text(file)?;
-    let (parsed, filled) = parse(&text, file, Keeper::Some, &|path| std::fs::read_to_string(path));
+    let (parsed, filled) = parse(&text, file, Keeper::Elsewhere, &|path| std::fs::read_to_string(path));
     parsed?;
     let kept = |(path, filled): (PathBuf, Filled)| {
         filled.kept.into_iter().map(move |secret| (path.clone(), secret)).collect::<Vec<_>>()
@@ -94,7 +94,7 @@ fn parse(
         secrets::named(text).into_iter().map(|(name, form)| (folder.join(name), form)).collect();
     let of_box = |name: Option<&str>| match keeper {
         Keeper::Box(held) => name.map_or_else(|| held.text(), |name| held.read(name)).ok(),
-        Keeper::Some => None,
+        Keeper::Elsewhere => None,
     };
     let toml = secrets::fill(Form::Toml, text, of_box(None).as_deref());
     let filled = RefCell::new(BTreeMap::new());
@@ -110,7 +110,7 @@ fn parse(
     filled.insert(file.to_owned(), toml);
     let missing = match keeper {
         Keeper::Box(_) => missing(&filled),
-        Keeper::Some => Vec::new(),
+        Keeper::Elsewhere => Vec::new(),
     };
     (judge(parsed, missing, &filled, file), filled)
 }
