@@ -5,7 +5,7 @@ mod engine;
 mod house;
 mod lock;
 mod names;
-mod panel;
+mod people;
 mod relays;
 mod settle;
 mod start;
@@ -35,7 +35,7 @@ use crate::tailnet;
 use crate::tunnel::{Engine, uapi};
 
 use self::relays::Relays;
-use self::settle::Membership;
+use self::settle::Settler;
 pub use start::{is_running, main};
 pub use stop::seal_on_panic;
 
@@ -80,7 +80,7 @@ struct Agent {
     /// When the loop went round last: the panel shows nothing of an agent that hangs.
     beat: watch::Sender<Uptime>,
     /// What is left to be done with secrets.
-    membership: watch::Sender<Membership>,
+    settler: Settler,
 }
 
 /// Everything that the agent hears of.
@@ -99,7 +99,8 @@ struct Ears {
 }
 
 impl Agent {
-    async fn live(&mut self, mut ears: Ears) -> anyhow::Result<stop::Signal> {
+    async fn live(&mut self, first: Vec<Effect>, mut ears: Ears) -> anyhow::Result<stop::Signal> {
+        self.carry_out(first).await?;
         loop {
             let nap = self.until_deadline();
             let mut heard = None;
@@ -166,11 +167,11 @@ impl Agent {
     fn hear_of_tailnet(&mut self, report: tailnet::Report) -> Vec<Effect> {
         match report {
             tailnet::Report::Facts(facts) => {
-                self.membership.send_if_modified(|membership| membership.learn(&facts));
+                self.settler.learn(&facts);
                 self.step(Input::Tailnet(*facts))
             }
             tailnet::Report::Joined => {
-                self.membership.send_modify(|membership| membership.key_has_served = true);
+                self.settler.key_has_served();
                 Vec::new()
             }
         }

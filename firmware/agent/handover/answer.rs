@@ -25,7 +25,7 @@ pub enum Place {
 /// Where the box is to be found on its tailnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Home {
-    pub name: Option<String>,
+    pub name: String,
     pub addresses: Vec<IpAddr>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn on_card(verdict: &Verdict, goes_on: bool) -> String {
 
 /// On the card of a box that is on its tailnet.
 pub(super) fn joined(Home { name, addresses }: &Home) -> String {
-    let mut place = format!("There it is {}", name.as_deref().unwrap_or("without a name"));
+    let mut place = format!("There it is {name}");
     for (nth, address) in addresses.iter().enumerate() {
         _ = write!(place, "{} {address}", if nth == 0 { ":" } else { "," });
     }
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_joined_box_stays_at_a_boot_where_nothing_is_new() {
-        let home = Home { name: Some("cottage".to_owned()), addresses: vec!["100.64.0.2".parse().unwrap()] };
+        let home = Home { name: "cottage".to_owned(), addresses: vec!["100.64.0.2".parse().unwrap()] };
         let text = joined(&home);
         assert!(text.contains("\r\nThere it is cottage: 100.64.0.2.\r\n"), "{text}");
         assert!(says(&text, &Verdict::Same) && says(&on_card(&Verdict::Same, true), &Verdict::Same));

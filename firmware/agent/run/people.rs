@@ -1,5 +1,6 @@
-//! The panel's lines: what it shows goes there, what is pressed and asked comes from there.
+//! Where people meet the box: the panel shows it and hears the button, the socket tells it and hears the commands.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use byway_core::{Input, Uptime, View};
@@ -7,32 +8,44 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::config;
+use crate::control::Question;
+use crate::control::server::{self, Desk, Order};
 use crate::inspect::Inspector;
-use crate::panel::{self, Request, Thread, Wires};
+use crate::panel::{self, Thread, Wires};
 
 /// A press that was not heard yet gives way to the next.
 const PRESSES: usize = 1;
-/// Who looks at it from afar; more than these wait.
+/// Who looks at the panel from afar; more than these wait.
 const REQUESTS: usize = 4;
+
+/// What both are told, and whom they ask.
+pub(super) struct Hall {
+    pub(super) views: watch::Receiver<View>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) questions: mpsc::Sender<Question>,
+    /// `None`: there is no configuration to inspect anything by.
+    pub(super) inspector: Option<Arc<Inspector>>,
+}
 
 /// How the panel is spoken with.
 pub(super) struct Line {
     /// Whom to tell that the agent lives.
     pub(super) beat: watch::Sender<Uptime>,
     pub(super) presses: mpsc::Receiver<Input>,
-    pub(super) ask: mpsc::Sender<Request>,
 }
 
-pub(super) fn show(
-    config: &config::Panel,
-    views: watch::Receiver<View>,
-    inspector: Option<&Arc<Inspector>>,
+pub(super) fn receive(
+    panel: &config::Panel,
+    run_dir: &Path,
+    Hall { views, orders, questions, inspector }: Hall,
     thread: &mut Option<Thread>,
 ) -> anyhow::Result<Line> {
     let (beat, pulse) = watch::channel(clock::uptime());
     let (press, presses) = mpsc::channel(PRESSES);
     let (ask, requests) = mpsc::channel(REQUESTS);
-    let wires = Wires { views, pulse, requests, inspector: inspector.cloned(), presses: press };
-    *thread = Some(panel::start(config.clone(), wires)?);
-    Ok(Line { beat, presses, ask })
+    let wires = Wires { views: views.clone(), pulse, requests, inspector: inspector.clone(), presses: press };
+    *thread = Some(panel::start(panel.clone(), wires)?);
+    let desk = Desk { views, orders, questions, panel: ask, inspector };
+    tokio::spawn(server::serve(server::listen(run_dir)?, desk));
+    Ok(Line { beat, presses })
 }

@@ -15,14 +15,14 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::house::{self, Attached};
-use super::panel::{self, Line};
+use super::people::{self, Hall, Line};
+use super::settle::Settler;
 use super::stop::{self, Signal, Signals};
 use super::wish::{self, WishKeeper};
-use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, settle, wait};
+use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, wait};
 use crate::board;
 use crate::clock::{self, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
-use crate::control::server::{self, Desk};
 use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::handover;
@@ -145,10 +145,8 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     let offers = attached.offers.clone();
     tokio::spawn(board::watch(tell.clone()));
     tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
-    let Line { beat, presses, ask: panel } =
-        panel::show(&config.panel, told.clone(), Some(&inspector), thread)?;
-    let desk = Desk { views: told.clone(), orders: ask, questions, panel, inspector: Some(inspector) };
-    tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
+    let hall = Hall { views: told.clone(), orders: ask, questions, inspector: Some(inspector) };
+    let Line { beat, presses } = people::receive(&config.panel, &paths.run_dir, hall, thread)?;
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
 
@@ -172,12 +170,13 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
         resolv_conf: ResolvConf::default(),
         views,
         beat,
-        membership: settle::start(paths),
+        settler: Settler::start(paths),
     };
-    agent.carry_out(effects).await?;
     let stick = stick::watch(&paths.config, &paths.run_dir);
-    let outcome = agent.live(Ears { inputs, orders, presses, tailnet, glances, looks, stick, signals }).await;
+    let outcome =
+        agent.live(effects, Ears { inputs, orders, presses, tailnet, glances, looks, stick, signals }).await;
     time.stop().await;
+    agent.settler.finish().await;
     outcome
 }
 

@@ -7,11 +7,10 @@ use byway_core::View;
 use tokio::sync::{mpsc, watch};
 
 use super::Paths;
-use super::panel::{self, Line};
+use super::people::{self, Hall, Line};
 use super::start::{LOOK, ORDERS, rounds};
 use super::stop::{Signal, Signals};
 use crate::config;
-use crate::control::server::{self, Desk};
 use crate::panel::Thread;
 use crate::{board, clock, last_words, stick};
 
@@ -26,10 +25,9 @@ pub(super) async fn wait(why: String, paths: &Paths, thread: &mut Option<Thread>
     };
     let (_views, told) = watch::channel(view.clone());
     let ((ask, mut orders), (questions, _)) = (mpsc::channel(ORDERS), mpsc::channel(1));
-    let Line { beat, mut presses, ask: panel } =
-        panel::show(&config::Panel::default(), told.clone(), None, thread)?;
-    let desk = Desk { views: told, orders: ask, questions, panel, inspector: None };
-    tokio::spawn(server::serve(server::listen(&paths.run_dir)?, desk));
+    let hall = Hall { views: told, orders: ask, questions, inspector: None };
+    let Line { beat, mut presses } =
+        people::receive(&config::Panel::default(), &paths.run_dir, hall, thread)?;
     let mut stick = stick::watch(&paths.config, &paths.run_dir);
     let mut looks = rounds(LOOK);
     loop {

@@ -70,7 +70,7 @@ impl Bench {
 
     fn settle(&self) {
         let address: IpAddr = "100.64.0.2".parse().unwrap();
-        let home = Home { name: Some("first".to_owned()), addresses: vec![address] };
+        let home = Home { name: "first".to_owned(), addresses: vec![address] };
         settle(&self.card(""), &self.config(), &home);
     }
 
