@@ -1,5 +1,8 @@
 //! What happens from the first power on.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
@@ -59,13 +62,57 @@ pub(super) fn joins_and_is_approved(stage: &mut Stage) -> Result<()> {
 pub(super) fn the_auth_key_is_wiped(stage: &mut Stage) -> Result<()> {
     let card = stage.byway.config_path();
     wait_for("the auth key to be wiped", PATIENCE, || {
-        let text = std::fs::read_to_string(&card)?;
+        let text = fs::read_to_string(&card)?;
         ensure!(!text.contains("auth_key") && text.contains("[tailnet]"), "{text}");
         Ok(())
     })?;
     let said = stage.byway.binary(&["check", card.to_str().context("no UTF-8")?])?;
     ensure!(said.code == Some(0), "the wiped card is not good: {said:?}");
     Ok(())
+}
+
+/// What the owner hands over is wiped once the box has it; the next boot changes nothing there; and what is edited there
+/// later counts, with the secrets that the box has.
+pub(super) fn a_card_is_rid_of_its_secrets(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
+    stage.replace_box(&Card::for_world(&stage.world)?)?;
+    let card = stage.byway.hand_over()?;
+    stage.boot_and_carry()?;
+    wait_for("the card without secrets", PATIENCE, || {
+        let texts = texts(&card)?;
+        let all: String = texts.values().map(String::as_str).collect();
+        ensure!(all.contains("PrivateKey = kept") && !all.contains("auth_key"), "{all}");
+        let answer = texts.get("BYWAY-STATUS.txt").context("no answer")?;
+        ensure!(
+            answer.contains("has joined its tailnet") && answer.contains("There it is byway: 100."),
+            "{answer}"
+        );
+        Ok(())
+    })?;
+    let said = stage.byway.binary(&["check", card.join("byway.toml").to_str().context("no UTF-8")?])?;
+    ensure!(said.code == Some(0) && said.stdout.contains("PrivateKey is kept"), "{said:?}");
+
+    let before = texts(&card)?;
+    stage.byway.power_cut()?;
+    stage.boot_and_carry()?;
+    ensure!(texts(&card)? == before, "a boot at which nothing is new writes on the card");
+
+    stage.byway.power_cut()?;
+    let toml = &before["byway.toml"];
+    fs::write(card.join("byway.toml"), toml.replace("[mullvad]", "[mullvad]\nmtu = 1340"))?;
+    stage.boot_and_carry()?;
+    let status = stage.byway.status()?;
+    ensure!(status["tunnel"]["mtu"] == 1340, "the edited card does not count: {status}");
+    Ok(())
+}
+
+/// Of the files in this folder, by their names.
+fn texts(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let text = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path())?))
+    };
+    fs::read_dir(folder)?.map(text).collect()
 }
 
 pub(super) fn not_approved_says_so(stage: &mut Stage) -> Result<()> {

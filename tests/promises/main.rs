@@ -45,6 +45,7 @@ const PROMISES: &[Promise] = &[
     ("nothing_leaves_before_the_first_proof", first_boot::nothing_leaves_before_the_first_proof),
     ("joins_a_fresh_tailnet_and_becomes_an_approved_exit_node", first_boot::joins_and_is_approved),
     ("the_auth_key_is_wiped_after_the_join", first_boot::the_auth_key_is_wiped),
+    ("a_card_is_rid_of_its_secrets_and_edited_without_them", first_boot::a_card_is_rid_of_its_secrets),
     ("the_phone_browses_by_mullvad_and_by_the_house", doors::the_phone_browses_by_both_doors),
     ("doctor_prints_every_promise", words::doctor_prints_every_promise),
     ("dns_tells_by_which_door_and_whom_an_answer_came", words::dns_tells_whose_an_answer_is),

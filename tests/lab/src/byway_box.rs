@@ -193,9 +193,11 @@ impl BywayBox {
             "--run-dir",
             path_text(&run)?,
         ];
+        let owners = self.owners_dir();
+        let from: &[&str] = if owners.is_dir() { &["--from", path_text(&owners)?] } else { &[] };
         let path = self.path();
         let [setpriv, without @ ..] = WITHOUT_THE_MACHINES_CLOCK;
-        let args = [&without[..], &args].concat();
+        let args = [&without[..], &args, from].concat();
         let mut env = Vec::from(environment(path_text(&self.authority)?));
         env.push(("PATH", &path));
         for (name, path) in self.clock.iter().flat_map(BoxClock::environment) {
@@ -300,6 +302,19 @@ impl BywayBox {
     fn path(&self) -> String {
         let machine = env::var("PATH").unwrap_or_default();
         format!("{}:{machine}", self.applets.display())
+    }
+
+    /// Moves what is on its card to where the owner puts files, from which its next agent takes it over. Returns that folder.
+    pub fn hand_over(&self) -> Result<PathBuf> {
+        let (card, owners) = (self.folder.join("card"), self.owners_dir());
+        fs::rename(&card, &owners)
+            .and_then(|()| fs::create_dir(&card))
+            .context("cannot hand over the card")?;
+        Ok(owners)
+    }
+
+    fn owners_dir(&self) -> PathBuf {
+        self.folder.join("owner")
     }
 
     /// Writes a new auth key onto the card, from which the last one was wiped.
