@@ -92,6 +92,38 @@ impl Card {
         self.mullvad_confs = confs.collect::<Result<_>>()?;
         Ok(self)
     }
+
+    /// The text of its `byway.toml`, for a box whose tailscaled is there.
+    pub fn byway_toml(&self, tailscaled: &str) -> String {
+        let Card { egress, auth_key, mullvad_confs } = self;
+        let config = config_line(mullvad_confs);
+        format!(
+            r#"[box]
+name = "byway"
+egress = "{egress}"
+
+[uplink]
+interface = "eth0"
+method = "dhcp"
+
+[tailnet]
+control = "https://hs.example.net"
+auth_key = "{auth_key}"
+tailscaled = "{tailscaled}"
+
+[mullvad]
+{config}
+check_url = "https://check.example.net/json"
+
+[clock]
+servers = {:?}
+
+[dns]
+{}"#,
+            TIME_SERVERS.as_flattened(),
+            own_name_servers()
+        )
+    }
 }
 
 impl BywayBox {
@@ -110,7 +142,7 @@ impl BywayBox {
         }
         write_confs(&folder.join("card"), &card.mullvad_confs)?;
         let tailscaled = world.peers.tailscaled_box();
-        write_secret(&folder.join("card/byway.toml"), &byway_toml(card, path_text(&tailscaled)?))?;
+        write_secret(&folder.join("card/byway.toml"), &card.byway_toml(path_text(&tailscaled)?))?;
         Ok(Self {
             agent: None,
             namespace: world.namespace(Place::Box).logging_to(&folder),
@@ -433,37 +465,6 @@ fn config_line(confs: &[(String, String)]) -> String {
 /// As Mullvad's generator names a relay's file.
 pub fn conf_name(relay: &str) -> String {
     format!("{relay}.conf")
-}
-
-fn byway_toml(card: &Card, tailscaled: &str) -> String {
-    let Card { egress, auth_key, mullvad_confs } = card;
-    let config = config_line(mullvad_confs);
-    format!(
-        r#"[box]
-name = "byway"
-egress = "{egress}"
-
-[uplink]
-interface = "eth0"
-method = "dhcp"
-
-[tailnet]
-control = "https://hs.example.net"
-auth_key = "{auth_key}"
-tailscaled = "{tailscaled}"
-
-[mullvad]
-{config}
-check_url = "https://check.example.net/json"
-
-[clock]
-servers = {:?}
-
-[dns]
-{}"#,
-        TIME_SERVERS.as_flattened(),
-        own_name_servers()
-    )
 }
 
 /// The world's two, one for each door.

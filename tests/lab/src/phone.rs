@@ -4,18 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::internet::WhoAmI;
+use crate::judge::Door;
 use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::question::{RecordType, Reply, Transport, ask};
 use crate::tailscale::Tailscale;
-use crate::topology::{SERVER_V4, SERVER_V6};
+use crate::topology::{SERVER_V4, SERVER_V6, SeenAs};
 use crate::wait_for;
 
 /// Where tailscaled answers on every node.
 pub const TAILSCALED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(100, 100, 100, 100)), 53);
+
+/// How long a fresh pair of peers may take to find each other.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An IP family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +85,31 @@ impl Phone {
         };
         let answer = self.get(&url, timeout)?;
         serde_json::from_str(&answer).with_context(|| format!("no WhoAmI: {answer}"))
+    }
+
+    /// Waits until it gets through in both families; by which door is the judge's business.
+    pub fn wait_carried(&self) -> Result<()> {
+        self.wait_seen(|_| true)
+    }
+
+    /// Waits until the internet sees it as that door's.
+    pub fn wait_seen_by(&self, door: Door) -> Result<()> {
+        let wanted = match door {
+            Door::Privacy => SeenAs::Relay,
+            Door::Residential => SeenAs::House,
+        };
+        self.wait_seen(|seen| seen == wanted)
+    }
+
+    fn wait_seen(&self, wanted: impl Fn(SeenAs) -> bool) -> Result<()> {
+        for family in [Family::V4, Family::V6] {
+            wait_for("the phone to be carried", PATIENCE, || {
+                let seen = self.who_am_i(family, Duration::from_secs(2))?;
+                ensure!(wanted(SeenAs::of(seen.ip)), "seen as {}", seen.ip);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Fetches `url` over a new connection.

@@ -7,19 +7,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::byway_box::Card;
+use crate::byway_box::{Card, Said};
 use crate::capture::{Capture, Heading};
 use crate::judge::{
     Decision, Door, Judge, Places, RELAY_DRAIN, RelayPlace, Timeline, Vantage, Verdict, Witness,
 };
 use crate::neighbour::NEIGHBOUR_V4;
-use crate::phone::Family;
 use crate::topology::{
     BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RELAYS, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6,
-    SeenAs, TIME_SERVERS,
+    TIME_SERVERS,
 };
 use crate::traffic::{Line, Load, LoadReport, OddServer, Rates};
-use crate::{BywayBox, World, wait_for};
+use crate::{BywayBox, World};
 
 /// Whom the box asks for its own names in a house that has told it of no resolver yet.
 const WELL_KNOWN: [&str; 4] = ["9.9.9.9", "1.1.1.1", "2620:fe::fe", "2606:4700:4700::1111"];
@@ -104,26 +103,12 @@ impl Stage {
 
     /// Waits until the phone gets through in both families; by which door is the judge's business.
     pub fn wait_carried(&self) -> Result<()> {
-        for family in [Family::V4, Family::V6] {
-            self.wait_seen(family, |_| true)?;
-        }
-        Ok(())
+        self.world.phone.wait_carried()
     }
 
     /// Waits until the internet sees the phone as that door's.
     pub fn wait_seen_by(&self, door: Door) -> Result<()> {
-        for family in [Family::V4, Family::V6] {
-            self.wait_seen(family, |seen| seen == seen_as(door))?;
-        }
-        Ok(())
-    }
-
-    fn wait_seen(&self, family: Family, wanted: impl Fn(SeenAs) -> bool) -> Result<()> {
-        wait_for("the phone to be carried", PATIENCE, || {
-            let seen = self.world.phone.who_am_i(family, Duration::from_secs(2))?;
-            ensure!(wanted(SeenAs::of(seen.ip)), "seen as {}", seen.ip);
-            Ok(())
-        })
+        self.world.phone.wait_seen_by(door)
     }
 
     /// One more capture, for what the judge does not look at.
@@ -133,41 +118,51 @@ impl Stage {
 
     /// Captures on every link, then a load in both families. `door` is what the box has decided before.
     pub fn watch(&self, door: Option<Door>, rates: Rates) -> Result<Watch> {
+        Watch::begin(&self.world, door, rates)
+    }
+}
+
+impl Watch {
+    /// In any world, whatever box is in it: captures on every link, then a load in both families. `door` is what the box has decided before.
+    pub fn begin(world: &World, door: Option<Door>, rates: Rates) -> Result<Self> {
         let mut timeline = Timeline::default();
         let began = SystemTime::now();
         timeline.add(Decision { requested: began, decided: began, door });
         let capture = |place, interface: &str, vantage, link: &str| -> Result<_> {
-            Ok((vantage, Heading::In, self.listen(place, interface, link)?))
+            Ok((vantage, Heading::In, Capture::start(&world.namespace(place).path(), interface, link)?))
         };
         let mut captures = Vec::from([
             capture(Place::House, BOX_PORT, Vantage::House, "house")?,
             capture(Place::Srv, "eth0", Vantage::Server, "server")?,
         ]);
-        for relay in self.world.relays() {
+        for relay in world.relays() {
             captures.push(capture(relay.site().place, relay.device(), Vantage::Relay, relay.name())?);
         }
-        let odd_server = rates.need_odd_server().then(|| {
-            OddServer::start(&self.world.namespace(Place::Srv), &[SERVER_V4.into(), SERVER_V6.into()])
-        });
+        let odd_server = rates
+            .need_odd_server()
+            .then(|| OddServer::start(&world.namespace(Place::Srv), &[SERVER_V4.into(), SERVER_V6.into()]));
         let odd_server = odd_server.transpose()?;
-        let load = Load::start(&self.world.namespace(Place::Phone).path(), &echo_servers(), rates)?;
-        Ok(Watch {
+        let load = Load::start(&world.namespace(Place::Phone).path(), &echo_servers(), rates)?;
+        Ok(Self {
             captures,
-            places: places(self.world.house.numbering()),
+            places: places(world.house.numbering()),
             timeline,
             load,
             _odd_server: odd_server,
         })
     }
-}
 
-impl Watch {
     /// Asks the box for a door and waits for its verdict.
     pub fn flip(&mut self, byway: &BywayBox, door: Option<Door>) -> Result<()> {
+        self.flip_by(door, |words| byway.cli(words)).with_context(|| byway.log_tail())
+    }
+
+    /// The same of a box whose command line is somewhere else.
+    pub fn flip_by(&mut self, door: Option<Door>, cli: impl FnOnce(&[&str]) -> Result<Said>) -> Result<()> {
         let requested = SystemTime::now();
         let wish = door.map_or_else(|| "sealed".to_owned(), |door| door.to_string());
-        let said = byway.cli(&["egress", &wish])?;
-        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}\n{}", byway.log_tail());
+        let said = cli(&["egress", &wish])?;
+        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}");
         self.decide(requested, door);
         Ok(())
     }
@@ -241,13 +236,6 @@ fn flip_times(judge: &Judge, witnesses: &[Witness]) -> Vec<Duration> {
             first.duration_since(requested).ok()
         })
         .collect()
-}
-
-fn seen_as(door: Door) -> SeenAs {
-    match door {
-        Door::Privacy => SeenAs::Relay,
-        Door::Residential => SeenAs::House,
-    }
 }
 
 fn echo_servers() -> [SocketAddr; 2] {

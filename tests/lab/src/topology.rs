@@ -54,6 +54,8 @@ pub const HOUSE_LAN_V4: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 pub const BOX_MAC: &str = "02:00:00:00:77:02";
 /// The house's end of the box's cable: whatever the box sends passes here, to whomever in the house.
 pub const BOX_PORT: &str = "lan-box";
+/// Where a machine of its own is plugged in, in the box's place.
+pub const MACHINES_TAP: &str = "tap";
 /// The house's end of its other machine's cable.
 const NEIGHBOUR_PORT: &str = "lan-neighbour";
 
@@ -269,6 +271,23 @@ impl Topology {
         old.remove()?;
         self.make(Place::Box)?;
         house.ip(&format!("link set cable netns {} name eth0", old.name()))
+    }
+
+    /// Makes room in the box's place for a machine of its own (QEMU), whose interface has the box's MAC: what it puts into
+    /// [`MACHINES_TAP`] is on the box's cable, and nothing else is.
+    pub fn make_room_for_machine(&self) -> Result<Namespace> {
+        self.power_cut_box()?;
+        let room = self.namespace(Place::Box);
+        for which in ["all", "default"] {
+            room.sysctl(&format!("net/ipv6/conf/{which}/disable_ipv6"), "1")?;
+        }
+        // The bridge and its end of the cable have other MACs than the guest, else they would take what is for it.
+        room.ip(&format!(
+            "link add bridge address 02:00:00:00:77:fd type bridge mcast_snooping 0\n\
+             tuntap add mode tap {MACHINES_TAP}\nlink set {MACHINES_TAP} master bridge up\n\
+             link set eth0 address 02:00:00:00:77:fe master bridge up\nlink set bridge up"
+        ))?;
+        Ok(room)
     }
 
     /// Numbers the box by hand, as somebody does who has a box of another make; it hears no router.
