@@ -14,6 +14,7 @@ pub mod dns;
 pub mod ears;
 pub mod events;
 pub mod filter_box;
+pub mod firmware;
 pub mod flow_table;
 pub mod frames;
 pub mod house;

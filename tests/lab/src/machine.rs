@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use archive::Archive;
 pub use root::{Kernel, Root};
 
 /// For everything: an emulated machine is slow, and the other core may be busy.
@@ -59,6 +60,25 @@ impl Machine {
     /// Until its shell answers.
     pub fn wait_booted(&mut self) -> Result<()> {
         self.until_line(|line| line == "@@ready").context("the machine does not boot").map(drop)
+    }
+
+    /// Until it has switched itself off, or would start anew: QEMU's word for why, and all that it has told meanwhile.
+    pub fn wait_ended(&mut self) -> Result<Vec<Value>> {
+        let mut events = Vec::new();
+        let mut line = String::new();
+        while self.monitor.read_line(&mut line).context("the machine goes on")? > 0 {
+            events.push(serde_json::from_str(&line)?);
+            line.clear();
+        }
+        self.qemu.wait()?;
+        Ok(events)
+    }
+
+    /// Pulls the plug.
+    pub fn cut_power(mut self) -> Result<()> {
+        self.qemu.kill()?;
+        self.qemu.wait()?;
+        Ok(())
     }
 
     /// What the command prints, on both of its outputs; an error if it fails.
@@ -141,7 +161,8 @@ impl Machine {
         }
     }
 
-    fn console(&self) -> String {
+    /// What it has written where nobody looks, and QEMU's complaints before it.
+    pub fn console(&self) -> String {
         let read = |name: &str| std::fs::read(self.folder.path().join(name)).unwrap_or_default();
         let text = [read("qemu.log"), read("console.log")].concat();
         String::from_utf8_lossy(&text).into_owned()

@@ -10,31 +10,32 @@ const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 const LINK: u32 = 0o120_777;
 
+/// Of programs (everything may be executed), folders and links; each folder before what is in it.
 #[derive(Debug)]
-pub(super) struct Archive {
+pub struct Archive {
     file: BufWriter<File>,
     entries: u32,
 }
 
 impl Archive {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { file: BufWriter::new(file), entries: 0 })
     }
 
-    pub(super) fn folder(&mut self, name: &str) -> Result<()> {
+    pub fn folder(&mut self, name: &str) -> Result<()> {
         self.entry(name, FOLDER, &[])
     }
 
-    pub(super) fn program(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+    pub fn program(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.entry(name, PROGRAM, bytes)
     }
 
-    pub(super) fn link(&mut self, name: &str, target: &str) -> Result<()> {
+    pub fn link(&mut self, name: &str, target: &str) -> Result<()> {
         self.entry(name, LINK, target.as_bytes())
     }
 
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
         self.entry("TRAILER!!!", 0, &[])?;
         Ok(self.file.flush()?)
     }
