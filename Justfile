@@ -47,7 +47,7 @@ lint:
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
     shellcheck board/virt/card.sh board/virt/boot.sh board/put-config.sh
-    shellcheck --shell=sh tests/machine/init.sh tests/vm/init.sh board/post-build.sh board/post-image.sh
+    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
     ! dtc -@ -I dts -O dtb -o /dev/null overlays/devicetree/byway-panel.dts 2>&1 | grep . # warnings alone do not fail it

@@ -31,6 +31,7 @@ use byway::panel::Request;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
+use byway::watchdog::Watch;
 use byway_core::relays::{RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{Core, Egress, Expect, RelaySettings, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
@@ -328,8 +329,14 @@ async fn run(
         tell,
     );
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
-    let inspector =
-        Inspector::new(net, prober, tailscaled, Store::new(run_dir.join("state")), &settings(), Vec::new());
+    let inspector = Inspector::new(
+        (net, prober),
+        tailscaled,
+        Store::new(run_dir.join("state")),
+        &settings(),
+        Vec::new(),
+        Watch::default(),
+    );
     let (ask, mut orders) = mpsc::channel::<Order>(16);
     let view = views.clone();
     tokio::spawn(async move {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use byway::tunnel::{Engine, Stamps};
+use byway::watchdog::Pulses;
 
 use crate::client::{BULK, CLIENT, Client};
 use crate::stream::Course;
@@ -148,7 +149,8 @@ fn the_device_outlives_the_engine_with_its_addresses() {
     drop(engine);
     assert_eq!(world::device_index(), device);
 
-    let engine = Engine::start(DEVICE, OUTSIDE, Stamps::in_memory()).expect("the device can be taken again");
+    let engine = Engine::start(DEVICE, OUTSIDE, Stamps::in_memory(), &Pulses::default())
+        .expect("the device can be taken again");
     engine.set_peer(relay.peer(relay.endpoint_v4()));
     eventually("an answer", || world::answer_v4().is_some());
     assert_eq!(world::device_index(), device);
@@ -158,7 +160,8 @@ fn the_device_outlives_the_engine_with_its_addresses() {
 fn a_device_that_somebody_else_holds_is_refused_by_name() {
     world::enter_namespace();
     let _engine = world::start_engine();
-    let error = Engine::start(DEVICE, OUTSIDE, Stamps::in_memory()).expect_err("it is held");
+    let error =
+        Engine::start(DEVICE, OUTSIDE, Stamps::in_memory(), &Pulses::default()).expect_err("it is held");
     assert!(error.to_string().contains(DEVICE), "{error}");
 }
 

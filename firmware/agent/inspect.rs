@@ -20,6 +20,7 @@ use crate::net::{Net, Usage};
 use crate::proof::Prober;
 use crate::store::Store;
 use crate::tailnet::LocalApi;
+use crate::watchdog::Watch;
 
 #[derive(Debug)]
 pub struct Inspector {
@@ -32,19 +33,21 @@ pub struct Inspector {
     resolv_conf: ResolvConf,
     /// What of the configuration should be known beside the checks.
     notes: Vec<String>,
+    watch: Watch,
 }
 
 impl Inspector {
     pub fn new(
-        net: Arc<Mutex<Net>>,
-        prober: Prober,
+        (net, prober): (Arc<Mutex<Net>>, Prober),
         tailscaled: LocalApi,
         disk: Store,
         settings: &Settings,
         notes: Vec<String>,
+        watch: Watch,
     ) -> Self {
         let (control, expect) = (settings.control.clone(), settings.expect);
-        Self { net, prober, tailscaled, disk, control, expect, resolv_conf: ResolvConf::default(), notes }
+        let resolv_conf = ResolvConf::default();
+        Self { net, prober, tailscaled, disk, control, expect, resolv_conf, notes, watch }
     }
 
     /// Peers that sent something through a door, by what the rule set counted.
@@ -72,6 +75,7 @@ impl Inspector {
             told("power", view.board.power()),
             told("heat", view.board.heat()),
             self.disk(),
+            self.watchdog(),
             uplink(view),
             self.names(view).await,
             self.tunnel(view).await,
@@ -108,6 +112,13 @@ impl Inspector {
         match self.disk.check() {
             Ok(()) => kept("disk", "the wish outlives a power cut"),
             Err(error) => broken("disk", format!("the wish does not outlive a power cut: {error}")),
+        }
+    }
+
+    fn watchdog(&self) -> Finding {
+        match self.watch.told() {
+            Ok(told) => kept("watchdog", told),
+            Err(silence) => broken("watchdog", silence),
         }
     }
 

@@ -24,4 +24,5 @@ pub mod tailnet;
 pub mod tls;
 pub mod tunnel;
 pub mod uplink;
+pub mod watchdog;
 pub mod way;

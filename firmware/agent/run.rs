@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::relays::RelayId;
-use byway_core::{Core, Effect, Egress, Input, Uptime, View, Wish};
+use byway_core::{Core, Effect, Egress, Input, View, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep};
 
@@ -33,6 +33,7 @@ use crate::proof::Prober;
 use crate::store::LastWish;
 use crate::tailnet;
 use crate::tunnel::{Engine, uapi};
+use crate::watchdog::Pulse;
 
 use self::relays::Relays;
 use self::settle::Settler;
@@ -77,8 +78,8 @@ struct Agent {
     wishes: wish::WishKeeper,
     resolv_conf: ResolvConf,
     views: watch::Sender<View>,
-    /// When the loop went round last: the panel shows nothing of an agent that hangs.
-    beat: watch::Sender<Uptime>,
+    /// Of the loop: the panel shows nothing of an agent that hangs, and the watchdog ends it.
+    pulse: Pulse,
     /// What is left to be done with secrets.
     settler: Settler,
 }
@@ -125,7 +126,7 @@ impl Agent {
             };
             self.carry_out(effects).await?;
             self.publish();
-            self.beat.send_replace(clock::uptime());
+            self.pulse.tick();
             if let Some(heard) = heard {
                 // Whoever asked may have gone away.
                 _ = heard.send(self.core.view());

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use byway::tunnel::{Engine, Outside, Peer, PublicKey, Stamps, StaticSecret};
+use byway::watchdog::Pulses;
 use clap::Parser;
 
 #[path = "plain.rs"]
@@ -41,7 +42,7 @@ fn main() -> Result<()> {
     if options.plain {
         return plain::carry(&options.device, outside, options.endpoint, say_ready);
     }
-    let engine = Engine::start(&options.device, outside, Stamps::in_memory())?;
+    let engine = Engine::start(&options.device, outside, Stamps::in_memory(), &Pulses::default())?;
     engine.set_peer(Peer {
         private_key: StaticSecret::from(options.private_key),
         public_key: PublicKey::from(options.peer),

@@ -10,8 +10,10 @@ use byway::dns::{Ears, HouseResolvers, Settings, start};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
 use byway::tls;
+use byway::watchdog::Pulses;
 use byway_core::relays::RelayId;
 use byway_core::uplink::{Interfaces, Offers};
+use byway_core::watchdog::Part;
 use byway_core::{Core, Egress, Expect, RelaySettings, TunnelEnd, Upstreams, View, Wish};
 use clap::Parser;
 use tokio::sync::{mpsc, watch};
@@ -38,7 +40,8 @@ fn main() -> Result<()> {
     // Nobody tells it a domain, so nothing is written there.
     let store = Store::new("/nonexistent");
     let (dns, trust) = (dns(Options::parse()), tls::trust(&tls::authorities()));
-    let settings = Settings { dns, interface, resolvers, trust, tailscaled, store };
+    let pulse = Pulses::default().of(Part::Names);
+    let settings = Settings { dns, interface, resolvers, trust, tailscaled, store, pulse };
     let _health = start(settings, Ears { door, views, inquiries })?;
     loop {
         std::thread::park();

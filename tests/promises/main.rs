@@ -30,6 +30,7 @@ mod quiet;
 mod relay;
 mod relays;
 mod upstreams;
+mod watchdog;
 mod words;
 
 use std::path::Path;
@@ -135,6 +136,7 @@ const PROMISES: &[Promise] = &[
         clock::without_time_servers,
     ),
     ("one_time_server_years_ahead_is_outvoted_and_all_of_them_are_contradicted", clock::liars),
+    ("a_watchdog_starves_while_the_main_loop_hangs", watchdog::starves_while_the_loop_hangs),
     ("a_clock_stepped_by_three_years_breaks_nothing_and_is_put_right", clock::steps_of_years),
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
     ("the_box_says_nothing_in_the_house_that_it_need_not", quiet::says_nothing_needless),

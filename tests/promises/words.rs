@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use byway_lab::stage::Stage;
 use serde_json::Value;
 
-const PROMISES: [&str; 13] = [
+const PROMISES: [&str; 14] = [
     "rules",
     "forwarding",
     "clock",
     "power",
     "heat",
     "disk",
+    "watchdog",
     "uplink",
     "dns",
     "tunnel",
@@ -31,7 +32,11 @@ pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
     for (line, promise) in lines.iter().zip(PROMISES) {
         ensure!(line.starts_with("ok ") && line.contains(promise), "{line}");
     }
-    for told in ["127.0.0.1 answers; privacy asks https://dns-privacy.example.net;", "nobody else is named"] {
+    for told in [
+        "127.0.0.1 answers; privacy asks https://dns-privacy.example.net;",
+        "nobody else is named",
+        "fed every 3 s;",
+    ] {
         ensure!(said.stdout.contains(told), "{}", said.stdout);
     }
     let exit = lines.last().context("no lines")?;

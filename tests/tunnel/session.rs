@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use byway::clock;
 use byway::store::{StampFile, Store};
 use byway::tunnel::{Engine, Outside, Stamps};
+use byway::watchdog::Pulses;
 
 use crate::CARRIED_AGAIN;
 use crate::flood::{PostOffice, Seen};
@@ -24,7 +25,7 @@ fn a_session_comes_up_whatever_the_clock_says() {
     let forth_and_back = [3 * YEAR, Duration::ZERO, 2 * YEAR, 4 * YEAR, Duration::ZERO];
     for (turn, ahead) in forth_and_back.into_iter().enumerate() {
         let stamps = stamps(folder.path(), move || clock::wall() + ahead);
-        let engine = Engine::start(DEVICE, OUTSIDE, stamps).expect("the engine starts");
+        let engine = Engine::start(DEVICE, OUTSIDE, stamps, &Pulses::default()).expect("the engine starts");
         if turn == 0 {
             world::configure_device();
         }
@@ -43,7 +44,7 @@ fn waits_for_a_clock_that_can_be_right() {
     let years = Arc::new(AtomicU32::new(50));
     let shown = Arc::clone(&years);
     let stamps = stamps(folder.path(), move || clock::wall() + shown.load(Ordering::Relaxed) * YEAR);
-    let engine = Engine::start(DEVICE, OUTSIDE, stamps).expect("the engine starts");
+    let engine = Engine::start(DEVICE, OUTSIDE, stamps, &Pulses::default()).expect("the engine starts");
     world::configure_device();
     engine.set_peer(relay.peer(office.address));
     assert!((0..8).all(|_| world::answer_v4().is_none()));
@@ -72,7 +73,8 @@ fn follows_a_relay_that_moves_to_another_port() {
 fn follows_a_relay_that_comes_back_by_the_other_family() {
     world::enter_namespace();
     let mut relay = Relay::new(1);
-    let engine = Engine::start(DEVICE, Outside { port: 41_642, ..OUTSIDE }, Stamps::in_memory());
+    let engine =
+        Engine::start(DEVICE, Outside { port: 41_642, ..OUTSIDE }, Stamps::in_memory(), &Pulses::default());
     let engine = engine.expect("the engine starts");
     world::configure_device();
     engine.set_peer(relay.peer(relay.endpoint_v6()));

@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use byway::tunnel::{Engine, Outside, Peer, PublicKey, Stamps, StaticSecret};
+use byway::watchdog::Pulses;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::flood::Flood;
@@ -50,7 +51,8 @@ pub(crate) fn enter_namespace() {
 }
 
 pub(crate) fn start_engine() -> Engine {
-    let engine = Engine::start(DEVICE, OUTSIDE, Stamps::in_memory()).expect("the engine starts");
+    let engine =
+        Engine::start(DEVICE, OUTSIDE, Stamps::in_memory(), &Pulses::default()).expect("the engine starts");
     configure_device();
     engine
 }

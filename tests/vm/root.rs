@@ -23,7 +23,7 @@ const MODULES: [&str; 13] = [
 ];
 const MODULE_FOLDERS: [&str; 3] =
     ["kernel/net/netfilter/", "kernel/net/ipv4/netfilter/", "kernel/net/ipv6/netfilter/"];
-const INIT: &str = include_str!("init.sh");
+const INIT: &str = include_str!("shell.sh");
 
 /// Writes it.
 pub(crate) fn write(path: &Path, kernel: &Kernel, programs: &Path) -> Result<()> {

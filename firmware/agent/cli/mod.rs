@@ -25,6 +25,7 @@ use crate::journal;
 use crate::last_words;
 use crate::net;
 use crate::run;
+use crate::watchdog;
 
 /// A box that lends its tailnet two ways out: Mullvad, or the house it stands in.
 ///
@@ -320,6 +321,7 @@ fn is_folder_of(folder: &Path, file: &Path) -> bool {
 
 /// In this process's place, by the same command line; returns only what keeps it from that.
 fn run_anew() -> anyhow::Error {
+    watchdog::hand_on();
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| "byway".into());
     let error = process::Command::new("/proc/self/exe").arg0(name).args(arguments).exec();

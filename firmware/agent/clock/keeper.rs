@@ -12,17 +12,20 @@ use tokio::time::{sleep, timeout};
 
 use super::{BUILT, Referee, Servers, boot, ntp, set, uptime, wall};
 use crate::store::{ClockFile, Recalled, Store, StoreError};
+use crate::watchdog::Pulse;
 use crate::way::Way;
 
 /// The end of the agent waits no longer than this for the disk.
 const PATIENCE: Duration = Duration::from_secs(1);
-const FAR: Duration = Duration::from_hours(1);
+/// Also when nothing is due, to show that the task waits and does not hang.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// A clock that was raised, and not asked about yet.
 #[derive(Debug)]
 pub struct Awake {
     clock: Clock,
     file: ClockFile,
+    pulse: Pulse,
 }
 
 /// What the task needs.
@@ -43,7 +46,7 @@ pub struct Task {
 
 impl Awake {
     /// Raises the clock to what is known, to be called before anybody looks at it.
-    pub fn wake(keep: Keep, folder: Store) -> Self {
+    pub fn wake(keep: Keep, folder: Store, pulse: Pulse) -> Self {
         let last_write = folder.last_write();
         let (file, Recalled { value: saved, note }) = ClockFile::open(folder);
         if let Some(note) = note {
@@ -58,14 +61,15 @@ impl Awake {
             tracing::info!(%to, source = ?woken.source, "the clock was behind and is raised");
         }
         let raised = raised.map_err(|error| error.to_string());
-        Self { clock: Clock::start(now(), &found, &woken, raised), file }
+        Self { clock: Clock::start(now(), &found, &woken, raised), file, pulse }
     }
 
     pub fn keep(self, means: Means) -> Task {
         let (stop, stopped) = oneshot::channel();
-        let Self { clock, file } = self;
+        let Self { clock, file, pulse } = self;
         let told = ClockReport::default();
-        let keeper = Keeper { clock, file: Some(file), means, told, has_uplink: false, is_refused: false };
+        let keeper =
+            Keeper { clock, file: Some(file), pulse, means, told, has_uplink: false, is_refused: false };
         tokio::spawn(keeper.live_until(stopped));
         Task { stop }
     }
@@ -86,6 +90,7 @@ struct Keeper {
     clock: Clock,
     /// None while it is being written.
     file: Option<ClockFile>,
+    pulse: Pulse,
     means: Means,
     told: ClockReport,
     /// As the clock was told.
@@ -125,9 +130,10 @@ impl Keeper {
 
     async fn next(&mut self) -> Input {
         let had_uplink = self.has_uplink;
-        let nap = self.clock.deadline().map_or(FAR, |due| due.since(uptime()));
+        self.pulse.tick();
+        let due = self.clock.deadline().map_or(SIGN_OF_LIFE, |due| due.since(uptime()));
         tokio::select! {
-            () = sleep(nap) => Input::Tick,
+            () = sleep(due.min(SIGN_OF_LIFE)) => Input::Tick,
             Ok(_) = self.means.views.wait_for(|view| view.uplink.is_some() != had_uplink) => {
                 self.has_uplink = !had_uplink;
                 Input::Uplink(self.has_uplink)

@@ -37,6 +37,7 @@ use byway_core::posture::{Mark, TUNNEL};
 use byway_core::tailnet::BackendState;
 use byway_core::{Egress, View};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 pub use health::Health;
 pub use house::HouseResolvers;
@@ -50,6 +51,7 @@ use crate::control::Question;
 use crate::store::Store;
 use crate::tailnet::LocalApi;
 use crate::tls::Trust;
+use crate::watchdog::Pulse;
 use crate::way::Way;
 use domain::Domain;
 use house::HouseResolver;
@@ -62,6 +64,7 @@ use tailnet::Peers;
 use upstream::Upstream;
 
 const DNS_PORT: u16 = 53;
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// What the stub is told once.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ pub struct Settings {
     pub tailscaled: LocalApi,
     /// Remembers the tailnet's domain.
     pub store: Store,
+    pub pulse: Pulse,
 }
 
 /// Answers questions, wherever they come from.
@@ -118,6 +122,7 @@ pub fn start(settings: Settings, ears: Ears) -> anyhow::Result<Arc<Health>> {
 }
 
 async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health: Arc<Health>) {
+    tokio::spawn(show_life(settings.pulse.clone()));
     let stub = Arc::new(Stub::new(settings, door.clone(), views, health));
     tokio::spawn(inquiry::serve(Arc::clone(&stub), inquiries));
     for entrance in [Entrance::loopback(), Entrance::tailnet()] {
@@ -126,9 +131,17 @@ async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health
     stub.follow(door).await;
 }
 
+/// The thread goes round, whether anybody asks or not.
+async fn show_life(pulse: Pulse) {
+    loop {
+        pulse.tick();
+        sleep(SIGN_OF_LIFE).await;
+    }
+}
+
 impl Stub {
     fn new(settings: Settings, mut door: Door, views: watch::Receiver<View>, health: Arc<Health>) -> Self {
-        let Settings { dns, interface, resolvers, trust, tailscaled, store } = settings;
+        let Settings { dns, interface, resolvers, trust, tailscaled, store, pulse: _ } = settings;
         // Whatever it says is news to the first question.
         door.mark_changed();
         Self {

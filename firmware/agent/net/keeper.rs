@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Changes, Net, forget};
+use crate::watchdog::Pulse;
 
 /// Between two looks at the kernel, when it tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub struct Keeper {
     /// The one in use.
     interface: watch::Receiver<String>,
     inputs: mpsc::Sender<Input>,
+    pulse: Pulse,
     /// What was told last.
     told: Option<Look>,
 }
@@ -45,8 +47,9 @@ impl Keeper {
         net: Arc<Mutex<Net>>,
         interface: watch::Receiver<String>,
         inputs: mpsc::Sender<Input>,
+        pulse: Pulse,
     ) -> Self {
-        Self { net, interface, inputs, told: None }
+        Self { net, interface, inputs, pulse, told: None }
     }
 
     pub async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut kernel: Changes) {
@@ -54,6 +57,7 @@ impl Keeper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deaf = false;
         loop {
+            self.pulse.tick();
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use byway_core::last_stop::Farewell;
 use byway_core::panel::{COLUMN, Gesture, Heard, Panel, Scene, Settings};
+use byway_core::watchdog::Part;
 use byway_core::{Input, Uptime, View};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -27,6 +28,7 @@ use crate::config::{self, Night};
 use crate::inspect::Inspector;
 use crate::last_words;
 use crate::reset;
+use crate::watchdog::{Pulse, Pulses};
 pub use ask::{On, Request, Shown, Wanted};
 use button::{Button, Places};
 use light::Light;
@@ -42,8 +44,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Wires {
     pub views: watch::Receiver<View>,
-    /// When the agent's loop went round last.
-    pub pulse: watch::Receiver<Uptime>,
+    /// Of the agent's loop: nothing is shown of one that hangs.
+    pub agent: Pulse,
+    /// For those of the panel's threads.
+    pub pulses: Pulses,
     pub requests: mpsc::Receiver<Request>,
     /// Who tells who goes out; `None`: nobody does.
     pub inspector: Option<Arc<Inspector>>,
@@ -114,7 +118,7 @@ impl Face {
             panel: Panel::new(clock::uptime(), settings, view),
             night,
             light: Light::below(Path::new(LEDS)),
-            screen: screen.and_then(start_screen),
+            screen: screen.and_then(|screen| start_screen(screen, wires.pulses.begin(Part::Screen))),
             scene: None,
             size,
             button: Button::at(places),
@@ -126,7 +130,9 @@ impl Face {
     /// Until the agent is gone.
     async fn live(mut self) {
         let mut columns = rounds();
+        let pulse = self.wires.pulses.begin(Part::Panel);
         loop {
+            pulse.tick();
             self.show();
             let nap = self.panel.deadline(clock::uptime()).since(clock::uptime());
             let news = tokio::select! {
@@ -166,8 +172,9 @@ impl Face {
 
     /// With what nobody wakes us for.
     fn catch_up(&mut self, now: Uptime) {
-        let pulse = *self.wires.pulse.borrow();
-        self.panel.hear(now, Heard::Pulse(pulse));
+        if let Some(pulse) = self.wires.agent.last() {
+            self.panel.hear(now, Heard::Pulse(pulse));
+        }
         if let Some(night) = &self.night {
             self.panel.hear(now, Heard::Minute(night.zone.minute_of_day(SystemTime::now())));
         }
@@ -204,8 +211,8 @@ impl Face {
     }
 }
 
-fn start_screen(settings: screen::ScreenSettings) -> Option<Screen> {
-    match Screen::start(settings) {
+fn start_screen(settings: screen::ScreenSettings, pulse: Pulse) -> Option<Screen> {
+    match Screen::start(settings, pulse) {
         Ok(screen) => Some(screen),
         Err(error) => {
             tracing::error!("no thread for the screen: {error}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use byway_core::uplink::{Interfaces, Offers};
+use byway_core::watchdog::Part;
 use byway_core::{Input, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -14,6 +15,7 @@ use crate::dns::HouseResolvers;
 use crate::net::keeper::{Keeper, Order};
 use crate::net::{Changes, Net};
 use crate::uplink;
+use crate::watchdog::Pulses;
 
 /// What changes with the house.
 pub(super) struct Attached {
@@ -28,6 +30,7 @@ pub(super) async fn attach(
     config: &Config,
     paths: &Paths,
     (orders, tell): (mpsc::Receiver<Order>, mpsc::Sender<Input>),
+    pulses: &Pulses,
 ) -> anyhow::Result<(Arc<Mutex<Net>>, Option<Uplink>, Attached)> {
     let mut net = Net::open().await.context("cannot speak to the kernel by netlink")?;
     let found = find(&mut net, config).await?;
@@ -42,14 +45,15 @@ pub(super) async fn attach(
         resolvers: HouseResolvers::new(&config.uplink.dns, offers.subscribe()),
         offers: offers.subscribe(),
     };
-    let keeper = Keeper::new(Arc::clone(&net), interface.subscribe(), tell.clone());
+    let pulse = pulses.begin(Part::Kernel);
+    let keeper = Keeper::new(Arc::clone(&net), interface.subscribe(), tell.clone(), pulse);
     let settings = uplink::Settings {
         method: config.uplink.method.clone(),
         interfaces,
         wifi: config.uplink.wifi.clone(),
         run_dir: paths.run_dir.clone(),
     };
-    let told = uplink::Told { core: tell, interface, offers };
+    let told = uplink::Told { core: tell, interface, offers, pulse: pulses.begin(Part::Uplink) };
     uplink::start(settings, Arc::clone(&net), of_links, told)?;
     tokio::spawn(keeper.keep(orders, of_kernel));
     Ok((net, found, attached))

@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use byway_core::{Input, Uptime, View};
+use byway_core::watchdog::Part;
+use byway_core::{Input, View};
 use tokio::sync::{mpsc, watch};
 
-use crate::clock;
 use crate::config;
 use crate::control::Question;
 use crate::control::server::{self, Desk, Order};
 use crate::inspect::Inspector;
 use crate::panel::{self, Thread, Wires};
+use crate::watchdog::Pulses;
 
 /// A press that was not heard yet gives way to the next.
 const PRESSES: usize = 1;
@@ -27,25 +28,26 @@ pub(super) struct Hall {
     pub(super) inspector: Option<Arc<Inspector>>,
 }
 
-/// How the panel is spoken with.
-pub(super) struct Line {
-    /// Whom to tell that the agent lives.
-    pub(super) beat: watch::Sender<Uptime>,
-    pub(super) presses: mpsc::Receiver<Input>,
-}
-
+/// What is pressed. `thread`: the panel's.
 pub(super) fn receive(
     panel: &config::Panel,
     run_dir: &Path,
     Hall { views, orders, questions, inspector }: Hall,
+    pulses: &Pulses,
     thread: &mut Option<Thread>,
-) -> anyhow::Result<Line> {
-    let (beat, pulse) = watch::channel(clock::uptime());
+) -> anyhow::Result<mpsc::Receiver<Input>> {
     let (press, presses) = mpsc::channel(PRESSES);
     let (ask, requests) = mpsc::channel(REQUESTS);
-    let wires = Wires { views: views.clone(), pulse, requests, inspector: inspector.clone(), presses: press };
+    let wires = Wires {
+        views: views.clone(),
+        agent: pulses.of(Part::Loop),
+        requests,
+        inspector: inspector.clone(),
+        presses: press,
+        pulses: pulses.clone(),
+    };
     *thread = Some(panel::start(panel.clone(), wires)?);
     let desk = Desk { views, orders, questions, panel: ask, inspector };
     tokio::spawn(server::serve(server::listen(run_dir)?, desk));
-    Ok(Line { beat, presses })
+    Ok(presses)
 }

@@ -13,6 +13,7 @@ use crate::config::{Mullvad, MullvadFile};
 use crate::proof::GATEWAY;
 use crate::tunnel::Peer;
 use crate::tunnel::prober::{Line, Prober};
+use crate::watchdog::Pulse;
 
 /// Where every relay of Mullvad's listens beside 51820 (`wireguard.port_ranges` of its relay list): what networks let
 /// through for web pages and for other tunnels. Not 53, where many answer themselves.
@@ -23,6 +24,7 @@ pub(super) struct Relays {
     known: Vec<Relay>,
     prober: Prober,
     reports: mpsc::Sender<Input>,
+    pulse: Pulse,
 }
 
 struct Relay {
@@ -33,8 +35,8 @@ struct Relay {
 }
 
 impl Relays {
-    pub(super) fn new(mullvad: &Mullvad, prober: Prober, reports: mpsc::Sender<Input>) -> Self {
-        Self { known: mullvad.relays.iter().map(Relay::new).collect(), prober, reports }
+    pub(super) fn new(mullvad: &Mullvad, prober: Prober, reports: mpsc::Sender<Input>, pulse: Pulse) -> Self {
+        Self { known: mullvad.relays.iter().map(Relay::new).collect(), prober, reports, pulse }
     }
 
     pub(super) fn name(&self, relay: RelayId) -> &str {
@@ -56,9 +58,12 @@ impl Relays {
             mtu: attempt.mtu,
         };
         let (name, prober, reports) = (name.clone(), self.prober.clone(), self.reports.clone());
+        let pulse = self.pulse.clone();
         tokio::spawn(async move {
             let began = clock::uptime();
+            pulse.tick();
             let verdict = Box::pin(prober.prove(line)).await;
+            pulse.rest();
             match &verdict {
                 Ok(proof) => {
                     tracing::info!(took_ms = proof.took.as_millis(), mtu = proof.mtu, "{name} is proven");

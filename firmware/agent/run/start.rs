@@ -9,13 +9,14 @@ use anyhow::Context as _;
 use byway_core::last_stop::Farewell;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
 use byway_core::relays::RelayId;
-use byway_core::{Core, Egress, Input, Settings, Upstreams};
+use byway_core::watchdog::Part;
+use byway_core::{Core, Egress, Input, Settings, Upstreams, View};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::house::{self, Attached};
-use super::people::{self, Hall, Line};
+use super::people::{self, Hall};
 use super::settle::Settler;
 use super::stop::{self, Signal, Signals};
 use super::wish::{self, WishKeeper};
@@ -36,7 +37,8 @@ use crate::store::{LastWish, Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
 use crate::tunnel::{self, Engine, Outside, Stamps, uapi};
-use crate::uplink;
+use crate::uplink::nat64;
+use crate::watchdog::{self, Pulses, Watch};
 
 /// Tailscale's own control server, for a configuration that names none.
 const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
@@ -62,6 +64,7 @@ pub fn is_running(run_dir: &Path) -> bool {
 }
 
 pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
+    let watch = watchdog::start();
     let lock = lock::take(&paths.run_dir);
     let card = paths.card.as_ref().filter(|_| lock.is_ok());
     let verdict = card.map(|card| handover::look(card, &paths.config));
@@ -87,8 +90,8 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     let mut panel = None;
     let outcome = runtime.block_on(async {
         match config {
-            Ok(config) => run(&config, paths, &mut panel).await,
-            Err(why) => wait::wait(why, paths, &mut panel).await,
+            Ok(config) => run(&config, paths, &watch, &mut panel).await,
+            Err(why) => wait::wait(why, paths, &watch.pulses, &mut panel).await,
         }
     });
     // Also when something failed: from here on nobody watches the box.
@@ -117,16 +120,23 @@ fn take_leave(signal: Signal) {
 }
 
 /// `thread`: the panel's, which shows until the box is sealed.
-async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
+async fn run(
+    config: &Config,
+    paths: &Paths,
+    watch: &Watch,
+    thread: &mut Option<Thread>,
+) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
-    let awake = clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir));
+    let pulses = &watch.pulses;
+    let awake =
+        clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir), pulses.begin(Part::Clock));
     let store = Store::new(&paths.state_dir);
     let last = last_wish(&store, config.egress);
     let stamps = Arc::new(stamps(paths)?);
-    let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps))?;
+    let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps), pulses)?;
     let (snapshots, _place) = listen_to_wg();
     let ((tell, inputs), (kernel, kernel_orders)) = (mpsc::channel(INPUTS), mpsc::channel(KERNEL_ORDERS));
-    let (net, found, attached) = house::attach(config, paths, (kernel_orders, tell.clone())).await?;
+    let (net, found, attached) = house::attach(config, paths, (kernel_orders, tell.clone()), pulses).await?;
 
     let by_isp = Arc::new(Names::by_isp(attached.resolvers.clone()));
     let authorities = tls::authorities();
@@ -136,24 +146,22 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
     let prober = prober(config, Arc::clone(&check), Arc::clone(&by_isp), tell.clone());
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
-    let relays = Relays::new(&config.mullvad, in_memory, tell.clone());
+    let relays = Relays::new(&config.mullvad, in_memory, tell.clone(), pulses.of(Part::Prober));
     let settings = settings(config, last.last_egress, &store)?;
-    let inspector = Arc::new(inspector(config, paths, net, prober.clone(), &settings));
+    let inspector = Arc::new(inspector(config, paths, (net, prober.clone()), &settings, watch));
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
-    let offers = attached.offers.clone();
     tokio::spawn(board::watch(tell.clone()));
-    tokio::spawn(uplink::nat64::watch(Arc::clone(&by_isp), offers, told.clone(), tell.clone()));
+    tokio::spawn(nat64::watch(Arc::clone(&by_isp), attached.offers.clone(), told.clone(), tell.clone()));
     let hall = Hall { views: told.clone(), orders: ask, questions, inspector: Some(inspector) };
-    let Line { beat, presses } = people::receive(&config.panel, &paths.run_dir, hall, thread)?;
-    let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
-    let tailnet = names::join_tailnet(tailnet_settings(config, paths), own_names, control_name(config), told);
+    let presses = people::receive(&config.panel, &paths.run_dir, hall, pulses, thread)?;
+    let tailnet = join_tailnet(config, paths, by_isp, told, pulses);
 
     let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
     let names = watch::Sender::new(None);
     let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
-    let asked = dns::start(dns_settings(config, paths, trust, attached), ears)?;
+    let asked = dns::start(dns_settings(config, paths, trust, attached, pulses), ears)?;
 
     let [glances, looks] = [GLANCE, LOOK].map(rounds);
     let mut agent = Agent {
@@ -169,7 +177,7 @@ async fn run(config: &Config, paths: &Paths, thread: &mut Option<Thread>) -> any
         wishes: WishKeeper::new(store),
         resolv_conf: ResolvConf::default(),
         views,
-        beat,
+        pulse: pulses.of(Part::Loop),
         settler: Settler::start(paths),
     };
     let stick = stick::watch(&paths.config, &paths.run_dir);
@@ -207,6 +215,7 @@ fn dns_settings(
     paths: &Paths,
     trust: Trust,
     Attached { interface, resolvers, offers: _ }: Attached,
+    pulses: &Pulses,
 ) -> dns::Settings {
     dns::Settings {
         dns: config.dns.clone(),
@@ -215,6 +224,7 @@ fn dns_settings(
         trust,
         tailscaled: LocalApi::new(tailnet::socket(&paths.run_dir)),
         store: Store::new(&paths.state_dir),
+        pulse: pulses.begin(Part::Names),
     }
 }
 
@@ -265,16 +275,16 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
 fn inspector(
     config: &Config,
     paths: &Paths,
-    net: Arc<Mutex<Net>>,
-    prober: Prober,
+    (net, prober): (Arc<Mutex<Net>>, Prober),
     settings: &Settings,
+    watch: &Watch,
 ) -> Inspector {
     let notes = config.mullvad.notes();
     for note in &notes {
         tracing::warn!("{note}");
     }
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    Inspector::new(net, prober, tailscaled, Store::new(&paths.state_dir), settings, notes)
+    Inspector::new((net, prober), tailscaled, Store::new(&paths.state_dir), settings, notes, watch.clone())
 }
 
 fn prober(config: &Config, check: Arc<ExitCheck>, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {
@@ -296,7 +306,18 @@ fn in_memory(
     tunnel::Prober::new(check, config.mullvad.expect, stamps, attached.interface.clone(), servers)
 }
 
-fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {
+fn join_tailnet(
+    config: &Config,
+    paths: &Paths,
+    by_isp: Arc<Names>,
+    views: watch::Receiver<View>,
+    pulses: &Pulses,
+) -> mpsc::Receiver<tailnet::Report> {
+    let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
+    names::join_tailnet(tailnet_settings(config, paths, pulses), own_names, control_name(config), views)
+}
+
+fn tailnet_settings(config: &Config, paths: &Paths, pulses: &Pulses) -> tailnet::Settings {
     tailnet::Settings {
         tailscaled: config.tailnet.tailscaled.clone(),
         state_dir: paths.state_dir.clone(),
@@ -304,6 +325,7 @@ fn tailnet_settings(config: &Config, paths: &Paths) -> tailnet::Settings {
         control: config.tailnet.control.as_ref().map(control_url),
         auth_key: config.tailnet.auth_key.as_ref().map(|key| AuthKey::new(key.reveal())),
         hostname: config.name.as_str().to_owned(),
+        pulse: pulses.of(Part::Tailnet),
     }
 }
 

@@ -4,18 +4,25 @@
 use std::path::Path;
 
 use byway_core::View;
+use byway_core::watchdog::Part;
 use tokio::sync::{mpsc, watch};
 
 use super::Paths;
-use super::people::{self, Hall, Line};
+use super::people::{self, Hall};
 use super::start::{LOOK, ORDERS, rounds};
 use super::stop::{Signal, Signals};
 use crate::config;
 use crate::panel::Thread;
+use crate::watchdog::Pulses;
 use crate::{board, clock, last_words, stick};
 
 /// `why`: what the owner has to do, in a line.
-pub(super) async fn wait(why: String, paths: &Paths, thread: &mut Option<Thread>) -> anyhow::Result<Signal> {
+pub(super) async fn wait(
+    why: String,
+    paths: &Paths,
+    pulses: &Pulses,
+    thread: &mut Option<Thread>,
+) -> anyhow::Result<Signal> {
     let mut signals = Signals::listen()?;
     tracing::error!("{why}");
     let view = View {
@@ -26,10 +33,10 @@ pub(super) async fn wait(why: String, paths: &Paths, thread: &mut Option<Thread>
     let (_views, told) = watch::channel(view.clone());
     let ((ask, mut orders), (questions, _)) = (mpsc::channel(ORDERS), mpsc::channel(1));
     let hall = Hall { views: told, orders: ask, questions, inspector: None };
-    let Line { beat, mut presses } =
-        people::receive(&config::Panel::default(), &paths.run_dir, hall, thread)?;
+    let mut presses = people::receive(&config::Panel::default(), &paths.run_dir, hall, pulses, thread)?;
     let mut stick = stick::watch(&paths.config, &paths.run_dir);
     let mut looks = rounds(LOOK);
+    let pulse = pulses.begin(Part::Loop);
     loop {
         tokio::select! {
             signal = signals.next() => return Ok(signal),
@@ -41,6 +48,6 @@ pub(super) async fn wait(why: String, paths: &Paths, thread: &mut Option<Thread>
             Some(_) = presses.recv() => {}
             _ = looks.tick() => {}
         }
-        beat.send_replace(clock::uptime());
+        pulse.tick();
     }
 }

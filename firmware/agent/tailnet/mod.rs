@@ -28,6 +28,7 @@ pub use process::{Error as ProcessError, INTERFACE, Origin, Tailscaled, log, soc
 pub use wipe::{Error as WipeError, Wiped, wipe_auth_key, without_auth_key};
 pub use wire::{Caller, Peer, TailscaledPrefs};
 
+use crate::watchdog::Pulse;
 use session::{Ended, Session};
 
 /// A life at least this long shows that starting again helps: the next death is answered at once.
@@ -44,6 +45,7 @@ pub struct Settings {
     pub control: Option<String>,
     pub auth_key: Option<AuthKey>,
     pub hostname: String,
+    pub pulse: Pulse,
 }
 
 /// What makes a stranger's machine part of the tailnet. Never shown: it has no `Display`, and `Debug` hides it.
@@ -63,6 +65,7 @@ pub async fn supervise(mut settings: Settings, reports: mpsc::Sender<Report>) {
     let tailscaled = Tailscaled::new(&settings.tailscaled, &settings.state_dir, &settings.run_dir);
     let mut short_lives = 0;
     while !reports.is_closed() {
+        settings.pulse.tick();
         let born = Instant::now();
         let Err(error) = live(&tailscaled, &mut settings, &reports).await else {
             return; // nobody receives the reports

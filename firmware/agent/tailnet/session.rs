@@ -100,6 +100,7 @@ impl<'a> Session<'a> {
     /// Until the next regular reading, or until the bus ends.
     async fn follow(&mut self, bus: &mut Bus, until: Instant) -> Result<Option<Ended>, Error> {
         loop {
+            self.settings.pulse.tick();
             self.read_and_act().await?;
             self.note_way();
             let notice = tokio::select! {

@@ -21,9 +21,12 @@ use super::socket::{Family, Sockets};
 use super::train::Trains;
 use super::tun::Tun;
 use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError, boot_time};
+use crate::watchdog::Pulse;
 
 /// boringtun's own device calls its timers as often.
 const TICK: Duration = Duration::from_millis(250);
+/// Where nothing comes in, the thread shows that it waits and does not hang.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// Batches one way before the clock, the other family and the end are looked at again.
 const BATCHES: usize = 16;
 /// For handshakes and what waited for them; more goes in several turns.
@@ -149,13 +152,13 @@ impl Courier {
 /// Outwards, and the clock.
 impl Courier {
     /// Until it is told to stop; whoever waits for the thread sees it end also for the one other reason.
-    pub(super) fn run_outwards(&self) {
-        if let Err(errno) = self.serve_outwards() {
+    pub(super) fn run_outwards(&self, pulse: &Pulse) {
+        if let Err(errno) = self.serve_outwards(pulse) {
             tracing::error!(%errno, "the tunnel's outward thread ends: the kernel will not let it wait");
         }
     }
 
-    fn serve_outwards(&self) -> nix::Result<()> {
+    fn serve_outwards(&self, pulse: &Pulse) -> nix::Result<()> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         add(&epoll, &self.end, END)?;
         if let Some(tun) = self.tun().as_ref() {
@@ -164,7 +167,7 @@ impl Courier {
         let mut outwards = Outwards::default();
         let mut next_tick = boot_time();
         loop {
-            let ready = wait(&epoll, Some(next_tick.saturating_sub(boot_time())))?;
+            let ready = wait(&epoll, next_tick.saturating_sub(boot_time()))?;
             if ready.contains(&Some(END)) {
                 return Ok(());
             }
@@ -177,6 +180,7 @@ impl Courier {
             let now = boot_time();
             if now >= next_tick {
                 self.on_tick(&epoll);
+                pulse.tick();
                 next_tick = now + TICK;
             }
         }
@@ -241,13 +245,13 @@ impl Courier {
 /// Inwards.
 impl Courier {
     /// As [`Courier::run_outwards`].
-    pub(super) fn run_inwards(&self) {
-        if let Err(errno) = self.serve_inwards() {
+    pub(super) fn run_inwards(&self, pulse: &Pulse) {
+        if let Err(errno) = self.serve_inwards(pulse) {
             tracing::error!(%errno, "the tunnel's inward thread ends: the kernel will not let it wait");
         }
     }
 
-    fn serve_inwards(&self) -> nix::Result<()> {
+    fn serve_inwards(&self, pulse: &Pulse) -> nix::Result<()> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         add(&epoll, &self.end, END)?;
         for (family, name) in [(Family::V4, UDP_V4), (Family::V6, UDP_V6)] {
@@ -259,7 +263,8 @@ impl Courier {
         let mut inwards = Inwards::new(if uso { Datagrams::Together } else { Datagrams::Alone });
         let mut answers = Trains::with_room(ANSWER_ROOM);
         loop {
-            for ready in wait(&epoll, None)?.into_iter().flatten() {
+            pulse.tick();
+            for ready in wait(&epoll, SIGN_OF_LIFE)?.into_iter().flatten() {
                 match ready {
                     END => return Ok(()),
                     UDP_V4 => self.carry_inwards(Family::V4, &mut inwards, &mut answers),
@@ -330,10 +335,8 @@ impl Courier {
 }
 
 /// The names of what is ready, after at most `timeout`.
-fn wait(epoll: &Epoll, timeout: Option<Duration>) -> nix::Result<[Option<u64>; 4]> {
-    let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
-        EpollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
-    });
+fn wait(epoll: &Epoll, timeout: Duration) -> nix::Result<[Option<u64>; 4]> {
+    let timeout = EpollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX);
     let mut events = [EpollEvent::empty(); 4];
     let count = match epoll.wait(&mut events, timeout) {
         Err(Errno::EINTR) => 0,

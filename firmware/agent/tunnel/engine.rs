@@ -5,8 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use byway_core::watchdog::Part;
+
 use super::courier::Courier;
 use super::{Offloads, Outside, Peer, Stamps, Stats, TunnelError};
+use crate::watchdog::{Pulse, Pulses};
 
 /// The tunnel, at work until it is dropped. The TUN device stays.
 pub struct Engine {
@@ -22,11 +25,12 @@ impl Engine {
         device: &str,
         outside: Outside,
         stamps: impl Into<Arc<Stamps>>,
+        pulses: &Pulses,
     ) -> Result<Engine, TunnelError> {
         let courier = Arc::new(Courier::new(device, outside, stamps.into())?);
         let mut engine = Engine { courier, threads: Vec::with_capacity(2) };
-        engine.spawn("tunnel-out", Courier::run_outwards)?;
-        engine.spawn("tunnel-in", Courier::run_inwards)?;
+        engine.spawn("tunnel-out", Courier::run_outwards, pulses.begin(Part::Outwards))?;
+        engine.spawn("tunnel-in", Courier::run_inwards, pulses.begin(Part::Inwards))?;
         Ok(engine)
     }
 
@@ -63,9 +67,9 @@ impl Engine {
         self.threads.iter().all(|thread| !thread.is_finished()) && self.courier.has_device()
     }
 
-    fn spawn(&mut self, name: &str, run: fn(&Courier)) -> Result<(), TunnelError> {
+    fn spawn(&mut self, name: &str, run: fn(&Courier, &Pulse), pulse: Pulse) -> Result<(), TunnelError> {
         let courier = Arc::clone(&self.courier);
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&courier));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&courier, &pulse));
         self.threads.push(thread.map_err(TunnelError::Thread)?);
         Ok(())
     }

@@ -30,6 +30,7 @@ pub use self::script::Script;
 use crate::clock;
 use crate::config::Wifi;
 use crate::net::{Changes, Net};
+use crate::watchdog::Pulse;
 
 /// Between two looks at the interfaces, when the kernel tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ pub struct Told {
     /// The interface in use.
     pub interface: watch::Sender<String>,
     pub offers: watch::Sender<Offers>,
+    pub pulse: Pulse,
 }
 
 /// Starts attaching. Whoever asks for offers before the house has made any gets none.
@@ -80,6 +82,7 @@ impl House {
     async fn attend(mut self, mut kernel: Changes) {
         let mut looks = looks();
         loop {
+            self.told.pulse.tick();
             let heard = tokio::select! {
                 input = self.helpers.next(&self.interfaces) => Some(input),
                 Ok(()) = kernel.next() => None,

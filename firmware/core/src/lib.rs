@@ -38,6 +38,7 @@ pub mod tailnet;
 mod time;
 pub mod uplink;
 mod view;
+pub mod watchdog;
 
 pub use agenda::Why;
 pub use clock::ClockReport;

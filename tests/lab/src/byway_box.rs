@@ -3,15 +3,19 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::libc;
 use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use serde_json::Value;
 
 use crate::box_clock::BoxClock;
@@ -30,10 +34,14 @@ const SIGTERM_LIMIT: Duration = Duration::from_secs(5);
 const WITHOUT_THE_MACHINES_CLOCK: [&str; 4] =
     ["setpriv", "--inh-caps=-sys_time", "--bounding-set=-sys_time", "--"];
 
+/// What stands for its watchdog's device: a pipe that takes what it is fed. Its agent finds it open, as from init.
+const WATCHDOG: &str = "watchdog";
+
 /// Before its agent and its `wg`: a machine has one such folder, and stands for many boxes. One with a clock of its own
 /// has its own boots too.
 const WITH_ITS_OWN_WIREGUARD: &str = "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && \
-     { [ -z \"$BYWAY_LAB_BOOT\" ] || mount --bind \"$BYWAY_LAB_BOOT\" /proc/sys/kernel/random/boot_id; } && exec \"$@\"";
+     { [ -z \"$BYWAY_LAB_BOOT\" ] || mount --bind \"$BYWAY_LAB_BOOT\" /proc/sys/kernel/random/boot_id; } && \
+     { [ -z \"$BYWAY_LAB_WATCHDOG\" ] || exec 9<> \"$BYWAY_LAB_WATCHDOG\"; } && exec \"$@\"";
 
 /// What is on the card. Prints only what is no secret.
 #[derive(Clone)]
@@ -140,6 +148,7 @@ impl BywayBox {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
+        mkfifo(&folder.join(WATCHDOG), Mode::S_IRUSR | Mode::S_IWUSR).context("cannot make a watchdog")?;
         write_confs(&folder.join("card"), &card.mullvad_confs)?;
         let tailscaled = world.peers.tailscaled_box();
         write_secret(&folder.join("card/byway.toml"), &card.byway_toml(path_text(&tailscaled)?))?;
@@ -231,7 +240,9 @@ impl BywayBox {
         let [setpriv, without @ ..] = WITHOUT_THE_MACHINES_CLOCK;
         let args = [&without[..], &args, from].concat();
         let mut env = Vec::from(environment(path_text(&self.authority)?));
+        let watchdog = self.folder.join(WATCHDOG);
         env.push(("PATH", &path));
+        env.extend([("BYWAY_LAB_WATCHDOG", path_text(&watchdog)?), ("BYWAY_WATCHDOG_FD", "9")]);
         for (name, path) in self.clock.iter().flat_map(BoxClock::environment) {
             env.push((name, path_text(path)?));
         }
@@ -308,6 +319,19 @@ impl BywayBox {
             && agent.is_alive()
         {
             self.peak_memory = self.peak_memory.max(agent.peak_memory().unwrap_or(0));
+        }
+    }
+
+    /// How often its watchdog was fed since this was asked last; none is counted while no agent runs.
+    pub fn meals(&self) -> Result<usize> {
+        let path = self.folder.join(WATCHDOG);
+        let mut pipe = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let mut meals = Vec::new();
+        match pipe.read_to_end(&mut meals) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                Err(error).context("cannot look at the watchdog")
+            }
+            Ok(_) | Err(_) => Ok(meals.len()),
         }
     }
 

@@ -9,6 +9,7 @@ use embedded_hal::i2c::I2c;
 
 use super::driver::Driver;
 use super::{Frame, ScreenSettings, paint};
+use crate::watchdog::Pulse;
 
 /// How it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +102,7 @@ pub(super) struct Attention<O, B> {
     open: O,
     told: Arc<Told>,
     pace: Pace,
+    pulse: Pulse,
     /// `None`: it is missing.
     driver: Option<Driver<B>>,
     set_up: Instant,
@@ -114,13 +116,14 @@ where
     B::Error: fmt::Display,
     E: fmt::Display,
 {
-    pub(super) fn new(settings: ScreenSettings, open: O, told: Arc<Told>, pace: Pace) -> Self {
-        Self { settings, open, told, pace, driver: None, set_up: Instant::now(), shown: None }
+    pub(super) fn new(settings: ScreenSettings, open: O, told: Arc<Told>, pace: Pace, pulse: Pulse) -> Self {
+        Self { settings, open, told, pace, pulse, driver: None, set_up: Instant::now(), shown: None }
     }
 
     pub(super) fn run(&mut self) {
         let mut look = Instant::now();
         loop {
+            self.pulse.tick();
             let until = if self.driver.is_some() { Instant::now() + self.pace.probe } else { look };
             match self.told.wait(until) {
                 News::Scene(scene) => self.shown = Some((paint(&scene, self.settings.size), scene.level)),

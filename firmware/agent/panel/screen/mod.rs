@@ -28,6 +28,7 @@ pub use paint::paint;
 pub use settings::{Brightness, Chip, Rotation, ScreenSettings, Size};
 
 use self::attend::{Attention, Pace, Told};
+use crate::watchdog::Pulse;
 
 /// At work until it is dropped; then the screen is dark.
 #[derive(Debug)]
@@ -38,11 +39,11 @@ pub struct Screen {
 
 impl Screen {
     /// There may be no screen yet, and no bus.
-    pub fn start(settings: ScreenSettings) -> io::Result<Self> {
+    pub fn start(settings: ScreenSettings, pulse: Pulse) -> io::Result<Self> {
         let bus = settings.bus;
         let open = move || I2c::with_bus(bus);
         let told = Arc::new(Told::default());
-        let mut attention = Attention::new(settings, open, Arc::clone(&told), Pace::default());
+        let mut attention = Attention::new(settings, open, Arc::clone(&told), Pace::default(), pulse);
         let thread = Builder::new().name("screen".to_owned()).spawn(move || attention.run())?;
         Ok(Self { told, thread: Some(thread) })
     }

@@ -1,6 +1,7 @@
 //! See `session.rs`.
 
 use byway_core::tailnet::ExitNode;
+use byway_core::watchdog::Part;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -9,6 +10,7 @@ use crate::tailnet::{
     fake::{Fake, RUNNING},
     supervise,
 };
+use crate::watchdog::Pulses;
 
 const LOGGED_OUT: &str = r#"{"BackendState":"NeedsLogin","HaveNodeKey":false,"Health":null}"#;
 const ERROR: &str = "{\"ErrMessage\":\"no key hskey-1\"}\n";
@@ -103,6 +105,7 @@ struct Owner {
 impl Owner {
     fn of(fake: &Fake, auth_key: Option<&str>) -> Self {
         let settings = Settings {
+            pulse: Pulses::default().of(Part::Tailnet),
             tailscaled: "/nowhere/tailscaled".into(),
             state_dir: fake.run_dir().into(),
             run_dir: fake.run_dir().into(),

@@ -3,10 +3,12 @@
 use std::thread;
 
 use byway_core::panel::{Page, Picture, Shift};
+use byway_core::watchdog::Part;
 
 use super::super::fake::{Module, Wire};
 use super::super::{Rotation, Size};
 use super::*;
+use crate::watchdog::Pulses;
 
 const QUICK: Pace = Pace {
     look: Duration::from_millis(20),
@@ -26,7 +28,8 @@ impl Desk {
         let (module, told) = (Module::of(&settings), Arc::new(Told::default()));
         let bus = module.clone();
         let open = move || if bus.is_plugged_in() { Ok(bus.wire()) } else { Err("no such file") };
-        let mut attention = Attention::<_, Wire>::new(settings, open, Arc::clone(&told), pace);
+        let pulse = Pulses::default().of(Part::Screen);
+        let mut attention = Attention::<_, Wire>::new(settings, open, Arc::clone(&told), pace, pulse);
         let thread = Some(thread::spawn(move || attention.run()));
         Self { module, told, thread }
     }
