@@ -336,6 +336,7 @@ async fn run(
         &settings(),
         Vec::new(),
         Watch::default(),
+        None,
     );
     let (ask, mut orders) = mpsc::channel::<Order>(16);
     let view = views.clone();

@@ -18,6 +18,7 @@ use crate::control::{Client, Finding};
 use crate::dns::ResolvConf;
 use crate::net::{Net, Usage};
 use crate::proof::Prober;
+use crate::spare::Spare;
 use crate::store::Store;
 use crate::tailnet::LocalApi;
 use crate::watchdog::Watch;
@@ -34,6 +35,8 @@ pub struct Inspector {
     /// What of the configuration should be known beside the checks.
     notes: Vec<String>,
     watch: Watch,
+    /// `None`: there is to be no second copy.
+    spare: Option<Arc<Spare>>,
 }
 
 impl Inspector {
@@ -44,10 +47,11 @@ impl Inspector {
         settings: &Settings,
         notes: Vec<String>,
         watch: Watch,
+        spare: Option<Arc<Spare>>,
     ) -> Self {
         let (control, expect) = (settings.control.clone(), settings.expect);
         let resolv_conf = ResolvConf::default();
-        Self { net, prober, tailscaled, disk, control, expect, resolv_conf, notes, watch }
+        Self { net, prober, tailscaled, disk, control, expect, resolv_conf, notes, watch, spare }
     }
 
     /// Peers that sent something through a door, by what the rule set counted.
@@ -68,14 +72,13 @@ impl Inspector {
 
     /// One finding a promise, in the order in which they depend on each other.
     pub async fn doctor(&self, view: &View) -> Vec<Finding> {
-        Vec::from([
-            self.rules().await,
-            self.forwarding().await,
-            time(view),
-            told("power", view.board.power()),
-            told("heat", view.board.heat()),
-            self.disk(),
-            self.watchdog(),
+        let kernel = [self.rules().await, self.forwarding().await];
+        let machine =
+            [time(view), told("power", view.board.power()), told("heat", view.board.heat()), self.disk()]
+                .into_iter()
+                .chain(self.spare())
+                .chain([self.watchdog()]);
+        let world = [
             uplink(view),
             self.names(view).await,
             self.tunnel(view).await,
@@ -83,7 +86,8 @@ impl Inspector {
             self.tailnet(view),
             door(view),
             self.exit(view).await,
-        ])
+        ];
+        kernel.into_iter().chain(machine).chain(world).collect()
     }
 
     async fn rules(&self) -> Finding {
@@ -113,6 +117,11 @@ impl Inspector {
             Ok(()) => kept("disk", "the wish outlives a power cut"),
             Err(error) => broken("disk", format!("the wish does not outlive a power cut: {error}")),
         }
+    }
+
+    fn spare(&self) -> Option<Finding> {
+        let told = self.spare.as_ref()?.told();
+        Some(told.map_or_else(|lost| broken("spare", lost), |told| kept("spare", told)))
     }
 
     fn watchdog(&self) -> Finding {

@@ -18,6 +18,7 @@ pub mod reset;
 pub mod run;
 #[cfg(test)]
 mod sample;
+pub mod spare;
 pub mod stick;
 pub mod store;
 pub mod tailnet;

@@ -47,6 +47,8 @@ pub struct Paths {
     /// Where the owner puts files: the card's first partition, if there is one.
     pub card: Option<PathBuf>,
     pub state_dir: PathBuf,
+    /// The device whose gap has room for a second copy of the vital files, if there is one.
+    pub spare: Option<PathBuf>,
     pub run_dir: PathBuf,
 }
 

@@ -8,6 +8,7 @@ mod logs;
 mod panel;
 mod relays;
 mod reset;
+mod spare;
 mod terminal;
 mod text;
 
@@ -54,6 +55,10 @@ enum Command {
         /// What must survive a power cut.
         #[arg(long, default_value = "/data/byway")]
         state_dir: PathBuf,
+        /// The card's device: its gap before the first partition has room for a second copy of the few files in
+        /// --state-dir that the box is lost without. See `byway spare`.
+        #[arg(long, value_name = "DEVICE")]
+        spare: Option<PathBuf>,
         #[command(flatten)]
         run_dir: RunDir,
     },
@@ -160,6 +165,29 @@ enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
+    /// What init does with the second copy that `byway run --spare` keeps.
+    #[command(hide = true)]
+    Spare {
+        #[command(subcommand)]
+        deed: SpareDeed,
+    },
+}
+
+/// What `byway spare` does.
+#[derive(Debug, Subcommand)]
+enum SpareDeed {
+    /// Put back what is missing below --state-dir, after its partition had to be made anew; without a copy, nothing.
+    Restore {
+        /// The card's, as /dev/mmcblk0.
+        device: PathBuf,
+        #[arg(long, default_value = "/data/byway")]
+        state_dir: PathBuf,
+    },
+    /// Leave zeroes in its place, whatever lies there.
+    Wipe {
+        /// The card's, as /dev/mmcblk0.
+        device: PathBuf,
+    },
 }
 
 /// What `byway relays` does beside listing them.
@@ -264,13 +292,13 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Ending> {
     match command {
-        Command::Run { config, from, state_dir, run_dir } => {
+        Command::Run { config, from, state_dir, spare, run_dir } => {
             journal::start(&run_dir.run_dir);
             if from.as_ref().is_some_and(|from| is_folder_of(from, &config)) {
                 eprintln!("byway: --from is the folder of --config: name another one, the box's own, there");
                 return Ok(Ending::Usage);
             }
-            let paths = run::Paths { config, card: from, state_dir, run_dir: run_dir.run_dir };
+            let paths = run::Paths { config, card: from, state_dir, spare, run_dir: run_dir.run_dir };
             let ended = run::main(&paths).inspect_err(last_words::failed)?;
             match ended {
                 run::Ended::Stopped => Ok(Ending::Done),
@@ -308,6 +336,10 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         }
         Command::Dns { names: Names { name: None, .. }, json, run_dir } => ask::log(&run_dir.run_dir, json),
         Command::Doctor { json, run_dir } => ask::doctor(&run_dir.run_dir, json),
+        Command::Spare { deed: SpareDeed::Restore { device, state_dir } } => {
+            spare::restore(&device, &state_dir)
+        }
+        Command::Spare { deed: SpareDeed::Wipe { device } } => spare::wipe(&device),
         Command::Reset { yes, state_dir, run_dir } => reset::reset(&state_dir, &run_dir.run_dir, yes),
         Command::Logs { lines, follow, run_dir } => logs::show(&run_dir.run_dir, lines, follow),
     }
@@ -393,6 +425,18 @@ mod tests {
         let state = folder.path().join("byway");
         assert_eq!(reset::reset(&state, folder.path(), false).unwrap(), Ending::Usage);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_spare_copy_is_put_back_or_wiped() {
+        let spare = |words: &str| parse(words).map(|cli| cli.command);
+        let restore = spare("byway spare restore /dev/mmcblk0 --state-dir /x").unwrap();
+        let Command::Spare { deed: SpareDeed::Restore { device, state_dir } } = restore else { panic!() };
+        assert_eq!([device, state_dir], ["/dev/mmcblk0", "/x"].map(PathBuf::from));
+        assert!(spare("byway spare wipe /dev/mmcblk0").is_ok());
+        for wrong in ["byway spare", "byway spare restore", "byway spare wipe", "byway run --spare"] {
+            assert_eq!(spare(wrong).unwrap_err().exit_code(), Ending::Usage as i32, "{wrong}");
+        }
     }
 
     #[test]

@@ -147,8 +147,13 @@ impl Machine {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name| folder.path().join(name);
-        let paths =
-            Paths { config: at("byway.toml"), card: None, state_dir: at("state"), run_dir: at("run") };
+        let paths = Paths {
+            config: at("byway.toml"),
+            card: None,
+            state_dir: at("state"),
+            spare: None,
+            run_dir: at("run"),
+        };
         Self { paths, folder, boots: Cell::new(0) }
     }
 

@@ -1,6 +1,7 @@
 //! What is left to do with the owner's secrets once the box is on its tailnet: the auth key goes from the box's own
 //! configuration, and everything secret from the card. Beside the loop: a card may take its time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::tailnet::{BackendState, TailnetFacts};
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 
 use super::Paths;
 use crate::handover::{self, Home};
+use crate::spare::Spare;
 use crate::tailnet::{self, Wiped};
 
 /// For what is being written when the agent ends: half of it would be of no use to anybody.
@@ -30,15 +32,15 @@ struct Membership {
 }
 
 impl Settler {
-    pub(super) fn start(paths: &Paths) -> Self {
+    pub(super) fn start(paths: &Paths, spare: Option<Arc<Spare>>) -> Self {
         let (membership, mut told) = watch::channel(Membership::default());
         let paths = paths.clone();
         let work = tokio::spawn(async move {
             while told.changed().await.is_ok() {
                 let membership = told.borrow_and_update().clone();
-                let paths = paths.clone();
+                let (paths, spare) = (paths.clone(), spare.clone());
                 // One that panics has ended the agent.
-                _ = tokio::task::spawn_blocking(move || settle(&paths, &membership)).await;
+                _ = tokio::task::spawn_blocking(move || settle(&paths, spare.as_deref(), &membership)).await;
             }
         });
         Self { membership, work }
@@ -74,13 +76,16 @@ impl Membership {
 }
 
 /// The box's own first: only what it has is wiped on the card.
-fn settle(paths: &Paths, Membership { key_has_served, home }: &Membership) {
+fn settle(paths: &Paths, spare: Option<&Spare>, Membership { key_has_served, home }: &Membership) {
     if *key_has_served {
         match tailnet::wipe_auth_key(&paths.config) {
             Ok(Wiped::Now) => tracing::info!("joined: the auth key has done its work"),
             Ok(Wiped::Before) => {}
             Err(error) => tracing::warn!("the auth key is still in {}: {error:#}", paths.config.display()),
         }
+    }
+    if let Some(spare) = spare {
+        spare.keep_now();
     }
     if let (Some(card), Some(home)) = (&paths.card, home) {
         handover::settle(card, &paths.config, home);
@@ -123,8 +128,9 @@ mod tests {
         let config = folder.path().join("byway.toml");
         std::fs::write(&config, "[tailnet]\nauth_key = \"hskey-1\"\n").unwrap();
         let run_dir = folder.path().to_owned();
-        let paths = Paths { config: config.clone(), card: None, state_dir: run_dir.clone(), run_dir };
-        let settler = Settler::start(&paths);
+        let paths =
+            Paths { config: config.clone(), card: None, state_dir: run_dir.clone(), spare: None, run_dir };
+        let settler = Settler::start(&paths, None);
         settler.key_has_served();
         settler.finish().await;
         assert_eq!(std::fs::read_to_string(config).unwrap(), "[tailnet]\n\n");

@@ -1,7 +1,7 @@
 //! How the agent comes up: configuration, lock, neighbours, in that order, and how it is taken down again.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::stop::{self, Signal, Signals};
 use super::wish::{self, WishKeeper};
 use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, wait};
 use crate::board;
-use crate::clock::{self, Referee, Servers};
+use crate::clock::{self, Awake, Referee, Servers};
 use crate::config::{self, Config, Host, Url};
 use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
@@ -32,6 +32,7 @@ use crate::last_words;
 use crate::net::{self, Net};
 use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
+use crate::spare::{self, Spare};
 use crate::stick;
 use crate::store::{LastWish, Recalled, StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
@@ -128,11 +129,11 @@ async fn run(
 ) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
     let pulses = &watch.pulses;
-    let awake =
-        clock::Awake::wake(config.clock.keep, Store::new(&paths.state_dir), pulses.begin(Part::Clock));
+    let awake = wake(config, paths, pulses);
     let store = Store::new(&paths.state_dir);
     let last = last_wish(&store, config.egress);
     let stamps = Arc::new(stamps(paths)?);
+    let spare = spare(paths)?;
     let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps), pulses)?;
     let (snapshots, _place) = listen_to_wg();
     let ((tell, inputs), (kernel, kernel_orders)) = (mpsc::channel(INPUTS), mpsc::channel(KERNEL_ORDERS));
@@ -148,7 +149,7 @@ async fn run(
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
     let relays = Relays::new(&config.mullvad, in_memory, tell.clone(), pulses.of(Part::Prober));
     let settings = settings(config, last.last_egress, &store)?;
-    let inspector = Arc::new(inspector(config, paths, (net, prober.clone()), &settings, watch));
+    let inspector = inspector(config, paths, (net, prober.clone()), &settings, watch, spare.clone());
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
@@ -178,7 +179,7 @@ async fn run(
         resolv_conf: ResolvConf::default(),
         views,
         pulse: pulses.of(Part::Loop),
-        settler: Settler::start(paths),
+        settler: Settler::start(paths, spare),
     };
     let stick = stick::watch(&paths.config, &paths.run_dir);
     let outcome =
@@ -192,6 +193,10 @@ pub(super) fn rounds(every: Duration) -> Interval {
     let mut rounds = interval(every);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     rounds
+}
+
+fn wake(config: &Config, paths: &Paths, pulses: &Pulses) -> Awake {
+    Awake::wake(config.clock.keep, Store::new(&paths.state_dir), pulses.begin(Part::Clock))
 }
 
 fn last_wish(store: &Store, first: Egress) -> LastWish {
@@ -208,6 +213,11 @@ fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
         tracing::warn!("{note}");
     }
     Ok(Stamps::kept(file, mark)?)
+}
+
+fn spare(paths: &Paths) -> anyhow::Result<Option<Arc<Spare>>> {
+    let keep = |device: &PathBuf| spare::keep(device, &paths.state_dir, &paths.config);
+    Ok(paths.spare.as_ref().map(keep).transpose()?.map(Arc::new))
 }
 
 fn dns_settings(
@@ -278,13 +288,22 @@ fn inspector(
     (net, prober): (Arc<Mutex<Net>>, Prober),
     settings: &Settings,
     watch: &Watch,
-) -> Inspector {
+    spare: Option<Arc<Spare>>,
+) -> Arc<Inspector> {
     let notes = config.mullvad.notes();
     for note in &notes {
         tracing::warn!("{note}");
     }
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    Inspector::new((net, prober), tailscaled, Store::new(&paths.state_dir), settings, notes, watch.clone())
+    Arc::new(Inspector::new(
+        (net, prober),
+        tailscaled,
+        Store::new(&paths.state_dir),
+        settings,
+        notes,
+        watch.clone(),
+        spare,
+    ))
 }
 
 fn prober(config: &Config, check: Arc<ExitCheck>, by_isp: Arc<Names>, tell: mpsc::Sender<Input>) -> Prober {

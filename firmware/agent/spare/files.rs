@@ -1,0 +1,196 @@
+//! Without which files the box is not its owner's any more: found, packed, and put back.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::gap::LONGEST;
+
+/// Its place in the tailnet: a box without it is nobody's, and has nothing to keep.
+const NODE: &str = "tailscale/tailscaled.state";
+/// What people chose. All else below the state's folder is found again, also how far the handshakes' stamps are reserved:
+/// they follow the clock where nothing is known.
+const CHOSEN: [&str; 2] = ["wish.json", "relay.json"];
+/// Of the configuration's folder: what is half written, and what was replaced.
+const LEFT_OUT: [&str; 2] = ["new", "old"];
+
+/// By their names below the state's folder.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// None where the box has no place in a tailnet. `config` lies in a folder of its own below the state's, or does not
+/// count. An error: a file is there and cannot be read, so that the last copy is the better one.
+pub(super) fn find(state_dir: &Path, config: &Path) -> io::Result<Option<Files>> {
+    let mut files = Files::new();
+    for name in [NODE].into_iter().chain(CHOSEN) {
+        if let Some(bytes) = read(&state_dir.join(name))? {
+            files.insert(name.to_owned(), bytes);
+        }
+    }
+    let folder = config.parent().and_then(|folder| folder.strip_prefix(state_dir).ok());
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        for entry in fs::read_dir(state_dir.join(folder))? {
+            let path = entry?.path();
+            let is_left_out = path.extension().is_some_and(|end| LEFT_OUT.iter().any(|left| end == *left));
+            if let Some(bytes) = read(&path)?.filter(|_| !is_left_out) {
+                files.insert(name_below(&path, state_dir)?, bytes);
+            }
+        }
+    }
+    Ok(files.contains_key(NODE).then_some(files))
+}
+
+/// None where no file is.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(error)),
+    };
+    if !file.metadata().map_err(at)?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    // More does not fit, as the packing tells.
+    file.take(LONGEST as u64).read_to_end(&mut bytes).map_err(at)?;
+    Ok(Some(bytes))
+}
+
+fn name_below(path: &Path, folder: &Path) -> io::Result<String> {
+    let name = path.strip_prefix(folder).map_err(io::Error::other)?.to_str();
+    name.map(str::to_owned)
+        .ok_or_else(|| io::Error::other(format!("{} has no name in UTF-8", path.display())))
+}
+
+/// An error: they do not fit.
+pub(super) fn pack(files: &Files) -> Result<Vec<u8>, String> {
+    let texts: BTreeMap<&str, String> =
+        files.iter().map(|(name, bytes)| (name.as_str(), STANDARD.encode(bytes))).collect();
+    let packed = serde_json::to_vec(&texts).map_err(|error| error.to_string())?;
+    if packed.len() > LONGEST {
+        return Err(format!(
+            "{} files are {} KiB in all, more than {}: take needless ones out of the configuration's folder",
+            files.len(),
+            packed.len() >> 10,
+            LONGEST >> 10
+        ));
+    }
+    Ok(packed)
+}
+
+pub(super) fn unpack(packed: &[u8]) -> Result<Files, String> {
+    let texts: BTreeMap<String, String> =
+        serde_json::from_slice(packed).map_err(|error| error.to_string())?;
+    let file = |(name, text): (String, String)| {
+        if !Path::new(&name).components().all(|part| matches!(part, Component::Normal(_))) || name.is_empty()
+        {
+            return Err(format!("{name:?} lies elsewhere"));
+        }
+        let bytes = STANDARD.decode(text).map_err(|error| format!("{name}: {error}"))?;
+        Ok((name, bytes))
+    };
+    texts.into_iter().map(file).collect()
+}
+
+/// How many there were not before: what is there already is newer.
+pub(super) fn put_back(files: &Files, state_dir: &Path) -> io::Result<usize> {
+    let mut missing: Vec<(PathBuf, &[u8])> =
+        files.iter().map(|(name, bytes)| (state_dir.join(name), bytes.as_slice())).collect();
+    missing.retain(|(path, _)| !path.exists());
+    for (path, bytes) in &missing {
+        put(path, bytes)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    }
+    Ok(missing.len())
+}
+
+/// Whole or not at all, and for root alone.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let fresh = path.with_added_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn what_makes_the_box_its_owners_is_found_and_put_back_for_root_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let (state, config) = (data.path().join("byway"), data.path().join("byway/config/byway.toml"));
+        for (name, text) in [
+            ("config/byway.toml", "[box]"),
+            ("config/se.conf", "key"),
+            ("config/byway.toml.old", "old"),
+            ("config/se.conf.new", "half"),
+            ("tailscale/tailscaled.state", "{}"),
+            ("tailscale/other", "x"),
+            ("wish.json", "wish"),
+            ("names.json", "names"),
+            ("stamps", "stamps"),
+        ] {
+            write(&state.join(name), text);
+        }
+        let files = find(&state, &config).unwrap().unwrap();
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(names, ["config/byway.toml", "config/se.conf", "tailscale/tailscaled.state", "wish.json"]);
+
+        let packed = pack(&files).unwrap();
+        assert_eq!(unpack(&packed).unwrap(), files);
+        let anew = data.path().join("anew/byway");
+        write(&anew.join("wish.json"), "newer");
+        assert_eq!(put_back(&files, &anew).unwrap(), 3);
+        assert_eq!(fs::read_to_string(anew.join("wish.json")).unwrap(), "newer");
+        assert_eq!(fs::read_to_string(anew.join("config/se.conf")).unwrap(), "key");
+        let mode = |path: &str| anew.join(path).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(["config", "config/se.conf"].map(mode), [0o700, 0o600]);
+        assert_eq!(fs::read_dir(anew.join("config")).unwrap().count(), 2, "nothing is left behind");
+        assert_eq!(put_back(&files, &anew).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_box_of_no_tailnet_and_one_whose_files_cannot_be_read_have_no_better_copy() {
+        let data = tempfile::tempdir().unwrap();
+        let (state, config) = (data.path().join("byway"), Path::new("/boot/byway.toml"));
+        write(&state.join("wish.json"), "wish");
+        assert_eq!(find(&state, config).unwrap(), None);
+        write(&state.join("tailscale/tailscaled.state"), "{}");
+        assert_eq!(find(&state, config).unwrap().unwrap().len(), 2);
+        let error = find(&state, &state.join("config/byway.toml")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn only_names_below_the_folder_are_put_back() {
+        for name in ["../a", "/etc/passwd", "a/../../b", "", "./a"] {
+            let packed = serde_json::to_vec(&BTreeMap::from([(name, "")])).unwrap();
+            assert!(unpack(&packed).unwrap_err().contains("lies elsewhere"), "{name}");
+        }
+        assert!(unpack(b"torn").is_err() && unpack(br#"{"a":"?"}"#).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_in_a_sentence() {
+        let files = Files::from([("config/big.conf".to_owned(), vec![0; LONGEST])]);
+        let error = pack(&files).unwrap_err();
+        assert!(error.contains("take needless ones out"), "{error}");
+    }
+}
