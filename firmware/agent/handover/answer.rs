@@ -220,7 +220,7 @@ fn next_step_with_card(verdict: &Verdict) -> &'static str {
         Verdict::TakenOver { .. } => {
             "The box joins its tailnet with it now. Then this file says where it is there, and secrets are wiped here."
         }
-        Verdict::Mistakes(_) => "Correct them on a computer, put the card back and start the box.",
+        Verdict::Mistakes(_) => "Correct the file on a computer, put the card back and start the box.",
         Verdict::Failed(_) => "The box's card may be full or worn out: write it anew, or take another one.",
     }
 }

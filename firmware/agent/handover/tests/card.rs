@@ -23,17 +23,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap() };
-        fs::create_dir(home.card("")).unwrap();
-        home
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(bench.card("")).unwrap();
+        bench
     }
 
     /// With everything on its card that an owner puts there.
     fn first() -> Self {
-        let home = Self::new();
-        home.put("byway.toml", &toml("first", SECRETS));
-        home.put("a.conf", CONF);
-        home
+        let bench = Self::new();
+        bench.put("byway.toml", &toml("first", SECRETS));
+        bench.put("a.conf", CONF);
+        bench
     }
 
     fn card(&self, name: &str) -> PathBuf {
@@ -96,150 +96,164 @@ impl Bench {
 
 #[test]
 fn a_first_boot_takes_over_joins_and_wipes() {
-    let home = Bench::first();
-    assert!(matches!(home.start(), Verdict::TakenOver { files, .. } if files == ["byway.toml", "a.conf"]));
-    home.says("The new configuration was taken over.\r\n");
-    assert_eq!(home.in_box("byway.toml"), toml("first", SECRETS));
-    assert_eq!(home.in_box("a.conf"), CONF);
+    let bench = Bench::first();
+    assert!(matches!(bench.start(), Verdict::TakenOver { files, .. } if files == ["byway.toml", "a.conf"]));
+    bench.says("The new configuration was taken over.\r\n");
+    assert_eq!(bench.in_box("byway.toml"), toml("first", SECRETS));
+    assert_eq!(bench.in_box("a.conf"), CONF);
     for name in ["", "byway.toml", "a.conf"] {
-        let path = home.config().with_file_name(name);
+        let path = bench.config().with_file_name(name);
         let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, if name.is_empty() { 0o700 } else { 0o600 }, "{name}");
     }
-    home.settle();
-    assert!(home.on_card("byway.toml").contains("hskey-1"), "the key has not served yet");
+    bench.settle();
+    assert!(bench.on_card("byway.toml").contains("hskey-1"), "the key has not served yet");
 
-    home.join();
-    home.says("has joined its tailnet with it.\r\nThere it is first: 100.64.0.2.\r\n");
+    bench.join();
+    bench.says("has joined its tailnet with it.\r\nThere it is first: 100.64.0.2.\r\n");
     let wiped = SECRETS.replace("\"correct horse\"", "\"kept\"").replace("auth_key = \"hskey-1\"", "");
-    assert_eq!(home.on_card("byway.toml"), toml("first", &wiped));
-    assert_eq!(home.on_card("a.conf"), CONF.replace(PRIVATE_KEY, "kept"));
+    assert_eq!(bench.on_card("byway.toml"), toml("first", &wiped));
+    assert_eq!(bench.on_card("a.conf"), CONF.replace(PRIVATE_KEY, "kept"));
     let without_key = SECRETS.replace("auth_key = \"hskey-1\"", "");
-    assert_eq!(home.in_box("byway.toml"), toml("first", &without_key));
-    assert_eq!(home.in_box("a.conf"), CONF);
+    assert_eq!(bench.in_box("byway.toml"), toml("first", &without_key));
+    assert_eq!(bench.in_box("a.conf"), CONF);
 }
 
 #[test]
 fn later_boots_write_nothing() {
-    let home = Bench::first();
-    home.start();
-    home.join();
-    let before = home.all();
-    let untouched = fs::metadata(home.card(STATUS)).unwrap().modified().unwrap();
+    let bench = Bench::first();
+    bench.start();
+    bench.join();
+    let before = bench.all();
+    let untouched = fs::metadata(bench.card(STATUS)).unwrap().modified().unwrap();
     for _ in 0..2 {
-        assert_eq!(home.start(), Verdict::Same);
-        home.settle();
+        assert_eq!(bench.start(), Verdict::Same);
+        bench.settle();
     }
-    assert_eq!(home.all(), before);
-    assert_eq!(fs::metadata(home.card(STATUS)).unwrap().modified().unwrap(), untouched);
+    assert_eq!(bench.all(), before);
+    assert_eq!(fs::metadata(bench.card(STATUS)).unwrap().modified().unwrap(), untouched);
 }
 
 #[test]
 fn an_edit_a_year_later_needs_no_secret() {
-    let home = Bench::first();
-    home.start();
-    home.join();
-    home.put("byway.toml", &home.on_card("byway.toml").replace("\"first\"", "\"second\""));
-    assert!(matches!(home.start(), Verdict::TakenOver { .. }));
-    assert_eq!(home.name(), "second");
+    let bench = Bench::first();
+    bench.start();
+    bench.join();
+    bench.put("byway.toml", &bench.on_card("byway.toml").replace("\"first\"", "\"second\""));
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
+    assert_eq!(bench.name(), "second");
     assert!(
-        home.in_box("byway.toml").contains("correct horse") && home.in_box("a.conf").contains(PRIVATE_KEY)
+        bench.in_box("byway.toml").contains("correct horse") && bench.in_box("a.conf").contains(PRIVATE_KEY)
     );
-    home.join();
-    home.says("has joined");
-    assert_eq!(home.start(), Verdict::Same);
+    bench.join();
+    bench.says("has joined");
+    assert_eq!(bench.start(), Verdict::Same);
 
-    let other_network = home.on_card("byway.toml").replace("\"Home\"", "\"Cottage\"");
-    home.put("byway.toml", &other_network);
-    let Verdict::Mistakes(error) = home.start() else { panic!() };
+    let other_network = bench.on_card("byway.toml").replace("\"Home\"", "\"Cottage\"");
+    bench.put("byway.toml", &other_network);
+    let Verdict::Mistakes(error) = bench.start() else { panic!() };
     assert!(error.to_string().contains("psk of \"Cottage\": the box does not have it any more"), "{error}");
-    home.says("goes on with the last good configuration");
-    home.settle();
-    home.says("goes on with the last good configuration");
-    home.put("byway.toml", &other_network.replace("\"kept\"", "'battery staple'"));
-    assert!(matches!(home.start(), Verdict::TakenOver { .. }));
-    home.join();
-    assert_eq!(home.on_card("byway.toml"), other_network);
-    assert!(home.in_box("byway.toml").contains("battery staple"));
+    bench.says("goes on with the last good configuration");
+    bench.settle();
+    bench.says("goes on with the last good configuration");
+    bench.put("byway.toml", &other_network.replace("\"kept\"", "'battery staple'"));
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
+    bench.join();
+    assert_eq!(bench.on_card("byway.toml"), other_network);
+    assert!(bench.in_box("byway.toml").contains("battery staple"));
 }
 
 #[test]
 fn a_key_in_a_file_of_its_own_is_emptied_in_both_places() {
-    let home = Bench::new();
-    home.put("byway.toml", &toml("first", "[tailnet]\nauth_key_file = \"auth.key\"\n"));
-    home.put("auth.key", "hskey-1\n");
-    home.put("a.conf", CONF);
-    assert!(matches!(home.start(), Verdict::TakenOver { .. }));
-    home.settle();
-    assert_eq!(home.on_card("auth.key"), "hskey-1\n");
-    home.join();
-    assert_eq!((home.on_card("auth.key"), home.in_box("auth.key")), (String::new(), String::new()));
-    assert_eq!(home.start(), Verdict::Same);
-    home.put("auth.key", "hskey-2\n");
-    assert!(matches!(home.start(), Verdict::TakenOver { .. }));
+    let bench = Bench::new();
+    bench.put("byway.toml", &toml("first", "[tailnet]\nauth_key_file = \"auth.key\"\n"));
+    bench.put("auth.key", "hskey-1\n");
+    bench.put("a.conf", CONF);
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
+    bench.settle();
+    assert_eq!(bench.on_card("auth.key"), "hskey-1\n");
+    bench.join();
+    assert_eq!((bench.on_card("auth.key"), bench.in_box("auth.key")), (String::new(), String::new()));
+    assert_eq!(bench.start(), Verdict::Same);
+    bench.put("auth.key", "hskey-2\n");
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
 }
 
 #[test]
 fn what_a_stick_brings_stands_until_the_card_is_edited() {
-    let home = Bench::first();
-    home.start();
-    home.join();
+    let bench = Bench::first();
+    bench.start();
+    bench.join();
     let stick = tempfile::tempdir().unwrap();
     let other_network = SECRETS.replace("Home", "Cottage").replace("hskey-1", "hskey-9");
     fs::write(stick.path().join("byway.toml"), toml("by-stick", &other_network)).unwrap();
-    assert!(matches!(take_over(stick.path(), &home.config()), Verdict::TakenOver { .. }));
-    assert_eq!(home.start(), Verdict::Overruled);
-    assert_eq!(home.name(), "by-stick");
-    home.says("which a USB stick has brought since");
-    home.join();
-    home.says("which a USB stick has brought since");
-    assert_eq!(home.start(), Verdict::Overruled);
+    assert!(matches!(take_over(stick.path(), &bench.config()), Verdict::TakenOver { .. }));
+    assert_eq!(bench.start(), Verdict::Overruled);
+    assert_eq!(bench.name(), "by-stick");
+    bench.says("which a USB stick has brought since");
+    bench.join();
+    bench.says("which a USB stick has brought since");
+    assert_eq!(bench.start(), Verdict::Overruled);
 
-    home.put("byway.toml", &home.on_card("byway.toml").replace("kept", "correct horse"));
-    assert!(matches!(home.start(), Verdict::TakenOver { .. }));
-    assert_eq!(home.name(), "first");
+    bench.put("byway.toml", &bench.on_card("byway.toml").replace("kept", "correct horse"));
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
+    assert_eq!(bench.name(), "first");
+}
+
+#[test]
+fn what_the_box_does_not_hold_is_wiped_nowhere() {
+    let bench = Bench::first();
+    bench.start();
+    let stick = tempfile::tempdir().unwrap();
+    fs::write(stick.path().join("byway.toml"), toml("by-stick", "")).unwrap();
+    assert!(matches!(take_over(stick.path(), &bench.config()), Verdict::TakenOver { .. }));
+    assert_eq!(bench.start(), Verdict::Overruled);
+    bench.join();
+    assert_eq!(bench.on_card("byway.toml"), toml("first", SECRETS));
+    assert!(bench.on_card("a.conf").contains(PRIVATE_KEY));
+    bench.says("which a USB stick has brought since");
 }
 
 #[test]
 fn without_a_good_one_it_says_what_to_do() {
-    let home = Bench::new();
-    assert_eq!(home.start(), Verdict::Nothing);
-    home.says("There is no byway.toml on this card.\r\n");
-    home.says("nothing goes out by the box");
-    home.put("byway.toml.txt", &toml("first", ""));
-    assert_eq!(home.start(), Verdict::Misnamed);
-    home.says("let the Explorer show it");
-    home.put("byway.toml", &toml("My Box", ""));
-    assert!(matches!(home.start(), Verdict::Mistakes(_)));
-    home.says("byway.toml, line 2, column 8: a host name is");
-    home.says("line 6, column 11: \"a.conf\" is not there");
-    home.says("nothing goes out by the box");
-    home.put("byway.toml", &toml("first", ""));
-    home.put("a.conf", CONF);
-    assert!(matches!(home.start(), Verdict::TakenOver { .. }));
+    let bench = Bench::new();
+    assert_eq!(bench.start(), Verdict::Nothing);
+    bench.says("There is no byway.toml on this card.\r\n");
+    bench.says("nothing goes out by the box");
+    bench.put("byway.toml.txt", &toml("first", ""));
+    assert_eq!(bench.start(), Verdict::Misnamed);
+    bench.says("let the Explorer show it");
+    bench.put("byway.toml", &toml("My Box", ""));
+    assert!(matches!(bench.start(), Verdict::Mistakes(_)));
+    bench.says("byway.toml, line 2, column 8: a host name is");
+    bench.says("line 6, column 11: \"a.conf\" is not there");
+    bench.says("nothing goes out by the box");
+    bench.put("byway.toml", &toml("first", ""));
+    bench.put("a.conf", CONF);
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
 
     // A card that lost what was on it, or has half of it.
-    let whole = home.on_card("byway.toml");
+    let whole = bench.on_card("byway.toml");
     for lost in [None, Some(String::new()), Some("\0".repeat(99)), Some(whole[..30].to_owned())] {
         match lost {
-            Some(text) => home.put("byway.toml", &text),
-            None => fs::remove_file(home.card("byway.toml")).unwrap(),
+            Some(text) => bench.put("byway.toml", &text),
+            None => fs::remove_file(bench.card("byway.toml")).unwrap(),
         }
-        home.start();
-        assert_eq!(home.name(), "first");
-        home.says("goes on with the last good configuration");
+        bench.start();
+        assert_eq!(bench.name(), "first");
+        bench.says("goes on with the last good configuration");
     }
 }
 
 #[test]
 fn a_box_that_lost_its_memory_asks_for_what_was_kept() {
-    let home = Bench::first();
-    home.start();
-    home.join();
-    fs::remove_dir_all(home.config().parent().unwrap()).unwrap();
-    let Verdict::Mistakes(error) = home.start() else { panic!() };
+    let bench = Bench::first();
+    bench.start();
+    bench.join();
+    fs::remove_dir_all(bench.config().parent().unwrap()).unwrap();
+    let Verdict::Mistakes(error) = bench.start() else { panic!() };
     assert!(error.to_string().contains("PrivateKey: the box does not have it any more"), "{error}");
-    home.says("nothing goes out by the box");
+    bench.says("nothing goes out by the box");
 }
 
 /// From the first boot to the wiped card, cut after each of its steps: the next start comes up with what the owner wrote,
@@ -248,31 +262,31 @@ fn a_box_that_lost_its_memory_asks_for_what_was_kept() {
 fn a_power_cut_at_any_moment_loses_nothing() {
     let mut cuts = 0;
     loop {
-        let home = Bench::first();
+        let bench = Bench::first();
         let life = || {
-            home.start();
+            bench.start();
             if power::is_on() {
-                home.join();
+                bench.join();
             }
         };
         if power::cut_after(cuts, life) {
             break;
         }
-        let verdict = home.start();
-        let is_torn = home.on_card("byway.toml").contains('\0') || home.on_card("a.conf").contains('\0');
+        let verdict = bench.start();
+        let is_torn = bench.on_card("byway.toml").contains('\0') || bench.on_card("a.conf").contains('\0');
         assert_eq!(matches!(verdict, Verdict::Mistakes(_)), is_torn, "{cuts}: {verdict:?}");
-        assert_eq!(home.name(), "first", "{cuts}");
-        assert!(home.in_box("byway.toml").contains("correct horse"), "{cuts}");
-        assert!(home.in_box("a.conf").contains(PRIVATE_KEY), "{cuts}");
-        home.join();
-        let wiped = [home.on_card("byway.toml"), home.on_card("a.conf")].concat();
+        assert_eq!(bench.name(), "first", "{cuts}");
+        assert!(bench.in_box("byway.toml").contains("correct horse"), "{cuts}");
+        assert!(bench.in_box("a.conf").contains(PRIVATE_KEY), "{cuts}");
+        bench.join();
+        let wiped = [bench.on_card("byway.toml"), bench.on_card("a.conf")].concat();
         if is_torn {
-            home.says("goes on with the last good configuration");
+            bench.says("goes on with the last good configuration");
         } else {
             for secret in ["hskey-1", "correct horse", PRIVATE_KEY] {
                 assert!(!wiped.contains(secret), "{cuts}: {secret}");
             }
-            home.says("has joined");
+            bench.says("has joined");
         }
         cuts += 1;
     }
@@ -284,19 +298,19 @@ fn a_power_cut_at_any_moment_loses_nothing() {
 fn a_power_cut_while_another_is_taken_over_leaves_one_of_the_two() {
     let mut cuts = 0;
     loop {
-        let home = Bench::first();
-        home.start();
-        home.join();
-        home.put("byway.toml", &home.on_card("byway.toml").replace("\"first\"", "\"second\""));
-        home.put("a.conf", &home.on_card("a.conf").replace("10.64.5.5", "10.64.6.6"));
-        if power::cut_after(cuts, || _ = home.start()) {
+        let bench = Bench::first();
+        bench.start();
+        bench.join();
+        bench.put("byway.toml", &bench.on_card("byway.toml").replace("\"first\"", "\"second\""));
+        bench.put("a.conf", &bench.on_card("a.conf").replace("10.64.5.5", "10.64.6.6"));
+        if power::cut_after(cuts, || _ = bench.start()) {
             break;
         }
-        assert!(["first", "second"].contains(&home.name().as_str()), "{cuts}");
-        home.start();
-        assert_eq!(home.name(), "second", "{cuts}");
-        assert!(home.in_box("a.conf").contains("10.64.6.6") && home.in_box("a.conf").contains(PRIVATE_KEY));
-        assert!(home.in_box("byway.toml").contains("correct horse"), "{cuts}");
+        assert!(["first", "second"].contains(&bench.name().as_str()), "{cuts}");
+        bench.start();
+        assert_eq!(bench.name(), "second", "{cuts}");
+        assert!(bench.in_box("a.conf").contains("10.64.6.6") && bench.in_box("a.conf").contains(PRIVATE_KEY));
+        assert!(bench.in_box("byway.toml").contains("correct horse"), "{cuts}");
         cuts += 1;
     }
     assert!(cuts > 15, "{cuts} steps: not every write is one");
