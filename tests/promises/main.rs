@@ -12,6 +12,7 @@ mod faults;
 mod first_boot;
 mod flood;
 mod flows;
+mod helpers;
 mod house;
 mod houses;
 mod kernel_faults;
@@ -71,6 +72,8 @@ const PROMISES: &[Promise] = &[
     ("plain_upstreams_are_asked_by_their_door_too", upstreams::are_asked_in_the_clear_if_told_so),
     ("names_follow_the_door_through_flips_losses_and_deaths", names::follow_the_door),
     ("an_agent_killed_is_carried_again_within_3_seconds", lives::killed_and_carried_again),
+    ("a_killed_agent_is_told_and_its_last_words_are_kept", helpers::told_of_a_killed_agent),
+    ("whoever_helps_is_told_of_nobody", helpers::are_told_of_nobody),
     ("sigterm_seals_and_leaves_tailscaled_running", lives::sigterm_seals),
     ("a_reboot_of_everything_keeps_the_wish", lives::reboot_keeps_the_wish),
     ("a_pulled_cable_seals_and_carries_within_3_seconds_of_the_lease", house::cable_comes_and_goes),
