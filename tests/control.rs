@@ -8,6 +8,8 @@ mod of_logs;
 mod of_panel;
 #[path = "control/relays.rs"]
 mod of_relays;
+#[path = "control/report.rs"]
+mod of_report;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};

@@ -7,6 +7,7 @@ mod check;
 mod logs;
 mod panel;
 mod relays;
+mod report;
 mod reset;
 mod spare;
 mod terminal;
@@ -147,6 +148,18 @@ enum Command {
         /// Do it. Without this it is only said what would be done (2).
         #[arg(long)]
         yes: bool,
+        /// What the agent was started with.
+        #[arg(long, default_value = "/data/byway")]
+        state_dir: PathBuf,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Print one text to be mailed to whoever helps: versions, status, doctor, relays, how the box stopped last, and all logs'
+    /// ends; without any secret, name or address of yours. Also when the agent is dead.
+    Report {
+        /// Read for what must not be in it.
+        #[arg(long, default_value = "/data/byway/config/byway.toml")]
+        config: PathBuf,
         /// What the agent was started with.
         #[arg(long, default_value = "/data/byway")]
         state_dir: PathBuf,
@@ -341,6 +354,11 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         }
         Command::Spare { deed: SpareDeed::Wipe { device } } => spare::wipe(&device),
         Command::Reset { yes, state_dir, run_dir } => reset::reset(&state_dir, &run_dir.run_dir, yes),
+        Command::Report { config, state_dir, run_dir } => report::report(&report::Places {
+            config: &config,
+            state_dir: &state_dir,
+            run_dir: &run_dir.run_dir,
+        }),
         Command::Logs { lines, follow, run_dir } => logs::show(&run_dir.run_dir, lines, follow),
     }
 }

@@ -98,6 +98,11 @@ pub(super) fn log(log: &[Logged]) -> String {
     text
 }
 
+/// The same of many lines.
+pub(super) fn printable_lines(text: &str) -> String {
+    text.lines().map(|line| printable(line) + "\n").collect()
+}
+
 /// Names and texts come from anywhere: none of them moves the cursor.
 pub(super) fn printable(text: &str) -> String {
     let mut printable = String::new();

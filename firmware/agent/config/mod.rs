@@ -3,6 +3,7 @@
 
 mod error;
 mod keys;
+mod personal;
 mod read;
 mod reader;
 mod upstream;
@@ -29,6 +30,7 @@ use crate::mistake::Mistake;
 use crate::panel::screen::ScreenSettings;
 use crate::tunnel::conf::{self, Conf};
 pub use error::ConfigError;
+pub use personal::learn_personal;
 pub use read::{ReadFile, parse};
 pub use upstream::{Transport, Upstream};
 pub use url::{Host, Scheme, Url};

@@ -31,6 +31,7 @@ mod machine;
 pub mod names;
 pub mod panel;
 pub mod posture;
+pub mod redact;
 pub mod relays;
 mod settings;
 pub mod stamps;
