@@ -42,9 +42,9 @@ pub(super) fn are_told_of_nobody(stage: &mut Stage) -> Result<()> {
     let names = ["phone".to_owned()];
     let all: Vec<String> = secrets.iter().cloned().chain(addresses).chain(public).chain(names).collect();
 
-    let (config, state) = (stage.byway.config_path(), stage.byway.state_dir());
-    let [config, state] = [&config, &state].map(|path| path.to_str().unwrap_or_default());
-    let said = stage.byway.cli(&["report", "--config", config, "--state-dir", state])?;
+    let paths = [stage.byway.config_path(), stage.byway.state_dir()];
+    let [config, kept_in] = paths.each_ref().map(|path| path.to_str().unwrap_or_default());
+    let said = stage.byway.cli(&["report", "--config", config, "--state-dir", kept_in])?;
     ensure!(said.code == Some(0), "{said:?}");
     for of_anybody in &all {
         ensure!(!said.stdout.contains(of_anybody), "{of_anybody} is in\n{}", said.stdout);
