@@ -4,9 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use byway_core::Uptime;
 
 use super::hosts;
 use super::names::Names;
+use crate::clock;
 use crate::config::Host;
 use crate::store::{Addresses, Store};
 
@@ -14,6 +18,8 @@ use crate::store::{Addresses, Store};
 const HOSTS: &str = "/etc/hosts";
 /// Control servers may change their relay servers for years: beyond as many, names not asked for are forgotten.
 const MOST: usize = 512;
+/// A name whose addresses change with every answer does not wear the card out.
+const SAVE_AFTER: Duration = Duration::from_hours(6);
 
 #[derive(Debug)]
 pub struct OwnNames {
@@ -21,6 +27,8 @@ pub struct OwnNames {
     store: Store,
     hosts: PathBuf,
     known: Addresses,
+    /// What is on the disk, since then; none before the first look-up.
+    saved: Option<(Addresses, Uptime)>,
     /// What was wrong at the last try to keep them; told once.
     trouble: Vec<String>,
 }
@@ -37,8 +45,11 @@ impl OwnNames {
             tracing::warn!("{note}");
         }
         let trouble = Vec::new();
-        let mut own = Self { names, store, hosts: hosts.to_owned(), known: recalled.value, trouble };
+        let (hosts, known) = (hosts.to_owned(), recalled.value);
+        let mut own = Self { names, store, hosts, known, saved: None, trouble };
         own.keep(own.known.clone());
+        // What is found first is saved at once.
+        own.saved = None;
         own
     }
 
@@ -66,7 +77,7 @@ impl OwnNames {
     /// Also when nothing changed: the disk may have been full, and somebody else may have written the hosts.
     fn keep(&mut self, known: Addresses) {
         self.known = known;
-        let saved = self.store.remember_names(&self.known).map_err(|error| error.to_string());
+        let saved = self.save(clock::uptime());
         let trouble: Vec<String> = saved.err().into_iter().chain(self.write_hosts().err()).collect();
         if trouble != self.trouble {
             for error in &trouble {
@@ -77,6 +88,17 @@ impl OwnNames {
             }
             self.trouble = trouble;
         }
+    }
+
+    fn save(&mut self, now: Uptime) -> Result<(), String> {
+        let is_due = self.saved.as_ref().is_none_or(|(saved, since)| {
+            !saved.keys().eq(self.known.keys()) || now.since(*since) >= SAVE_AFTER
+        });
+        if is_due {
+            self.store.remember_names(&self.known).map_err(|error| error.to_string())?;
+            self.saved = Some((self.known.clone(), now));
+        }
+        Ok(())
     }
 
     fn write_hosts(&self) -> Result<(), String> {
@@ -145,6 +167,31 @@ mod tests {
         assert_eq!(stage.store().names().value, last);
         let written = stage.written();
         assert!(written.contains("derp.example") && written.contains("hs.example"), "{written}");
+    }
+
+    #[test]
+    fn addresses_that_change_with_every_answer_are_saved_a_few_times_a_day() {
+        let stage = Stage::new();
+        let at = |hours| Uptime::since_boot(Duration::from_hours(hours));
+        let places = |last: u8, names: &[&str]| -> Addresses {
+            names.iter().map(|name| ((*name).to_owned(), Vec::from([[192, 0, 2, last].into()]))).collect()
+        };
+        let mut own = stage.own();
+        for (now, last, names, saved) in [
+            (1, 1, &["hs.example"][..], 1),
+            (2, 2, &["hs.example"], 1),
+            (6, 3, &["hs.example"], 1),
+            (7, 4, &["hs.example"], 4),
+            (8, 5, &["hs.example"], 4),
+            (8, 6, &["derp.example", "hs.example"], 6),
+        ] {
+            own.known = places(last, names);
+            own.save(at(now)).unwrap();
+            assert_eq!(
+                stage.store().names().value["hs.example"],
+                places(saved, &["hs.example"])["hs.example"]
+            );
+        }
     }
 
     #[tokio::test]
