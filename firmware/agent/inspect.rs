@@ -77,7 +77,7 @@ impl Inspector {
             [time(view), told("power", view.board.power()), told("heat", view.board.heat()), self.disk()]
                 .into_iter()
                 .chain(self.spare())
-                .chain([self.watchdog()]);
+                .chain([told("watchdog", self.watch.told())]);
         let world = [
             uplink(view),
             self.names(view).await,
@@ -120,15 +120,7 @@ impl Inspector {
     }
 
     fn spare(&self) -> Option<Finding> {
-        let told = self.spare.as_ref()?.told();
-        Some(told.map_or_else(|lost| broken("spare", lost), |told| kept("spare", told)))
-    }
-
-    fn watchdog(&self) -> Finding {
-        match self.watch.told() {
-            Ok(told) => kept("watchdog", told),
-            Err(silence) => broken("watchdog", silence),
-        }
+        Some(told("spare", self.spare.as_ref()?.told()))
     }
 
     async fn tunnel(&self, view: &View) -> Finding {

@@ -33,6 +33,7 @@ mod relays;
 mod upstreams;
 mod watchdog;
 mod words;
+mod writes;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -171,6 +172,7 @@ const SOAKS: &[Promise] = &[
     ("soak_30_relay_deaths_are_carried_by_the_next", relays::thirty_deaths),
     ("soak_ten_minutes_of_loss_and_jitter_lose_no_relay", relays::ten_minutes_of_a_bad_radio),
     ("soak_an_idle_box_costs_its_relays_2_kilobytes_a_second_at_most", relays::idle_is_cheap),
+    ("soak_an_idle_box_hardly_writes", writes::are_few_while_idle),
     ("soak_20_power_cuts_in_a_flip_or_boot_keep_a_wish", kills::power_cut_20_times),
 ];
 

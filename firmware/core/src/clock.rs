@@ -51,7 +51,7 @@ const SLOW: Duration = Duration::from_secs(64);
 /// Afterwards. A Pi's crystal goes wrong by 100 ms meanwhile, at worst.
 const CALM: Duration = Duration::from_secs(2048);
 /// The newest stamp is no older while the time is kept, and none is written sooner without a reason.
-const SAVE_AFTER: Duration = Duration::from_mins(30);
+const SAVE_AFTER: Duration = Duration::from_hours(2);
 /// Whether somebody else has set the clock is looked at this often.
 const LOOK: Duration = Duration::from_secs(4);
 /// Silent time servers are no reason to ask others while the clock was right as lately.

@@ -12,10 +12,10 @@ use core::time::Duration;
 use crate::Uptime;
 use crate::time::PLAUSIBLE;
 
-/// A mark is this far ahead of the stamps in use. Each costs the disk one block.
-const AHEAD: Duration = Duration::from_hours(1);
+/// A mark is this far ahead of the stamps in use. Each costs the disk five blocks, four of them its journal's.
+const AHEAD: Duration = Duration::from_hours(2);
 /// The next is asked for when less is left: hundreds of times what the slowest card takes to write.
-const LEFT: Duration = Duration::from_mins(30);
+const LEFT: Duration = Duration::from_mins(5);
 /// Between two lines of stamps: more than the making of one takes.
 const GAP: Duration = Duration::from_secs(2);
 /// A handshake waits no longer than this for a disk that says nothing.
