@@ -82,4 +82,4 @@ find "$root" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
 cp "$parts/kernel/boot/vmlinuz-$release" "$out/Image"
 cp "$parts/kernel/lib/linux-image-$release"/broadcom/bcm2{711,837}*.dtb "$out"
 cp "$parts"/firmware/usr/lib/raspi-firmware/*.{bin,elf,dat} "$out/rpi-firmware"
-WITHOUT_OVERLAYS="disable-bt ramoops ramoops-pi4" "$board/post-image.sh" "$out"
+WITHOUT_OVERLAYS="ramoops ramoops-pi4" "$board/post-image.sh" "$out"

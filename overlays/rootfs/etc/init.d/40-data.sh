@@ -1,5 +1,5 @@
-# DATA, the card's fourth partition: made at the first boot, grown to the card's end, repaired; made anew where nothing else
-# helps, and filled from the spare copy then. A new image that is flashed over the old one finds it as it was.
+# DATA, the card's fourth partition: made at the first boot, to the card's end; repaired; made anew where nothing else helps,
+# and what is missing on it taken from the spare copy. A new image that is flashed over the old one finds it as it was.
 . /usr/libexec/byway/card.sh
 
 data=$(partition 4)
@@ -9,24 +9,17 @@ state=/data/byway
 third() { cat "/sys/class/block/$(basename "$(partition 3)")/$1"; }
 
 # One sector changes, the partition table's: a power cut leaves it as it was or as it shall be.
-if [ -b "$card" ] && ! [ -b "$data" ]; then
+make_partition() {
   echo "start=$(($(third start) + $(third size))), type=83" |
     sfdisk --quiet --append --wipe never --wipe-partitions never "$card" || say "no partition for DATA on $card"
   blockdev --rereadpt "$card"
-  tries=0
-  until [ -b "$data" ] || [ "$tries" -ge 50 ]; do
-    sleep 0.1
-    tries=$((tries + 1))
-  done
-fi
-
-make_anew() {
-  say "making DATA anew: $1"
-  # By its path: some shells know a smaller one of that name.
-  /usr/sbin/mke2fs -q -F -t ext4 -L DATA -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$data"
+  wait_for "$data" 50
 }
 
-# As it is, repaired, or with losses. Not even what e2fsck gives up is thrown away before the kernel has given it up too.
+# Not what somebody else has made of the room behind the slots.
+is_ours() { [ "$(sfdisk --quiet --part-type "$card" 4)" = 83 ]; }
+
+# Not even what e2fsck gives up is thrown away before the kernel has given it up too.
 repair() {
   e2fsck -p "$data" >/run/fsck.log 2>&1
   [ $? -lt 4 ] && return
@@ -34,22 +27,50 @@ repair() {
   [ $? -lt 4 ] && say "DATA was repaired: what is missing now comes from the spare copy"
 }
 
-# Errors make it read-only: the agent says so, and everything else goes on.
-mount_data() { mount -t ext4 -o noatime,nosuid,nodev,noexec,commit=60,errors=remount-ro "$data" /data; }
+# WHY DISCARD: emptying every block of a big card takes some of them minutes, and helps a new owner alone.
+make_anew() {
+  say "making DATA anew: $1"
+  # By its path: some shells know a smaller one of that name.
+  /usr/sbin/mke2fs -q -F -t ext4 -L DATA -m 0 -E "$2,lazy_itable_init=1,lazy_journal_init=1" "$data"
+}
 
-[ -b "$data" ] && repair
-mount_data 2>/dev/null || { make_anew "it has no file system, or one beyond repair" && mount_data; } || {
-  say "DATA is lost: this boot goes by the spare copy, and what it learns is forgotten"
+# Errors make it read-only: the agent says so, and everything else goes on.
+mount_data() {
+  mount -t ext4 -o "noatime,nosuid,nodev,noexec,commit=60,errors=remount-ro${1:+,$1}" "$data" /data 2>/dev/null
+}
+
+# Once more after a while: one error is no reason to forget anything. A worn card takes no writing, and can be read.
+mount_somehow() {
+  [ -b "$data" ] && is_ours || return 1
+  repair
+  mount_data || { sleep 2 && mount_data; } || mount_data ro,noload ||
+    { make_anew "it has no file system, or one beyond repair" nodiscard && mount_data; }
+}
+
+in_memory() {
+  say "no DATA on $card: this boot goes by the spare copy, and what it learns is forgotten"
   mount -t tmpfs -o nosuid,nodev,noexec,size=16m,mode=755 data /data
 }
 
-# `byway reset` has asked for a box that remembers nothing.
-if [ -e /data/reset ]; then
-  umount /data
+# `byway reset`. The owner's files first: as long as the mark is there, a power cut leaves all this to the next boot.
+forget_owner() {
+  mount -t vfat -o rw,nosuid,nodev,noexec,umask=077 "$(partition 1)" /boot
+  find /boot -maxdepth 1 -type f \( -iname byway.toml -o -iname byway.toml.txt -o -iname byway-status.txt \
+    -o -iname '*.conf' -o -iname '*.key' \) | while read -r file; do
+    dd if=/dev/zero of="$file" bs=4096 count=64 conv=notrunc 2>/dev/null
+    rm -f "$file"
+  done
+  sync
+  umount /boot
   byway spare wipe "$card"
-  make_anew "for a new owner" && mount_data || exit 1
-  touch /run/new-owner
-fi
+  umount /data
+  make_anew "for a new owner" discard
+  mount_data
+}
+
+[ ! -b "$card" ] || [ -b "$data" ] || make_partition
+mount_somehow || in_memory
+[ ! -e /data/reset ] || forget_owner || in_memory
 
 mkdir -p "$state" && chmod 700 "$state"
-[ -e "$state/config/byway.toml" ] || byway spare restore "$card" --state-dir "$state"
+byway spare restore "$card" --state-dir "$state" >/run/spare.log 2>&1 || say "$(cat /run/spare.log)"

@@ -5,10 +5,4 @@ boot=$(partition 1)
 [ -b "$boot" ] || exit 1
 # After a power cut while it was written; without it Windows would offer to repair it.
 fsck.fat -a -w "$boot" >/run/fsck-boot.log 2>&1
-mount_boot() { mount -t vfat -o "$1,nosuid,nodev,noexec,umask=077" "$boot" /boot; }
-
-if [ -e /run/new-owner ]; then
-  mount_boot rw && rm -f /boot/byway.toml /boot/BYWAY-STATUS.txt /boot/*.conf /boot/*.key
-  umount /boot
-fi
-mount_boot ro
+mount -t vfat -o ro,nosuid,nodev,noexec,umask=077 "$boot" /boot

@@ -17,3 +17,13 @@ partition() {
     *) echo "$card$1" ;;
   esac
 }
+
+# A block device, for so many tenths of a second.
+wait_for() {
+  tries=0
+  until [ -b "$1" ]; do
+    [ "$tries" -lt "$2" ] || return 1
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+}
