@@ -62,6 +62,32 @@ fn takes_nothing(stage: &mut Stage, fault: &str, spoil: Spoil, mend: Spoil, next
     stage.byway.power_cut()
 }
 
+/// The same node with the same wish: nobody has to bring a new key.
+pub(super) fn lost(stage: &mut Stage) -> Result<()> {
+    stage.carry()?;
+    let address = |status: &Value| status["tailnet"]["addresses"][0].clone();
+    let before = address(&stage.byway.status()?);
+    let said = stage.byway.cli(&["egress", "residential"])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    stage.byway.sigterm()?;
+    stage.byway.start()?;
+    wait_for("the second copy", PATIENCE, || {
+        let said = stage.byway.cli(&["doctor"])?;
+        ensure!(said.stdout.contains("2 files have a second copy"), "{}", said.stdout);
+        Ok(())
+    })?;
+
+    stage.byway.power_cut()?;
+    let said = stage.byway.lose_disk()?;
+    ensure!(said.code == Some(0) && said.stdout.starts_with("2 files put back"), "{said:?}");
+    stage.byway.boot()?;
+    let status = stage.byway.wait_status("the house's door again", PATIENCE, |status| {
+        is_as_wished(status) && is_approved(status) && status["wish"] == "residential"
+    })?;
+    ensure!(address(&status) == before, "another node: {status}");
+    stage.carry()
+}
+
 /// From the remembered privacy to residential, which is not remembered, and says so.
 fn flip_unremembered(stage: &mut Stage, ordeal: &mut Ordeal, next_step: &str) -> Result<()> {
     let before = stage.byway.log().len();

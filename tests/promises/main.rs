@@ -131,6 +131,7 @@ const PROMISES: &[Promise] = &[
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
     ("a_full_state_folder_carries_and_remembers_the_last_wish_once_there_is_room", disk::full),
     ("a_read_only_state_folder_carries_and_remembers_the_last_wish_once_it_can", disk::read_only),
+    ("a_disk_that_is_lost_leaves_the_box_in_its_tailnet_by_the_spare_copy", disk::lost),
     ("what_was_remembered_and_is_torn_is_set_aside", disk::torn),
     ("a_torn_configuration_seals_and_says_where", disk::torn_configuration),
     ("a_run_folder_that_takes_no_file_seals_and_says_so", disk::no_run_folder),

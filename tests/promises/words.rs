@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use byway_lab::stage::Stage;
 use serde_json::Value;
 
-const PROMISES: [&str; 14] = [
+const PROMISES: [&str; 15] = [
     "rules",
     "forwarding",
     "clock",
     "power",
     "heat",
     "disk",
+    "spare",
     "watchdog",
     "uplink",
     "dns",

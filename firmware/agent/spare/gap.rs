@@ -105,12 +105,19 @@ impl Gap {
     }
 
     fn places(&self) -> Result<[Vec<u8>; 2], Error> {
-        let read = |place| {
-            let mut bytes = vec![0; ROOM];
-            self.file.read_exact_at(&mut bytes, place).map_err(self.failed())?;
-            Ok(bytes)
-        };
+        let read = |place| self.read(place).map_err(self.failed());
         Ok([read(PLACES[0])?, read(PLACES[1])?])
+    }
+
+    /// As much as is ours; where nothing is, all of it.
+    fn read(&self, place: u64) -> io::Result<Vec<u8>> {
+        let mut head = [0; HEAD];
+        self.file.read_exact_at(&mut head, place)?;
+        let length =
+            length(&head).filter(|_| head.starts_with(NAME)).map(|length| HEAD + length.min(LONGEST));
+        let mut bytes = vec![0; length.unwrap_or(ROOM)];
+        self.file.read_exact_at(&mut bytes, place)?;
+        Ok(bytes)
     }
 
     fn failed(&self) -> impl Fn(io::Error) -> Error {
@@ -163,11 +170,19 @@ fn encode(Copy { turn, content }: &Copy) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Option<Copy> {
-    let number = |place: usize| Some(u32::from_le_bytes(*bytes.get(place..)?.first_chunk()?));
     let turn = u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
-    let whole = bytes.get(..HEAD.checked_add(usize::try_from(number(16)?).ok()?)?)?;
-    let is_ours = whole.starts_with(&MAGIC) && number(SUMMED) == Some(sum(whole));
+    let whole = bytes.get(..HEAD.checked_add(length(bytes)?)?)?;
+    let is_ours = whole.starts_with(&MAGIC) && number(whole, SUMMED) == Some(sum(whole));
     is_ours.then(|| Copy { turn, content: whole[HEAD..].to_vec() })
+}
+
+/// Of the content.
+fn length(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(number(bytes, 16)?).ok()
+}
+
+fn number(bytes: &[u8], place: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(place..)?.first_chunk()?))
 }
 
 /// Over all but itself.

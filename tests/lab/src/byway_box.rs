@@ -37,6 +37,9 @@ const WITHOUT_THE_MACHINES_CLOCK: [&str; 4] =
 /// What stands for its watchdog's device: a pipe that takes what it is fed. Its agent finds it open, as from init.
 const WATCHDOG: &str = "watchdog";
 
+/// What stands for its card's device: a partition table, and the gap behind it.
+const DEVICE: &str = "device";
+
 /// Before its agent and its `wg`: a machine has one such folder, and stands for many boxes. One with a clock of its own
 /// has its own boots too.
 const WITH_ITS_OWN_WIREGUARD: &str = "mkdir -p /var/run/wireguard && mount --bind \"$0\" /var/run/wireguard && \
@@ -149,6 +152,7 @@ impl BywayBox {
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
         mkfifo(&folder.join(WATCHDOG), Mode::S_IRUSR | Mode::S_IWUSR).context("cannot make a watchdog")?;
+        make_device(&folder.join(DEVICE)).context("cannot make a card")?;
         write_confs(&folder.join("card"), &card.mullvad_confs)?;
         let tailscaled = world.peers.tailscaled_box();
         write_secret(&folder.join("card/byway.toml"), &card.byway_toml(path_text(&tailscaled)?))?;
@@ -208,6 +212,13 @@ impl BywayBox {
             .context("cannot empty the box's run folder")
     }
 
+    /// While the power is off its disk is damaged beyond repair: init makes it anew, and puts back what has a second copy.
+    pub fn lose_disk(&self) -> Result<Said> {
+        let (state, device) = (self.state_dir(), self.folder.join(DEVICE));
+        fs::remove_dir_all(&state).context("cannot empty the disk")?;
+        self.binary(&["spare", "restore", path_text(&device)?, "--state-dir", path_text(&state)?])
+    }
+
     /// `byway seal`, which must succeed; then the loopback comes up, which is init's.
     pub fn seal(&self) -> Result<()> {
         let said = self.cli(&["seal"])?;
@@ -219,7 +230,7 @@ impl BywayBox {
     pub fn start(&mut self) -> Result<()> {
         ensure!(!self.is_running(), "the agent runs already");
         let (config, state, run) = (self.config_path(), self.state_dir(), self.run_dir());
-        let wireguard = self.wireguard_dir();
+        let (wireguard, device) = (self.wireguard_dir(), self.folder.join(DEVICE));
         let args = [
             "sh",
             "-c",
@@ -233,6 +244,8 @@ impl BywayBox {
             path_text(&state)?,
             "--run-dir",
             path_text(&run)?,
+            "--spare",
+            path_text(&device)?,
         ];
         let owners = self.owners_dir();
         let from: &[&str] = if owners.is_dir() { &["--from", path_text(&owners)?] } else { &[] };
@@ -475,6 +488,16 @@ impl Drop for BywayBox {
         // the world's end.
         let _ = self.namespace.kill_all();
     }
+}
+
+/// One partition (MBR), from 4 MiB on, which is not there.
+fn make_device(path: &Path) -> Result<()> {
+    let mut sector = [0; 512];
+    sector[446 + 4] = 0x83;
+    sector[446 + 8..446 + 12].copy_from_slice(&8192_u32.to_le_bytes());
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(path, sector)?;
+    Ok(OpenOptions::new().write(true).open(path)?.set_len(4 << 20)?)
 }
 
 fn write_confs(card: &Path, confs: &[(String, String)]) -> Result<()> {
