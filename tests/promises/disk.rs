@@ -73,13 +73,13 @@ pub(super) fn lost(stage: &mut Stage) -> Result<()> {
     stage.byway.start()?;
     wait_for("the second copy", PATIENCE, || {
         let said = stage.byway.cli(&["doctor"])?;
-        ensure!(said.stdout.contains("2 files have a second copy"), "{}", said.stdout);
+        ensure!(said.stdout.contains("3 files have a second copy"), "{}", said.stdout);
         Ok(())
     })?;
 
     stage.byway.power_cut()?;
     let said = stage.byway.lose_disk()?;
-    ensure!(said.code == Some(0) && said.stdout.starts_with("2 files put back"), "{said:?}");
+    ensure!(said.code == Some(0) && said.stdout.starts_with("3 files put back"), "{said:?}");
     stage.byway.boot()?;
     let status = stage.byway.wait_status("the house's door again", PATIENCE, |status| {
         is_as_wished(status) && is_approved(status) && status["wish"] == "residential"

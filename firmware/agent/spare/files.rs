@@ -13,9 +13,9 @@ use super::gap::LONGEST;
 
 /// Its place in the tailnet: a box without it is nobody's, and has nothing to keep.
 const NODE: &str = "tailscale/tailscaled.state";
-/// What people chose. All else below the state's folder is found again, also how far the handshakes' stamps are reserved:
-/// they follow the clock where nothing is known.
-const CHOSEN: [&str; 2] = ["wish.json", "relay.json"];
+/// What people chose, and how far the handshakes' stamps are reserved: after power cuts these are hours ahead of the clock, and
+/// without them no relay would answer for as long. All else below the state's folder is found again.
+const BESIDE: [&str; 3] = ["wish.json", "relay.json", "stamps"];
 /// Of the configuration's folder: what is half written, and what was replaced.
 const LEFT_OUT: [&str; 2] = ["new", "old"];
 
@@ -26,7 +26,7 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 /// count. An error: a file is there and cannot be read, so that the last copy is the better one.
 pub(super) fn find(state_dir: &Path, config: &Path) -> io::Result<Option<Files>> {
     let mut files = Files::new();
-    for name in [NODE].into_iter().chain(CHOSEN) {
+    for name in [NODE].into_iter().chain(BESIDE) {
         if let Some(bytes) = read(&state_dir.join(name))? {
             files.insert(name.to_owned(), bytes);
         }
@@ -151,13 +151,15 @@ mod tests {
         }
         let files = find(&state, &config).unwrap().unwrap();
         let names: Vec<&str> = files.keys().map(String::as_str).collect();
-        assert_eq!(names, ["config/byway.toml", "config/se.conf", "tailscale/tailscaled.state", "wish.json"]);
+        let vital =
+            ["config/byway.toml", "config/se.conf", "stamps", "tailscale/tailscaled.state", "wish.json"];
+        assert_eq!(names, vital);
 
         let packed = pack(&files).unwrap();
         assert_eq!(unpack(&packed).unwrap(), files);
         let anew = data.path().join("anew/byway");
         write(&anew.join("wish.json"), "newer");
-        assert_eq!(put_back(&files, &anew).unwrap(), 3);
+        assert_eq!(put_back(&files, &anew).unwrap(), 4);
         assert_eq!(fs::read_to_string(anew.join("wish.json")).unwrap(), "newer");
         assert_eq!(fs::read_to_string(anew.join("config/se.conf")).unwrap(), "key");
         let mode = |path: &str| anew.join(path).metadata().unwrap().permissions().mode() & 0o777;
