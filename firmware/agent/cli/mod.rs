@@ -189,7 +189,7 @@ enum Command {
 /// What `byway spare` does.
 #[derive(Debug, Subcommand)]
 enum SpareDeed {
-    /// Put back what is missing below --state-dir, after its partition had to be made anew; without a copy, nothing.
+    /// Put back what is missing or empty below --state-dir, and say so; without a copy, nothing.
     Restore {
         /// The card's, as /dev/mmcblk0.
         device: PathBuf,

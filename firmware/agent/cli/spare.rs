@@ -5,14 +5,11 @@ use std::path::Path;
 use super::Ending;
 use crate::spare;
 
-/// One line, whatever there is.
+/// At every boot, so that nothing is said where nothing is done.
 pub(super) fn restore(device: &Path, state_dir: &Path) -> anyhow::Result<Ending> {
-    let (device_name, folder) = (device.display(), state_dir.display());
-    match spare::restore(device, state_dir)? {
-        Some((files, turn)) => {
-            println!("{files} files put back below {folder}, of copy {turn} on {device_name}");
-        }
-        None => println!("there is no copy on {device_name}: nothing is put back"),
+    if let Some((files @ 1.., turn)) = spare::restore(device, state_dir)? {
+        let (device, folder) = (device.display(), state_dir.display());
+        println!("{files} files put back below {folder}, of copy {turn} on {device}");
     }
     Ok(Ending::Done)
 }

@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
 
 use super::gap::LONGEST;
 
-/// Its place in the tailnet: a box without it is nobody's, and has nothing to keep.
+/// Its place in the tailnet: a box without one is nobody's, and has nothing to keep.
 const NODE: &str = "tailscale/tailscaled.state";
+/// In there, what each login begins with; before the first and after a log-out there is none.
+const LOGIN: &str = "profile-";
 /// What people chose, and how far the handshakes' stamps are reserved: after power cuts these are hours ahead of the clock, and
 /// without them no relay would answer for as long. All else below the state's folder is found again.
 const BESIDE: [&str; 3] = ["wish.json", "relay.json", "stamps"];
 /// Of the configuration's folder: what is half written, and what was replaced.
 const LEFT_OUT: [&str; 2] = ["new", "old"];
+/// An auth key that has served leaves its file empty.
+const KEY_FILE: &str = ".key";
 
 /// By their names below the state's folder.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -41,7 +46,12 @@ pub(super) fn find(state_dir: &Path, config: &Path) -> io::Result<Option<Files>>
             }
         }
     }
-    Ok(files.contains_key(NODE).then_some(files))
+    Ok(files.get(NODE).is_some_and(|node| has_login(node)).then_some(files))
+}
+
+fn has_login(node: &[u8]) -> bool {
+    let entries: Result<Map<String, Value>, _> = serde_json::from_slice(node);
+    entries.is_ok_and(|entries| entries.keys().any(|key| key.starts_with(LOGIN)))
 }
 
 /// None where no file is.
@@ -97,16 +107,44 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Files, String> {
     texts.into_iter().map(file).collect()
 }
 
-/// How many there were not before: what is there already is newer.
+/// How many were lost: what is there already is newer.
 pub(super) fn put_back(files: &Files, state_dir: &Path) -> io::Result<usize> {
-    let mut missing: Vec<(PathBuf, &[u8])> =
-        files.iter().map(|(name, bytes)| (state_dir.join(name), bytes.as_slice())).collect();
-    missing.retain(|(path, _)| !path.exists());
-    for (path, bytes) in &missing {
-        put(path, bytes)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let mut put_back = 0;
+    for (name, bytes) in files {
+        let path = state_dir.join(name);
+        let put = || {
+            match loss(name, &path, bytes) {
+                None => return Ok(0),
+                Some(Loss::Content) => {}
+                // It may hold what somebody wants to look at.
+                Some(Loss::Login) => fs::rename(&path, path.with_added_extension("broken"))?,
+            }
+            put(&path, bytes).map(|()| 1)
+        };
+        put_back +=
+            put().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     }
-    Ok(missing.len())
+    Ok(put_back)
+}
+
+/// What a file of the box's does not have any more, and its copy has.
+enum Loss {
+    /// It is not there, or nothing is in it: power cuts leave some files so.
+    Content,
+    Login,
+}
+
+fn loss(name: &str, path: &Path, copy: &[u8]) -> Option<Loss> {
+    let here = match fs::read(path) {
+        Ok(here) => here,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Loss::Content),
+        // The agent says what is wrong with it.
+        Err(_) => return None,
+    };
+    if here.iter().all(|byte| *byte == 0) {
+        return (!name.ends_with(KEY_FILE)).then_some(Loss::Content);
+    }
+    (name == NODE && has_login(copy) && !has_login(&here)).then_some(Loss::Login)
 }
 
 /// Whole or not at all, and for root alone.
@@ -127,6 +165,10 @@ mod tests {
 
     use super::*;
 
+    /// What tailscaled keeps of a box that is in, and of one that is not.
+    const JOINED: &str = r#"{"_machinekey":"bQ==","_current-profile":"cA==","profile-7a1c":"eyJ9"}"#;
+    const LOGGED_OUT: &str = r#"{"_machinekey":"bQ=="}"#;
+
     fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -141,7 +183,7 @@ mod tests {
             ("config/se.conf", "key"),
             ("config/byway.toml.old", "old"),
             ("config/se.conf.new", "half"),
-            ("tailscale/tailscaled.state", "{}"),
+            ("tailscale/tailscaled.state", JOINED),
             ("tailscale/other", "x"),
             ("wish.json", "wish"),
             ("names.json", "names"),
@@ -174,10 +216,40 @@ mod tests {
         let (state, config) = (data.path().join("byway"), Path::new("/boot/byway.toml"));
         write(&state.join("wish.json"), "wish");
         assert_eq!(find(&state, config).unwrap(), None);
-        write(&state.join("tailscale/tailscaled.state"), "{}");
+        let node = state.join("tailscale/tailscaled.state");
+        for nobodys in ["", "torn", "[1]", LOGGED_OUT] {
+            write(&node, nobodys);
+            assert_eq!(find(&state, config).unwrap(), None, "{nobodys}");
+        }
+        write(&node, JOINED);
         assert_eq!(find(&state, config).unwrap().unwrap().len(), 2);
         let error = find(&state, &state.join("config/byway.toml")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_empty_is_put_back_and_a_login_where_there_is_none() {
+        let data = tempfile::tempdir().unwrap();
+        let at = |name: &str| data.path().join(name);
+        let here = |name: &str| fs::read_to_string(at(name)).unwrap();
+        let key = "config/auth.key";
+        let copy = [("wish.json", "wish"), ("config/se.conf", "key"), (key, "hskey"), (NODE, JOINED)];
+        let files: Files =
+            copy.into_iter().map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).collect();
+        for (name, text) in [("wish.json", ""), ("config/se.conf", "\0\0\0"), (key, ""), (NODE, LOGGED_OUT)] {
+            write(&at(name), text);
+        }
+        assert_eq!(put_back(&files, data.path()).unwrap(), 3);
+        assert_eq!(["wish.json", "config/se.conf", NODE].map(here), ["wish", "key", JOINED]);
+        assert_eq!(here(key), "", "it has served");
+        assert_eq!(here(&format!("{NODE}.broken")), LOGGED_OUT);
+        assert_eq!(put_back(&files, data.path()).unwrap(), 0);
+
+        let nobodys = Files::from([(NODE.to_owned(), LOGGED_OUT.as_bytes().to_vec())]);
+        write(&at(NODE), "torn");
+        assert_eq!(put_back(&nobodys, data.path()).unwrap(), 0, "no better one");
+        write(&at(NODE), &JOINED.replace("7a1c", "another"));
+        assert_eq!(put_back(&files, data.path()).unwrap(), 0, "what is there is newer");
     }
 
     #[test]

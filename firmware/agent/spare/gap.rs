@@ -65,8 +65,17 @@ pub(super) struct Copy {
 
 impl Gap {
     pub(super) fn open(device: &Path) -> Result<Self, Error> {
+        Self::open_for(device, OpenOptions::new().read(true).write(true))
+    }
+
+    /// A worn card lets nobody open it for more.
+    pub(super) fn open_read_only(device: &Path) -> Result<Self, Error> {
+        Self::open_for(device, OpenOptions::new().read(true))
+    }
+
+    fn open_for(device: &Path, access: &OpenOptions) -> Result<Self, Error> {
         let failed = |cause| Error::Device { device: device.to_owned(), cause };
-        let file = OpenOptions::new().read(true).write(true).open(device).map_err(failed)?;
+        let file = access.open(device).map_err(failed)?;
         let mut sector = [0; SECTOR];
         file.read_exact_at(&mut sector, 0).map_err(failed)?;
         prove(&sector).map_err(|what| Error::NoGap { device: device.to_owned(), what })?;
@@ -247,6 +256,16 @@ pub(super) mod tests {
         assert!(kept.map(|(_, both)| both).all(|(before, after)| before == after));
         gap.wipe().unwrap();
         assert!(std::fs::read(&card).unwrap() == before, "wiped");
+    }
+
+    #[test]
+    fn what_is_opened_to_be_read_is_never_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let card = card(&folder);
+        Gap::open(&card).unwrap().write(&copy(1, *b"old")).unwrap();
+        let gap = Gap::open_read_only(&card).unwrap();
+        assert!(matches!(gap.write(&copy(2, *b"new")), Err(Error::Device { .. })));
+        assert_eq!(gap.newest().unwrap(), Some(copy(1, *b"old")));
     }
 
     #[test]

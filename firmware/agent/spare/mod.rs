@@ -1,5 +1,5 @@
 //! A second copy of the few files that the box is lost without, outside the partition they live on: cards tear file systems.
-//! Written by a thread of its own, when one of them has changed; put back by init when it had to make that partition anew.
+//! Written by a thread of its own, when one of them has changed; put back by init, at every boot, where one is lost.
 
 mod files;
 mod gap;
@@ -46,9 +46,9 @@ pub fn keep(device: &Path, state_dir: &Path, config: &Path) -> anyhow::Result<Sp
     Ok(Spare { device: device.to_owned(), ask, outcome })
 }
 
-/// Puts back what is missing below `state_dir`: how many files, of which copy; none where there is no copy.
+/// Puts back what is lost below `state_dir`: how many files, of which copy; none where there is no copy.
 pub fn restore(device: &Path, state_dir: &Path) -> anyhow::Result<Option<(usize, u64)>> {
-    let Some(Copy { turn, content }) = Gap::open(device)?.newest()? else { return Ok(None) };
+    let Some(Copy { turn, content }) = Gap::open_read_only(device)?.newest()? else { return Ok(None) };
     let files = files::unpack(&content)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("the copy on {} is of another version", device.display()))?;

@@ -16,7 +16,7 @@ impl Home {
         let card = card(&folder);
         let home = Self { folder, card };
         home.write("config/byway.toml", "[box]");
-        home.write("tailscale/tailscaled.state", "node");
+        home.write("tailscale/tailscaled.state", r#"{"profile-1":""}"#);
         home
     }
 
