@@ -178,7 +178,7 @@ async fn run(
         wishes: WishKeeper::new(store),
         resolv_conf: ResolvConf::default(),
         views,
-        pulse: pulses.of(Part::Loop),
+        pulse: pulses.begin(Part::Loop),
         settler: Settler::start(paths, spare),
     };
     let stick = stick::watch(&paths.config, &paths.run_dir);

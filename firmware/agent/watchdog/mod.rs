@@ -33,8 +33,8 @@ enum Food {
     Refused(String),
 }
 
-/// Begins to feed the watchdog that is inherited, if one is. The loop is expected to tick from now on, the other
-/// parts when they begin.
+/// Begins to feed the watchdog that is inherited, if one is. Each part is expected to tick from where it begins: before the loop
+/// does, a slow card and a dying stick may take their time.
 pub fn start() -> Watch {
     let pulses = Pulses::default();
     let food = match Dog::inherited() {
@@ -47,7 +47,6 @@ pub fn start() -> Watch {
         Food::None => {}
         Food::Refused(why) => tracing::warn!("no watchdog: {why}"),
     }
-    pulses.begin(Part::Loop);
     Watch { pulses, food }
 }
 

@@ -82,6 +82,12 @@ fn food_stays_away_while_a_part_is_silent_and_comes_again_with_its_next_tick() {
 }
 
 #[test]
+fn nothing_is_expected_of_an_agent_before_its_loop() {
+    let pulses = start().pulses;
+    assert_eq!(Part::ALL.map(|part| pulses.last_tick(part)), [None; Part::ALL.len()]);
+}
+
+#[test]
 fn nobody_is_fed_when_the_agent_is_gone() {
     let mut kennel = Kennel::new();
     let pulses = Pulses::default();
