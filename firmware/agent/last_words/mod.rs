@@ -111,15 +111,13 @@ impl Life {
         let boot = format!("{:032x}", boot.0);
         let before = believed(state.boot());
         let told = believed(run.life()).filter(|story| story.boot == boot);
-        let story = told.unwrap_or_else(|| Story {
-            last_stop: before
-                .as_ref()
-                .filter(|before| before.boot != boot)
-                .map(|before| traces::take(before, &paths.state_dir, sys).verdict().to_string()),
-            boot,
-            runs: false,
-            crashes: Crashes::default(),
-            kept_s: None,
+        let story = told.unwrap_or_else(|| {
+            // Also where nothing is known of the boot before: whoever looks for why finds them.
+            let kernel = traces::take_kernel_logs(&paths.state_dir, sys);
+            let before = before.filter(|before| before.boot != boot);
+            let traces = before.map(|before| traces::gather(&before, kernel, &paths.state_dir, sys));
+            let last_stop = traces.map(|traces| traces.verdict().to_string());
+            Story { last_stop, boot, runs: false, crashes: Crashes::default(), kept_s: None }
         });
         let mut life = Self { state, run, run_dir: paths.run_dir.clone(), story };
         life.farewell(None);

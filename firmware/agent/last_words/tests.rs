@@ -102,29 +102,50 @@ fn last_words_are_no_longer_than_64_kilobytes() {
 }
 
 #[test]
-fn the_kernels_log_is_moved_to_the_card_and_the_watchdogs_word_is_heard() {
+fn the_kernels_log_is_moved_to_the_card_also_where_nobody_is_judged_by_it() {
     let machine = Machine::new();
-    let (pstore, watchdog) =
-        (machine.sys().join("fs/pstore"), machine.sys().join("class/watchdog/watchdog0"));
+    let pstore = machine.sys().join("fs/pstore");
     fs::create_dir_all(&pstore).unwrap();
-    fs::create_dir_all(&watchdog).unwrap();
     let panic = "Panic#1 Part1\n<0>[ 7.1] Kernel panic - not syncing: sysrq triggered crash\n";
     let log = pstore.join("dmesg-ramoops-0");
-    fs::write(&log, panic).unwrap();
     fs::write(pstore.join("console-ramoops-0"), "another's").unwrap();
-    drop(machine.boot(1));
-    assert!(log.exists(), "what was before the first boot is nobody's");
-    assert_eq!(machine.boot(2).sentence().as_deref(), Some("kernel panic: sysrq triggered crash"));
-    assert!(!log.exists() && pstore.join("console-ramoops-0").exists());
-    assert_eq!(fs::read_to_string(machine.state().join("last-kernel.log")).unwrap(), panic);
+    for (boot, said) in [(1, None), (2, Some("kernel panic: sysrq triggered crash"))] {
+        let text = format!("{panic}{boot}");
+        fs::write(&log, &text).unwrap();
+        assert_eq!(machine.boot(boot).sentence().as_deref(), said, "{boot}");
+        assert!(!log.exists() && pstore.join("console-ramoops-0").exists());
+        assert_eq!(fs::read_to_string(machine.state().join("last-kernel.log")).unwrap(), text);
+    }
+}
 
-    let bitten = "the watchdog restarted the box: nobody fed it any more";
-    for (status, said) in
-        [("32\n", bitten), ("0\n", "the power was cut"), ("odd", "the power was cut"), ("33", bitten)]
-    {
-        fs::write(watchdog.join("bootstatus"), status).unwrap();
+#[test]
+fn the_watchdogs_word_is_heard_and_that_of_a_pis_firmware() {
+    let machine = Machine::new();
+    drop(machine.boot(1));
+    let (bitten, cut) = ("the watchdog restarted the box: nobody fed it any more", "the power was cut");
+    let tell = |name: &str, told: &[u8]| {
+        let path = machine.sys().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, told).unwrap();
+    };
+    for (status, said) in [("32\n", bitten), ("0\n", cut), ("odd", cut), ("33", bitten), ("0", cut)] {
+        tell("class/watchdog/watchdog0/bootstatus", status.as_bytes());
         assert_eq!(machine.next().sentence().as_deref(), Some(said), "{status}");
     }
+    let rsts = "firmware/devicetree/base/chosen/bootloader/rsts";
+    for (told, said) in [
+        (&[0, 0, 0x10, 0x20][..], bitten),
+        (&[0, 0, 0x10, 0], cut),
+        (&[0x20, 0, 0, 0], cut),
+        (&[0x20], cut),
+        (&[0, 0, 0, 0x21], bitten),
+    ] {
+        tell(rsts, told);
+        assert_eq!(machine.next().sentence().as_deref(), Some(said), "{told:?}");
+    }
+    // A Pi restarts by its watchdog.
+    machine.again(machine.boots.get()).farewell(Some(Farewell::Shutdown));
+    assert_eq!(machine.next().sentence().as_deref(), Some(IN_GOOD_ORDER));
 }
 
 #[test]

@@ -17,19 +17,25 @@ const LONGEST: usize = 64 * 1024;
 const KERNEL: &str = "last-kernel.log";
 /// `WDIOF_CARDRESET` of linux/watchdog.h: the watchdog has reset the machine.
 const RESET_BY_WATCHDOG: u32 = 0x20;
+/// What a Pi's firmware found in `PM_RSTS` when it began, big-endian; the driver of its watchdog tells nothing.
+const RSTS: &str = "firmware/devicetree/base/chosen/bootloader/rsts";
+/// `HADWRF` in there: a full reset by the watchdog, also the one by which the kernel restarts a Pi.
+const FULL_RESET_BY_WATCHDOG: u32 = 0x20;
 
-/// The kernel's logs are moved to `STATE_DIR`: where they are there is room for one.
-pub(super) fn take(before: &BootNote, state_dir: &Path, sys: &Path) -> Traces {
+/// `kernel`: its logs.
+pub(super) fn gather(before: &BootNote, kernel: Vec<String>, state_dir: &Path, sys: &Path) -> Traces {
     Traces {
         farewell: before.farewell.clone(),
-        kernel: take_kernel_logs(&sys.join("fs/pstore"), state_dir),
-        bitten: is_bitten(&sys.join("class/watchdog/watchdog0/bootstatus")),
+        kernel,
+        bitten: is_bitten(&sys.join("class/watchdog/watchdog0/bootstatus"))
+            || is_reset_by_watchdog(&sys.join(RSTS)),
         last_sign: last_sign(before, state_dir),
     }
 }
 
-fn take_kernel_logs(pstore: &Path, state_dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(pstore) else { return Vec::new() };
+/// Moved to `STATE_DIR`: where they are there is room for one or two, and the next one must find it.
+pub(super) fn take_kernel_logs(state_dir: &Path, sys: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(sys.join("fs/pstore")) else { return Vec::new() };
     let is_log = |path: &Path| {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"dmesg-ramoops-"))
     };
@@ -60,6 +66,11 @@ fn read(path: &Path) -> io::Result<String> {
 fn is_bitten(bootstatus: &Path) -> bool {
     let told = fs::read_to_string(bootstatus).unwrap_or_default();
     told.trim().parse::<u32>().is_ok_and(|flags| flags & RESET_BY_WATCHDOG != 0)
+}
+
+fn is_reset_by_watchdog(rsts: &Path) -> bool {
+    let told = fs::read(rsts).ok().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+    told.is_some_and(|bytes| u32::from_be_bytes(bytes) & FULL_RESET_BY_WATCHDOG != 0)
 }
 
 /// Where the clock was right then, and it was that boot.

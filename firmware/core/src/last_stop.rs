@@ -7,7 +7,7 @@
 //! | a part of the agent that was silent until the watchdog bit | the watchdog restarted the box: .. |
 //! | a farewell: init's SIGTERM, the button | in good order, restarted by the button |
 //! | the kernel's log of an oops | kernel oops: .. |
-//! | the watchdog's word that it has reset the machine | the watchdog restarted the box |
+//! | the watchdog's word, or a Pi's firmware's, that it has reset the machine | the watchdog restarted the box |
 //! | nothing | the power was cut |
 
 use alloc::format;
@@ -43,7 +43,7 @@ pub struct Traces {
     pub farewell: Option<Farewell>,
     /// The logs that the kernel has left at its end.
     pub kernel: Vec<String>,
-    /// The watchdog says that it has reset the machine.
+    /// The watchdog has reset the machine, in whatever order: a Pi's is also how its kernel restarts it.
     pub bitten: bool,
     /// The newest time that was written down, as time since 1970.
     pub last_sign: Option<Duration>,
