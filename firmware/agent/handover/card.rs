@@ -67,13 +67,13 @@ fn consider(card: &Path, held: &Held<'_>) -> Verdict {
     verdict
 }
 
-/// What lies there of what belongs to the configuration: `byway.toml` last.
+/// What lies there of what belongs to the configuration: `byway.toml` first, with the secrets that open most. When the power
+/// goes while the next one is being wiped, what is left of it is a mistake, and nothing more is wiped.
 fn files_of(card: &Path) -> Vec<(String, Form, String)> {
     let Ok(text) = read(&card.join(NAME)) else { return Vec::new() };
     let named = secrets::named(&text).into_iter();
-    let mut files: Vec<(String, Form, String)> =
-        named.filter_map(|(name, form)| Some((name.clone(), form, read(&card.join(name)).ok()?))).collect();
-    files.push((NAME.to_owned(), Form::Toml, text));
+    let mut files = vec![(NAME.to_owned(), Form::Toml, text)];
+    files.extend(named.filter_map(|(name, form)| Some((name.clone(), form, read(&card.join(name)).ok()?))));
     files
 }
 

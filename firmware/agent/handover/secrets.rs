@@ -147,7 +147,7 @@ impl Form {
     }
 }
 
-/// The files that `byway.toml` names, by what they are to it.
+/// The files that `byway.toml` names, by what they are to it; the auth key's first.
 pub(super) fn named(text: &str) -> Vec<(String, Form)> {
     let Ok(document) = DeTable::parse(text) else { return Vec::new() };
     let document = document.get_ref();
@@ -155,7 +155,7 @@ pub(super) fn named(text: &str) -> Vec<(String, Form)> {
     let confs = list.into_iter().flatten().filter_map(|name| name.get_ref().as_str());
     let key = value(document, &["tailnet", "auth_key_file"]).and_then(|name| name.get_ref().as_str());
     let of = |form| move |name: &str| (name.to_owned(), form);
-    confs.map(of(Form::Conf)).chain(key.map(of(Form::Key))).collect()
+    key.map(of(Form::Key)).into_iter().chain(confs.map(of(Form::Conf))).collect()
 }
 
 /// The wi-fi's password, by the network's name.
@@ -233,7 +233,7 @@ mod tests {
         let of = |name: &str, form| (name.to_owned(), form);
         assert_eq!(
             named(text),
-            [of("a.conf", Form::Conf), of("b.conf", Form::Conf), of("auth.key", Form::Key)]
+            [of("auth.key", Form::Key), of("a.conf", Form::Conf), of("b.conf", Form::Conf)]
         );
         assert_eq!(named("[mullvad\nconfig = ['a.conf']"), []);
     }
