@@ -10,6 +10,7 @@ pub mod handover;
 pub mod inspect;
 pub mod journal;
 pub mod last_words;
+pub mod lasting;
 pub mod mistake;
 pub mod net;
 pub mod panel;

@@ -17,6 +17,7 @@ pub(super) fn reset(state_dir: &Path, run_dir: &Path, yes: bool) -> anyhow::Resu
         );
         return Ok(Ending::Usage);
     }
+    reset::ensure_lasting(state_dir)?;
     ask::wait_for(async {
         // The mark comes first: whoever reaches the box by the tailnet may be gone with the next step.
         reset::mark(state_dir)?;

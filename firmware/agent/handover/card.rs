@@ -2,6 +2,7 @@
 //! answered there, rid of its secrets after the join. Written to as rarely as can be, and never where nothing changes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use super::answer::{self, Home, Place};
 use super::files::{self, Failure, read};
@@ -10,6 +11,7 @@ use super::offer::{self, Texts};
 use super::remount::while_writable;
 use super::secrets::{self, Form};
 use super::{NAME, STATUS, Verdict};
+use crate::lasting;
 
 /// At the agent's start. What it holds is considered once: as long as nobody changes it there, another configuration that
 /// a stick has brought stands.
@@ -44,6 +46,14 @@ pub fn settle(card: &Path, config: &Path, home: &Home) {
         tell_failure(write(card, &[], &text));
         return;
     }
+    if outlasts(card, held.folder) {
+        static TOLD: Once = Once::new();
+        let own = held.folder.display();
+        TOLD.call_once(|| {
+            tracing::warn!("the secrets on {} stay: {own} is in memory alone", card.display());
+        });
+        return;
+    }
     // What the card loses must be on the box's own disk, and not only on its way there.
     let written = files::flush(held.folder).and_then(|()| write(card, &wiped, &text));
     let remembered = written.and_then(|()| checksum_of(card).map_or(Ok(()), |sum| held.remember(sum)));
@@ -51,6 +61,11 @@ pub fn settle(card: &Path, config: &Path, home: &Home) {
         tracing::info!("the secrets on {} are wiped: the box has them", card.display());
     }
     tell_failure(remembered);
+}
+
+/// Whether the card has them after a power cut and the box has not, or may not have.
+fn outlasts(card: &Path, own: &Path) -> bool {
+    lasting::is_in_memory(own).unwrap_or(true) && !lasting::is_in_memory(card).unwrap_or(false)
 }
 
 fn consider(card: &Path, held: &Held<'_>) -> Verdict {

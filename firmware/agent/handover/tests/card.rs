@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -221,6 +221,26 @@ fn what_the_box_does_not_hold_is_wiped_nowhere() {
     assert_eq!(bench.on_card("byway.toml"), toml("first", SECRETS));
     assert!(bench.on_card("a.conf").contains(PRIVATE_KEY));
     bench.says("which a USB stick has brought since");
+}
+
+/// Init puts memory in the place of a partition that is lost.
+#[test]
+fn what_the_box_forgets_with_the_power_is_wiped_nowhere() {
+    for (disk, is_wiped) in [("/var/tmp", true), ("/dev/shm", false)] {
+        let (card, disk) = (tempfile::tempdir_in("/var/tmp").unwrap(), tempfile::tempdir_in(disk).unwrap());
+        let bench = Bench { folder: tempfile::tempdir().unwrap() };
+        symlink(card.path(), bench.folder.path().join("card")).unwrap();
+        symlink(disk.path(), bench.folder.path().join("data")).unwrap();
+        bench.put("byway.toml", &toml("first", SECRETS));
+        bench.put("a.conf", CONF);
+        assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
+        bench.join();
+        let card = [bench.on_card("byway.toml"), bench.on_card("a.conf")].concat();
+        for secret in ["hskey-1", "correct horse", PRIVATE_KEY] {
+            assert_eq!(card.contains(secret), !is_wiped, "{secret}");
+        }
+        assert_eq!(bench.start(), Verdict::Same);
+    }
 }
 
 #[test]
