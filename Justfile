@@ -88,8 +88,9 @@ emulated: machine vm
 machine:
     cargo test --quiet --test machine
 
-# The card's overlay and binary in a Pi that QEMU emulates: lamps, button and screen, seen from outside.
-vm: (cross "pi")
+# The card in a Pi that QEMU emulates: the panel seen from outside; in the lab's world from power to carrying, through power
+# cuts, damage and a frozen agent (root). Figures: `cargo test --test vm -- --nocapture`.
+vm: (virtual-card "pi")
     cargo test --quiet --test vm
 
 # Agent and tailscaled for the Pi, static binaries in target/aarch64-unknown-linux-musl and target/peers; `pi`: without
@@ -113,10 +114,11 @@ virtual-card profile: (cross profile)
     board/virt/card.sh target/vm target/aarch64-unknown-linux-musl/{{ profile }}/byway target/peers/tailscaled-arm64 target/vm/card
 
 # The long versions: the tunnel under ten minutes of everything; hundreds of flips, deaths and power cuts (root, an hour).
-soak: peers
+soak: peers (virtual-card "pi")
     cargo test --package byway-lab --test house --test relays -- --ignored
     cargo test --test tunnel soak -- --ignored --nocapture
     cargo test --test promises -- --ignored
+    cargo test --test vm -- --ignored --nocapture
 
 # Search for input that breaks what parses a packet or a file, each fuzzer in turn; finds stay under target/fuzz.
 fuzz targets="segment coalesce datagram ping conf uapi dns" seconds="60": nightly

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::pi::Pi;
 
-const RUN: &str = "byway run --config /boot/byway.toml --state-dir /data --run-dir /run/byway";
 pub(crate) const SHOW: &str = "byway panel show --json --run-dir /run/byway";
 /// Of a relay that nobody has: the privacy door stays shut.
 const NOBODYS_RELAY: &str = "[Interface]
@@ -22,32 +21,28 @@ PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
 AllowedIPs = 0.0.0.0/0
 Endpoint = 192.0.2.130:51820
 ";
-/// QEMU's gateway answers, but lends no way out by itself. The screen's bus is the first one that a kernel without any
-/// other has.
-const CARD: &str = "[box]
+/// QEMU's gateway answers, but lends no way out by itself, and a tailnet that nobody can reach would be all that the light
+/// speaks of. The screen's bus is the first one that a kernel without any other has.
+const TOML: &str = "[box]
 egress = \"residential\"
 [uplink]
 method = \"static\"
 address = [\"10.0.2.15/24\"]
 gateway = [\"10.0.2.2\"]
+[tailnet]
+tailscaled = \"/none\"
 [mullvad]
 config = [\"a.conf\"]
 [panel]
 bus = 0
 ";
+/// What its owner has put on the card.
+pub(crate) const CARD: [(&str, &str); 2] = [("byway.toml", TOML), ("a.conf", NOBODYS_RELAY)];
 const PATIENCE: Duration = Duration::from_mins(1);
 const WIDTH: usize = 128;
 const HEIGHT: usize = 64;
 
 impl Pi {
-    /// As the image does; nothing is waited for.
-    pub(crate) fn start_agent(&mut self) -> Result<()> {
-        self.machine.write("/boot/byway.toml", CARD)?;
-        self.machine.write("/boot/a.conf", NOBODYS_RELAY)?;
-        self.machine.run("byway seal")?;
-        self.machine.start("agent", RUN)
-    }
-
     /// What it says that the panel shows.
     pub(crate) fn panel(&mut self) -> Result<Value> {
         let told = self.machine.run(SHOW)?;

@@ -6,15 +6,16 @@ use anyhow::{Result, ensure};
 use byway_core::panel::Lamps;
 use byway_lab::wait_for;
 
-use crate::pi::{Bench, Pi};
+use crate::pi::{Bench, Pi, WITHOUT_WATCHDOG};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The number of the bus that the screen hangs on.
 const BUS: &str = "$(i2cdetect -l | sed -n 's/^i2c-\\([0-9]*\\).*i2c-tiny-usb.*/\\1/p')";
 
 pub(crate) fn is_where_the_overlay_says(bench: &Bench) -> Result<()> {
-    let mut pi = bench.boot()?;
+    let mut pi = bench.boot(&[], WITHOUT_WATCHDOG)?;
     blinks_before_anybody_has_touched_it(&pi)?;
+    pi.machine.run("kill -STOP $(cat /run/keep-agent.pid) $(pidof byway || true)")?;
     lights_the_lamp_of_that_name(&mut pi)?;
     hears_the_button(&mut pi)?;
     shows_what_is_written(&mut pi)

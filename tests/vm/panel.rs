@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use byway_core::panel::Lamps;
 use byway_lab::wait_for;
 
-use crate::agent::SHOW;
-use crate::pi::{Bench, Pi};
+use crate::agent::{CARD, SHOW};
+use crate::pi::{Bench, Pi, WITHOUT_WATCHDOG};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Seconds from a press to the light's answer, the button's debouncing (20 ms) included.
@@ -19,8 +19,7 @@ const IDLE_SECONDS: f64 = 21.0;
 const TWO_ROUNDS: f64 = 9.0;
 
 pub(crate) fn tells_the_truth(bench: &Bench) -> Result<()> {
-    let mut pi = bench.boot()?;
-    pi.start_agent()?;
+    let mut pi = bench.boot(&CARD, WITHOUT_WATCHDOG)?;
     pi.wait_light("residential")?;
     winks(&pi)?;
     pi.wait_frame()?;
@@ -53,7 +52,7 @@ fn costs_hardly_anything(pi: &mut Pi) -> Result<()> {
     let share = (after - before) / (ended - began);
     ensure!(share > 0.0, "threads that do nothing at all are not the panel's");
     ensure!(share <= IDLE_SHARE, "the panel takes {share:.4} of a core when idle");
-    let written = pi.machine.run("find /boot /data -type f -newer /run/idle-since")?;
+    let written = pi.machine.run("find /data -type f -newer /run/idle-since")?;
     ensure!(written.is_empty(), "written while idle: {written}");
     Ok(())
 }
@@ -61,7 +60,7 @@ fn costs_hardly_anything(pi: &mut Pi) -> Result<()> {
 /// Seconds of a core.
 fn spent(pi: &mut Pi) -> Result<f64> {
     let told = pi.machine.run(
-        "for task in /proc/$(cat /run/agent.pid)/task/*; do \
+        "for task in /proc/$(pidof byway)/task/*; do \
          case $(cat $task/comm) in panel|screen) cut -d' ' -f1 $task/schedstat;; esac; done",
     )?;
     let times: Vec<f64> = told.lines().map(str::parse).collect::<Result<_, _>>().context("no times")?;
@@ -123,8 +122,10 @@ fn a_screen_may_come_and_go(pi: &mut Pi) -> Result<()> {
 /// A dead agent's light says nothing new, and does not wink.
 fn freezes_with_its_agent(pi: &mut Pi) -> Result<()> {
     winks(pi)?;
-    pi.machine.run("kill -9 $(cat /run/agent.pid)")?;
-    pi.machine.wait_for("its end", "pidof byway", str::is_empty)?;
+    pi.machine.run("kill -STOP $(cat /run/keep-agent.pid) && kill -9 $(pidof byway)")?;
+    // Its parent stands still too, and does not see that it has ended.
+    let state = "sed -n 's/^State:[[:space:]]*//p' /proc/$(pidof byway)/status";
+    pi.machine.wait_for("its end", state, |state| state.starts_with('Z'))?;
     pi.lines.take_changes();
     let died = pi.uptime()?;
     wait_uptime(pi, died + TWO_ROUNDS)?;

@@ -2,18 +2,14 @@
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::agent::CARD;
 use crate::pi::{Bench, Pi};
 
-/// Stands for the image's, which ends everything in order.
-const REBOOT: &str = "#!/bin/sh\ntouch /run/restarted";
 /// An odd number: the other door is wished afterwards.
 const MANY: u64 = 11;
 
 pub(crate) fn pause_go_on_and_restart(bench: &Bench) -> Result<()> {
-    let mut pi = bench.boot()?;
-    pi.machine.write("/usr/sbin/reboot", REBOOT)?;
-    pi.machine.run("chmod 755 /usr/sbin/reboot")?;
-    pi.start_agent()?;
+    let mut pi = bench.boot(&CARD, "")?;
     pi.wait_light("residential")?;
 
     hold_until(&mut pi, "let go to pause")?;
@@ -29,9 +25,11 @@ pub(crate) fn pause_go_on_and_restart(bench: &Bench) -> Result<()> {
     many_count_each_and_the_last_one_wins(&mut pi)?;
 
     hold_until(&mut pi, "let go to restart")?;
-    ensure!(pi.machine.run("ls /run")?.find("restarted").is_none(), "it restarts while it is held");
+    ensure!(wish(&mut pi)? == "privacy", "it is gone while the button is held");
     pi.lines.release()?;
-    pi.machine.wait_for("the restart", "ls /run", |files| files.contains("restarted")).map(drop)
+    let told = pi.machine.wait_ended()?;
+    ensure!(told.iter().any(|event| event["data"]["reason"] == "guest-reset"), "no restart: {told:?}");
+    Ok(())
 }
 
 fn many_count_each_and_the_last_one_wins(pi: &mut Pi) -> Result<()> {

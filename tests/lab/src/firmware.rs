@@ -115,10 +115,6 @@ impl Partition {
         let source = file.to_str().context("a path that is not UTF-8")?;
         mtools("mcopy", &["-o", "-i", &self.image, source, &format!("::{name}")]).map(drop)
     }
-
-    pub fn remove(&self, name: &str) -> Result<()> {
-        mtools("mdel", &["-i", &self.image, &format!("::{name}")]).map(drop)
-    }
 }
 
 fn table(card: &Path) -> Result<[[u8; ENTRY]; 4]> {

@@ -81,6 +81,17 @@ impl Machine {
         Ok(())
     }
 
+    /// For how long its processor could have run while somebody else had this machine's (schedstat of proc(5)).
+    pub fn waited_for_processor(&self) -> Result<Duration> {
+        let mut longest = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.qemu.id()))? {
+            let told = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let waited = told.split(' ').nth(1).and_then(|nanos| nanos.parse().ok());
+            longest = longest.max(waited.context("no time that a thread has waited")?);
+        }
+        Ok(Duration::from_nanos(longest))
+    }
+
     /// What the command prints, on both of its outputs; an error if it fails.
     pub fn run(&mut self, command: &str) -> Result<String> {
         let (code, output) = self.try_run(command)?;

@@ -1,0 +1,84 @@
+//! From a fresh card and the power to a phone that is carried, by the clock; and what that must not cost.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, ensure};
+use byway_lab::capture::{Capture, Heading, Recording};
+use byway_lab::judge::Door;
+use byway_lab::stage::{is_approved, is_as_wished};
+use byway_lab::topology::{BOX_PORT, Place};
+use byway_lab::wait_for;
+
+use crate::household::{Household, PATIENCE};
+
+/// DESIGN 9: from init's first line, in seconds.
+const SEALED: f64 = 2.0;
+const PROVEN: f64 = 15.0;
+const CARRIED: f64 = 45.0;
+
+pub(crate) fn from_power_to_carrying(house: &mut Household) -> Result<()> {
+    house.flash_anew()?;
+    let port = house.world.namespace(Place::House).path();
+    let capture = Capture::start(&port, BOX_PORT, "house")?;
+    house.boot()?;
+    house.wait_status("the privacy door", is_as_wished)?;
+    house.wait_status("the exit node's approval", is_approved)?;
+    house.world.phone.use_exit("byway")?;
+    house.world.phone.wait_seen_by(Door::Privacy)?;
+    let (carried, kernel_began) = house.uptime()?;
+    let proven = house.logged("is proven")?;
+
+    let [began, sealed] = [house.said_by_init("init begins")?, house.said_by_init("sealed")?];
+    silent_until(kernel_began + Duration::from_secs_f64(sealed), &capture.stop()?)?;
+    let stolen = house.pi()?.waited_for_processor()?.as_secs_f64();
+    report(
+        &[
+            ("sealed", sealed - began, SEALED),
+            ("proven", proven - began, PROVEN),
+            ("carried", carried - began, CARRIED),
+        ],
+        stolen,
+    )?;
+    nothing_secret_is_left(house)?;
+
+    let mut watch = house.watch()?;
+    for door in [Door::Residential, Door::Privacy, Door::Residential, Door::Privacy] {
+        house.flip(&mut watch, door)?;
+    }
+    watch.end()?.assert_clean()
+}
+
+/// Of the box's own frames the first one is later.
+fn silent_until(sealed: SystemTime, recording: &Recording) -> Result<()> {
+    let own = recording.seen.iter().filter(|seen| seen.heading == Heading::In);
+    let first = own.map(|seen| seen.at).min().context("the box has never said a word")?;
+    ensure!(first > sealed, "its first word came {:?} before it was sealed", sealed.duration_since(first)?);
+    Ok(())
+}
+
+/// In seconds from init's first line. `stolen`: for how long somebody else had the processor in which it could have run.
+#[expect(clippy::print_stdout, reason = "the figures are what the run is for")]
+fn report(figures: &[(&str, f64, f64)], stolen: f64) -> Result<()> {
+    for (what, took, bound) in figures {
+        println!(
+            "{what} {took:.1} s after init's first line, {bound} s are allowed; {stolen:.1} s of waiting for a processor"
+        );
+        ensure!(
+            took - stolen <= *bound,
+            "{what} only after {took:.1} s; {stolen:.1} s of that it waited for a processor"
+        );
+    }
+    Ok(())
+}
+
+fn nothing_secret_is_left(house: &Household) -> Result<()> {
+    wait_for("the join to be told on the card", PATIENCE, || {
+        let answer = house.card.read("BYWAY-STATUS.txt")?;
+        ensure!(answer.contains("has joined its tailnet"), "{answer}");
+        Ok(())
+    })?;
+    let (toml, conf) = (house.card.read("byway.toml")?, house.card.read("se-got-wg-001.conf")?);
+    ensure!(!toml.contains("auth_key") && toml.contains("[tailnet]"), "{toml}");
+    ensure!(conf.contains("PrivateKey = kept"), "a key is left on the card");
+    Ok(())
+}
