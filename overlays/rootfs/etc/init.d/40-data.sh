@@ -31,7 +31,7 @@ repair() {
 make_anew() {
   say "making DATA anew: $1"
   # By its path: some shells know a smaller one of that name.
-  /usr/sbin/mke2fs -q -F -t ext4 -L DATA -m 0 -E "$2,lazy_itable_init=1,lazy_journal_init=1" "$data"
+  /usr/sbin/mke2fs -q -F -t ext4 -L DATA -m 0 -O ^resize_inode -E "$2,lazy_itable_init=1,lazy_journal_init=1" "$data"
 }
 
 # Errors make it read-only: the agent says so, and everything else goes on.
