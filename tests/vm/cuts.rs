@@ -45,15 +45,17 @@ pub(crate) fn fifty_in_first_boot(house: &mut Household) -> Result<()> {
 
 pub(crate) fn fifty_in_normal_life(house: &mut Household) -> Result<()> {
     let mut dice = Dice::new()?;
-    (0..50).try_for_each(|_| {
+    (1..=50).try_for_each(|time| {
         in_normal_life(house, &mut dice)?;
-        house.carry()
+        house.carry()?;
+        say(time, "carries again");
+        Ok(())
     })
 }
 
 fn in_first_boot(house: &mut Household, times: usize) -> Result<()> {
     let mut dice = Dice::new()?;
-    for _ in 0..times {
+    for time in 1..=times {
         house.flash_anew()?;
         house.switch_on()?;
         let moment = Duration::from_millis(dice.below(FIRST_BOOT));
@@ -64,8 +66,14 @@ fn in_first_boot(house: &mut Household, times: usize) -> Result<()> {
         house.carry().with_context(cut)?;
         house.cut_power()?;
         house.card.require_whole().with_context(cut)?;
+        say(time, &format!("{}, and it has carried", cut()));
     }
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "an hour of silence looks like a hang")]
+fn say(time: usize, what: &str) {
+    println!("power cut {time}: {what}");
 }
 
 /// While the wish changes as fast as it can.
