@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use byway_lab::byway_box::Card;
+use byway_lab::card::Card;
 use byway_lab::control::Approval;
 use byway_lab::judge::Door;
 use byway_lab::stage::{Stage, is_approved, is_as_wished};

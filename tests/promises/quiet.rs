@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Result, bail, ensure};
-use byway_lab::byway_box::Card;
+use byway_lab::card::Card;
 use byway_lab::frames::Frames;
 use byway_lab::judge::Door;
 use byway_lab::probe::{Probe, Talk};

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use byway_lab::byway_box::conf_name;
+use byway_lab::card::conf_name;
 use byway_lab::judge::Door;
 use byway_lab::phone::Family;
 use byway_lab::relay::{Relay, Trouble};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use byway_lab::byway_box::bootstrap;
+use byway_lab::card::bootstrap;
 use byway_lab::judge::Door;
 use byway_lab::question::{RecordType, ResponseCode, Transport};
 use byway_lab::stage::{Stage, is_as_wished};

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use byway_lab::World;
-use byway_lab::byway_box::{Card, Said};
+use byway_lab::byway_box::Said;
+use byway_lab::card::Card;
 use byway_lab::judge::Door;
 use byway_lab::machine::Machine;
 use byway_lab::namespace::Namespace;

@@ -30,3 +30,16 @@ pub(super) fn reset(state_dir: &Path, run_dir: &Path, yes: bool) -> anyhow::Resu
         Ok(Ending::Done)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_word_it_is_only_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("byway");
+        assert_eq!(reset(&state, folder.path(), false).unwrap(), Ending::Usage);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+}

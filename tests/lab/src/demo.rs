@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::byway_box::Card;
+use crate::card::Card;
 use crate::judge::Door;
 use crate::phone::Family;
 use crate::stage::{Outcome, Stage, Watch, is_as_wished};

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod box_clock;
 pub mod byway_box;
 pub mod capture;
+pub mod card;
 pub mod control;
 pub mod crowd;
 pub mod demo;

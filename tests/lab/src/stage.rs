@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::byway_box::{Card, Said};
+use crate::byway_box::Said;
 use crate::capture::{Capture, Heading};
+use crate::card::Card;
 use crate::judge::{
     Decision, Door, Judge, Places, RELAY_DRAIN, RelayPlace, Timeline, Vantage, Verdict, Witness,
 };

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use byway_lab::byway_box::Card;
+use byway_lab::card::Card;
 use byway_lab::control::Approval;
 use byway_lab::internet::CheckAnswer;
 use byway_lab::naive::{Egress, NaiveBox};
