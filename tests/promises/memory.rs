@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Result, ensure};
 use byway_lab::stage::Stage;
 
-/// DESIGN 9, for the release build at full load (measured: 13 MiB). The tests' own build has the same heap, but its code
-/// is several times as large and counts too (measured: 18 MiB).
-const BOUND: u64 = (if cfg!(debug_assertions) { 32 } else { 25 }) << 20;
+/// DESIGN 9, for the release build at full load; `tests/vm` holds the card's own to it. The tests' own build has the same heap,
+/// but its code is several times as large and counts too (measured: 33 MiB in a run of all promises).
+const BOUND: u64 = (if cfg!(debug_assertions) { 40 } else { 25 }) << 20;
 
 static PEAK: AtomicU64 = AtomicU64::new(0);
 

@@ -15,6 +15,7 @@ const AVAILABLE: u64 = 250 * MIB;
 const AGENT: u64 = 8_000_000;
 const TAILSCALED: u64 = 15_000_000;
 const ROOT: u64 = 45_000_000;
+const RESIDENT: u64 = 25 * MIB;
 /// As much as an emulated processor can carry, and a little more.
 const FULL: Rates = Rates { long_udp: 100, new_udp: 20, new_tcp: 5, long_tcp: 20, ..Rates::NONE };
 const LOADED: Duration = Duration::from_secs(8);
@@ -38,10 +39,13 @@ pub(crate) fn memory_at_full_load(house: &mut Household) -> Result<()> {
     let mut size = |command: &str| -> Result<u64> { Ok(house.pi()?.run(command)?.parse()?) };
     let root = size("echo $(($(du -sxk / | cut -f1) * 1024))")?;
     let (agent, tailscaled) = (size("stat -c %s /usr/bin/byway")?, size("stat -c %s /usr/sbin/tailscaled")?);
+    let resident = size("sed -n 's/^VmHWM:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/$(pidof byway)/status")? << 10;
     report(&format!(
-        "{} MiB available at full load; root in memory {root}, agent {agent}, tailscaled {tailscaled} bytes",
+        "{} MiB available at full load; the agent had {resident} bytes resident at most; root in memory {root}, agent \
+         {agent}, tailscaled {tailscaled} bytes",
         least / MIB
     ));
+    ensure!(resident <= RESIDENT, "the agent had {resident} bytes resident");
     ensure!(least >= AVAILABLE, "{least} bytes of memory are available at full load");
     ensure!(
         root <= ROOT && agent <= AGENT && tailscaled <= TAILSCALED,
