@@ -9,9 +9,12 @@ board=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 top=$board/..
 release=$(basename "$parts"/kernel/lib/modules/*)
 
-SOURCE_DATE_EPOCH=$(git -C "$top" log -1 --format=%ct)
+# Of a tree without its history, and of one that is another user's, too.
+read -r SOURCE_DATE_EPOCH BYWAY_BUILD_ID < <(
+  git -c safe.directory='*' -C "$top" log -1 --abbrev=12 --format='%ct %h' 2>/dev/null ||
+    echo "$(stat -c %Y "$top/Cargo.toml") unknown"
+)
 BYWAY_VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -n 1)
-BYWAY_BUILD_ID=$(git -C "$top" rev-parse --short=12 HEAD)
 export SOURCE_DATE_EPOCH BYWAY_VERSION BYWAY_BUILD_ID
 
 # What a program is linked with, and what that is.
