@@ -7,16 +7,7 @@ use crate::Bench;
 use crate::image::Image;
 use crate::machine::{plug_in, pull_out};
 
-pub(crate) const CONF: &str = "[Interface]
-PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
-Address = 10.64.5.5/32
-DNS = 10.64.0.1
-
-[Peer]
-PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-AllowedIPs = 0.0.0.0/0
-Endpoint = 192.0.2.130:51820
-";
+pub(crate) const CONF: &str = include_str!("../vm/nobody.conf");
 pub(crate) const ANSWER: &str = "BYWAY-STATUS.txt";
 pub(crate) const RUN: &str = "byway run --config /boot/byway.toml --state-dir /data --run-dir /run/byway";
 

@@ -11,16 +11,7 @@ use crate::pi::Pi;
 
 pub(crate) const SHOW: &str = "byway panel show --json --run-dir /run/byway";
 /// Of a relay that nobody has: the privacy door stays shut.
-const NOBODYS_RELAY: &str = "[Interface]
-PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
-Address = 10.64.5.5/32
-DNS = 10.64.0.1
-
-[Peer]
-PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-AllowedIPs = 0.0.0.0/0
-Endpoint = 192.0.2.130:51820
-";
+const NOBODYS_RELAY: &str = include_str!("nobody.conf");
 /// QEMU's gateway answers, but lends no way out by itself, and a tailnet that nobody can reach would be all that the light
 /// speaks of. The screen's bus is the first one that a kernel without any other has.
 const TOML: &str = "[box]

@@ -15,16 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 /// As Mullvad's generator writes it.
-const CONF: &str = "[Interface]
-PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
-Address = 10.64.5.5/32
-DNS = 10.64.0.1
-
-[Peer]
-PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-AllowedIPs = 0.0.0.0/0
-Endpoint = 192.0.2.130:51820
-";
+const CONF: &str = include_str!("../../../tests/vm/nobody.conf");
 const RIGHT: &str = r#"
 [box]
 name = "cottage"

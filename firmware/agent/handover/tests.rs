@@ -9,16 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const CONF: &str = "[Interface]
-PrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
-Address = 10.64.5.5/32
-DNS = 10.64.0.1
-
-[Peer]
-PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-AllowedIPs = 0.0.0.0/0
-Endpoint = 192.0.2.130:51820
-";
+const CONF: &str = include_str!("../../../tests/vm/nobody.conf");
 
 fn toml(name: &str, more: &str) -> String {
     format!("[box]\nname = \"{name}\"\n[uplink]\nmethod = \"none\"\n[mullvad]\nconfig = [\"a.conf\"]\n{more}")
