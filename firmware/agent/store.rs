@@ -68,6 +68,20 @@ pub struct Recalled<T> {
     pub note: Option<String>,
 }
 
+impl<T> Recalled<T> {
+    /// The value, once its note is logged.
+    pub fn told(self) -> T {
+        if let Some(note) = self.note {
+            tracing::warn!("{note}");
+        }
+        self.value
+    }
+
+    fn map<U>(self, part: impl FnOnce(T) -> U) -> Recalled<U> {
+        Recalled { value: part(self.value), note: self.note }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("could not save {}: {cause}: {}", path.display(), next_step(cause.kind()))]
 pub struct StoreError {
@@ -120,8 +134,7 @@ impl Store {
 
     /// The relay that was chosen last, by its name; none while the list's order is right.
     pub fn relay(&self) -> Recalled<Option<String>> {
-        let Recalled { value, note } = self.recall(RELAY, Relay { relay: None });
-        Recalled { value: value.relay, note }
+        self.recall(RELAY, Relay { relay: None }).map(|saved| saved.relay)
     }
 
     pub fn remember_relay(&self, name: &str) -> Result<(), StoreError> {
@@ -130,8 +143,7 @@ impl Store {
 
     /// The last good addresses, none if they cannot be read.
     pub fn names(&self) -> Recalled<Addresses> {
-        let Recalled { value, note } = self.recall(NAMES, Names { names: Addresses::new() });
-        Recalled { value: value.names, note }
+        self.recall(NAMES, Names { names: Addresses::new() }).map(|saved| saved.names)
     }
 
     pub fn remember_names(&self, names: &Addresses) -> Result<(), StoreError> {
@@ -140,8 +152,7 @@ impl Store {
 
     /// The tailnet's base domain.
     pub fn domain(&self) -> Recalled<Option<String>> {
-        let Recalled { value, note } = self.recall(DOMAIN, Domain { domain: None });
-        Recalled { value: value.domain, note }
+        self.recall(DOMAIN, Domain { domain: None }).map(|saved| saved.domain)
     }
 
     pub fn remember_domain(&self, domain: &str) -> Result<(), StoreError> {

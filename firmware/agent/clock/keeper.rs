@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::{BUILT, Referee, Servers, boot, ntp, set, uptime, wall};
-use crate::store::{ClockFile, Recalled, Store, StoreError};
+use crate::store::{ClockFile, Store, StoreError};
 use crate::watchdog::Pulse;
 use crate::way::Way;
 
@@ -48,10 +48,8 @@ impl Awake {
     /// Raises the clock to what is known, to be called before anybody looks at it.
     pub fn wake(keep: Keep, folder: Store, pulse: Pulse) -> Self {
         let last_write = folder.last_write();
-        let (file, Recalled { value: saved, note }) = ClockFile::open(folder);
-        if let Some(note) = note {
-            tracing::warn!("{note}");
-        }
+        let (file, recalled) = ClockFile::open(folder);
+        let saved = recalled.told();
         let found = Found { boot: boot(), built: BUILT, keep, saved, last_write, has_rtc: set::has_rtc() };
         let before = now();
         let woken = found.wake(before);

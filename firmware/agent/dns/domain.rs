@@ -13,11 +13,8 @@ pub(super) struct Domain {
 
 impl Domain {
     pub(super) fn recall(store: Store) -> Self {
-        let recalled = store.domain();
-        if let Some(note) = recalled.note {
-            tracing::warn!("{note}");
-        }
-        Self { store, last: Mutex::new(recalled.value) }
+        let last = Mutex::new(store.domain().told());
+        Self { store, last }
     }
 
     /// `told` is what tailscaled says now.

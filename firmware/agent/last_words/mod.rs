@@ -18,7 +18,7 @@ use byway_core::stamps::Boot;
 use crate::clock;
 use crate::journal;
 use crate::run::Paths;
-use crate::store::{BootNote, Recalled, Store, StoreError, Story};
+use crate::store::{BootNote, Store, StoreError, Story};
 
 /// Of the log.
 const KEPT: usize = 64 * 1024;
@@ -108,9 +108,9 @@ fn life() -> Option<MutexGuard<'static, Life>> {
 impl Life {
     fn begin(paths: &Paths, boot: Boot, sys: &Path) -> Self {
         let (state, run) = (Store::new(&paths.state_dir), Store::new(&paths.run_dir));
-        let boot = format!("{:032x}", boot.0);
-        let before = believed(state.boot());
-        let told = believed(run.life()).filter(|story| story.boot == boot);
+        let boot = name(boot);
+        let before = state.boot().told();
+        let told = run.life().told().filter(|story| story.boot == boot);
         let story = told.unwrap_or_else(|| {
             // Also where nothing is known of the boot before: whoever looks for why finds them.
             let kernel = traces::take_kernel_logs(&paths.state_dir, sys);
@@ -154,7 +154,7 @@ impl Life {
 
     /// None: the machine runs. Nothing is written where that is what is there.
     fn farewell(&self, why: Option<Farewell>) {
-        let said = believed(self.state.boot()).filter(|before| before.boot == self.story.boot);
+        let said = self.state.boot().told().filter(|before| before.boot == self.story.boot);
         let has_said = said.is_some_and(|said| said.farewell.is_some());
         if why.is_none() || !has_said {
             let note = BootNote { boot: self.story.boot.clone(), farewell: why };
@@ -167,11 +167,9 @@ impl Life {
     }
 }
 
-fn believed<T>(Recalled { value, note }: Recalled<T>) -> T {
-    if let Some(note) = note {
-        tracing::warn!("{note}");
-    }
-    value
+/// As it stands in both notes.
+fn name(boot: Boot) -> String {
+    format!("{:032x}", boot.0)
 }
 
 fn warn(what: &str, done: Result<(), StoreError>) {

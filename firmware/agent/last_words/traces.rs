@@ -9,7 +9,7 @@ use std::time::Duration;
 use byway_core::clock::Source;
 use byway_core::last_stop::Traces;
 
-use super::{believed, warn};
+use super::{name, warn};
 use crate::store::{BootNote, ClockFile, Store};
 
 /// Of the kernel's log; ramoops holds no more.
@@ -75,10 +75,10 @@ fn is_reset_by_watchdog(rsts: &Path) -> bool {
 
 /// Where the clock was right then, and it was that boot.
 fn last_sign(before: &BootNote, state_dir: &Path) -> Option<Duration> {
-    let stamp = believed(ClockFile::open(Store::new(state_dir)).1)?;
+    let stamp = ClockFile::open(Store::new(state_dir)).1.told()?;
     let is_right = match stamp.source {
         Source::Ntp | Source::Tls | Source::Rtc => true,
         Source::None | Source::Build | Source::Saved => false,
     };
-    (is_right && format!("{:032x}", stamp.boot.0) == before.boot).then_some(stamp.wall)
+    (is_right && name(stamp.boot) == before.boot).then_some(stamp.wall)
 }

@@ -34,7 +34,7 @@ use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
 use crate::spare::{self, Spare};
 use crate::stick;
-use crate::store::{LastWish, Recalled, StampFile, Store};
+use crate::store::{StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
 use crate::tls::{self, Trust};
 use crate::tunnel::{self, Engine, Outside, Stamps, uapi};
@@ -131,7 +131,7 @@ async fn run(
     let pulses = &watch.pulses;
     let awake = wake(config, paths, pulses);
     let store = Store::new(&paths.state_dir);
-    let last = last_wish(&store, config.egress);
+    let last = store.wish(config.egress).told();
     let stamps = Arc::new(stamps(paths)?);
     let spare = spare(paths)?;
     let engine = Engine::start(TUNNEL, OUTSIDE, Arc::clone(&stamps), pulses)?;
@@ -199,20 +199,9 @@ fn wake(config: &Config, paths: &Paths, pulses: &Pulses) -> Awake {
     Awake::wake(config.clock.keep, Store::new(&paths.state_dir), pulses.begin(Part::Clock))
 }
 
-fn last_wish(store: &Store, first: Egress) -> LastWish {
-    let Recalled { value: last, note } = store.wish(first);
-    if let Some(note) = note {
-        tracing::warn!("{note}");
-    }
-    last
-}
-
 fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
-    let (file, Recalled { value: mark, note }) = StampFile::open(Store::new(&paths.state_dir));
-    if let Some(note) = note {
-        tracing::warn!("{note}");
-    }
-    Ok(Stamps::kept(file, mark)?)
+    let (file, recalled) = StampFile::open(Store::new(&paths.state_dir));
+    Ok(Stamps::kept(file, recalled.told())?)
 }
 
 fn spare(paths: &Paths) -> anyhow::Result<Option<Arc<Spare>>> {

@@ -7,7 +7,7 @@ use byway_core::Uptime;
 use byway_core::relays::RelayId;
 
 use crate::config::Mullvad;
-use crate::store::{LastWish, Recalled, Store, StoreError};
+use crate::store::{LastWish, Store, StoreError};
 
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -69,11 +69,7 @@ fn keep<T>(
 
 /// The relay that was chosen before the last boot; none where nobody chose one, or its file is not in the list any more.
 pub(super) fn chosen_relay(store: &Store, mullvad: &Mullvad) -> Option<RelayId> {
-    let Recalled { value: chosen, note } = store.relay();
-    if let Some(note) = note {
-        tracing::warn!("{note}");
-    }
-    let chosen = chosen?;
+    let chosen = store.relay().told()?;
     let place = mullvad.relays.iter().position(|relay| relay.relay_name() == chosen);
     if place.is_none() {
         tracing::info!("the relay {chosen}, chosen once, is not in the list any more: its order applies");

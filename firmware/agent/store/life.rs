@@ -43,8 +43,7 @@ struct Lives {
 impl Store {
     /// What was last said of a boot; none before the first.
     pub fn boot(&self) -> Recalled<Option<BootNote>> {
-        let Recalled { value: Boots { last }, note } = self.recall(BOOT, Boots { last: None });
-        Recalled { value: last, note }
+        self.recall(BOOT, Boots { last: None }).map(|saved| saved.last)
     }
 
     pub fn remember_boot(&self, last: BootNote) -> Result<(), StoreError> {
@@ -52,8 +51,7 @@ impl Store {
     }
 
     pub fn life(&self) -> Recalled<Option<Story>> {
-        let Recalled { value: Lives { last }, note } = self.recall(LIFE, Lives { last: None });
-        Recalled { value: last, note }
+        self.recall(LIFE, Lives { last: None }).map(|saved| saved.last)
     }
 
     pub fn remember_life(&self, last: Story) -> Result<(), StoreError> {

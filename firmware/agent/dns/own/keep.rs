@@ -40,12 +40,8 @@ impl OwnNames {
     }
 
     fn recall_into(hosts: &Path, names: Arc<Names>, store: Store) -> Self {
-        let recalled = store.names();
-        if let Some(note) = recalled.note {
-            tracing::warn!("{note}");
-        }
         let trouble = Vec::new();
-        let (hosts, known) = (hosts.to_owned(), recalled.value);
+        let (hosts, known) = (hosts.to_owned(), store.names().told());
         let mut own = Self { names, store, hosts, known, saved: None, trouble };
         own.keep(own.known.clone());
         // What is found first is saved at once.
