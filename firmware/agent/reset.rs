@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 use crate::lasting;
+use crate::store::folder_of;
 
 /// Beside the state's folder, which goes with all that is in it.
 pub fn mark_path(state_dir: &Path) -> PathBuf {
@@ -40,10 +41,6 @@ pub fn mark(state_dir: &Path) -> anyhow::Result<()> {
     mark().with_context(|| {
         format!("nothing is forgotten, {} cannot be written: is --state-dir right?", path.display())
     })
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub async fn reboot() -> anyhow::Result<()> {

@@ -226,6 +226,11 @@ impl Store {
     }
 }
 
+/// The folder that a file is in: of one that is named alone, the present one.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |cause| StoreError { path, cause }
@@ -262,7 +267,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 /// The old content or the new, whenever the power goes; nothing is written if nothing changes.
-fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
@@ -271,8 +276,7 @@ fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         _ = fs::remove_file(fresh);
         return Err(error);
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::rename(fresh, path).and_then(|()| File::open(folder)?.sync_all()).map_err(at(path))
+    fs::rename(fresh, path).and_then(|()| File::open(folder_of(path))?.sync_all()).map_err(at(path))
 }
 
 fn write_fresh(fresh: &Path, bytes: &[u8]) -> Result<(), StoreError> {

@@ -26,6 +26,7 @@ use crate::journal;
 use crate::last_words;
 use crate::net;
 use crate::run;
+use crate::store::folder_of;
 use crate::watchdog;
 
 use command_line::{Cli, Command, Deed, Names, PanelDeed, RunDir, SpareDeed};
@@ -110,8 +111,7 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
 
 /// What is handed over is wiped there once the box has it.
 fn is_folder_of(folder: &Path, file: &Path) -> bool {
-    let of_file = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    matches!((folder.canonicalize(), of_file.canonicalize()), (Ok(one), Ok(other)) if one == other)
+    matches!((folder.canonicalize(), folder_of(file).canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// In this process's place, by the same command line; returns only what keeps it from that.

@@ -10,6 +10,7 @@ use super::files::{Failure, at, put, read, remove, rename, with_end, write_synce
 use super::offer::{Offer, Texts};
 use super::secrets::{self, Form};
 use super::{NAME, Verdict};
+use crate::store::folder_of;
 use crate::{config, tailnet};
 
 /// The folder of the box's own configuration.
@@ -21,8 +22,7 @@ pub(super) struct Held<'a> {
 
 impl<'a> Held<'a> {
     pub(super) fn by(config: &'a Path) -> Self {
-        let folder = config.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { config, folder }
+        Self { config, folder: folder_of(config) }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

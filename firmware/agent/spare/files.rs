@@ -1,8 +1,8 @@
 //! Without which files the box is not its owner's any more: found, packed, and put back.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path};
 
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::gap::LONGEST;
+use crate::store::{folder_of, replace};
 
 /// Its place in the tailnet: a box without one is nobody's, and has nothing to keep.
 const NODE: &str = "tailscale/tailscaled.state";
@@ -149,14 +150,8 @@ fn loss(name: &str, path: &Path, copy: &[u8]) -> Option<Loss> {
 
 /// Whole or not at all, and for root alone.
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let fresh = path.with_added_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(folder)?.sync_all()
+    DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))?;
+    replace(path, &path.with_added_extension("new"), bytes).map_err(io::Error::other)
 }
 
 #[cfg(test)]

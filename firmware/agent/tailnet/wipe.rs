@@ -16,6 +16,8 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
+use crate::store::folder_of;
+
 const TABLE: &str = "tailnet";
 const KEY: &str = "auth_key";
 const KEY_FILE: &str = "auth_key_file";
@@ -46,7 +48,7 @@ pub fn wipe_auth_key(config: &Path) -> Result<Wiped, Error> {
     // The parser's error quotes the line, which may be the key's.
     let document = DeTable::parse(&text).map_err(|_| Error::NotToml { path: config.into() })?;
     if let Some((_, named)) = text_of(KEY_FILE, document.get_ref(), config)? {
-        return empty(&folder(config).join(named.get_ref().as_str().unwrap_or_default()));
+        return empty(&folder_of(config).join(named.get_ref().as_str().unwrap_or_default()));
     }
     let Some((key, value)) = text_of(KEY, document.get_ref(), config)? else {
         return Ok(Wiped::Before);
@@ -115,7 +117,7 @@ impl Assignment {
 
 /// A power cut leaves the old file or the new one, never half of one.
 fn replace(config: &Path, text: &str) -> io::Result<()> {
-    let folder = folder(config);
+    let folder = folder_of(config);
     let new = folder.join(".byway.toml.new");
     let written = write_new(&new, text, fs::metadata(config)?.permissions());
     if let Err(e) = written.and_then(|()| fs::rename(&new, config)) {
@@ -123,10 +125,6 @@ fn replace(config: &Path, text: &str) -> io::Result<()> {
         return Err(e);
     }
     File::open(folder)?.sync_all()
-}
-
-fn folder(config: &Path) -> &Path {
-    config.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write_new(path: &Path, text: &str, permissions: Permissions) -> io::Result<()> {
