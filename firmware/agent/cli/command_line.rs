@@ -272,6 +272,13 @@ mod tests {
         Cli::try_parse_from(words.split(' '))
     }
 
+    /// As wrong use of the command, with a hint.
+    fn refused(words: &str, hint: &str) {
+        let error = parse(&format!("byway {words}")).unwrap_err();
+        assert_eq!(error.exit_code(), Ending::Usage as i32, "{words}");
+        assert!(error.to_string().contains(hint), "{words}: {error}");
+    }
+
     #[test]
     fn relays_are_listed_or_used_or_tested() {
         for right in [
@@ -290,9 +297,7 @@ mod tests {
             ("relays --json test", "cannot be used with"),
             ("relays prove", "'prove'"),
         ] {
-            let error = parse(&format!("byway {wrong}")).unwrap_err();
-            assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
-            assert!(error.to_string().contains(hint), "{wrong}: {error}");
+            refused(wrong, hint);
         }
     }
 
@@ -355,9 +360,7 @@ mod tests {
             ("dns a..b", "is no name: write one as example.org"),
             ("dns example.org --type B", "is no type to ask for: write A"),
         ] {
-            let error = parse(&format!("byway {wrong}")).unwrap_err();
-            assert_eq!(error.exit_code(), Ending::Usage as i32, "{wrong}");
-            assert!(error.to_string().contains(hint), "{wrong}: {error}");
+            refused(wrong, hint);
         }
     }
 }
