@@ -101,7 +101,8 @@ cross profile="release": peers
 
 # A card's image with the owner's files in place: `just card --config byway.toml`. `--image`: of this one, as released, in
 # place of the virtual one's, which is for QEMU; `--out`: there, in place of target/card.img.
-card *args: build (virtual-card "release")
+card *args: build
+    {{ if args =~ '--image' { "" } else { "just virtual-card release" } }}
     board/put-config.sh target/debug/byway target/vm/card/byway-rpi.img {{ args }}
 
 # A card in QEMU, on this terminal; Ctrl-A X switches it off.
