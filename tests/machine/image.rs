@@ -5,7 +5,9 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
+use byway_lab::firmware::Partition;
+use byway_lab::process::succeed;
 
 const SECTOR: u32 = 512;
 const FIRST_SECTOR: u32 = 2048;
@@ -25,13 +27,12 @@ impl Image {
         let image = Self(path);
         let blocks = ((SECTORS - FIRST_SECTOR) / 2).to_string();
         let offset = format!("--offset={FIRST_SECTOR}");
-        image.run(Command::new("mkfs.vfat").args(["-F", "32", &offset]).arg(&image.0).arg(blocks))?;
+        succeed(Command::new("mkfs.vfat").args(["-F", "32", &offset]).arg(&image.0).arg(blocks))
+            .context("no file system on a stick: install dosfstools")?;
         for (name, text) in files {
             let source = folder.join("to-be-copied");
             std::fs::write(&source, text)?;
-            image.run(
-                Command::new("mcopy").args(["-i", &image.filesystem()]).arg(source).arg(format!("::{name}")),
-            )?;
+            image.filesystem()?.put(name, &source)?;
         }
         Ok(image)
     }
@@ -42,19 +43,11 @@ impl Image {
 
     /// What is on it now.
     pub(crate) fn read(&self, name: &str) -> Result<String> {
-        self.run(Command::new("mtype").args(["-i", &self.filesystem()]).arg(format!("::{name}")))
+        self.filesystem()?.text(name)
     }
 
-    fn filesystem(&self) -> String {
-        format!("{}@@{}", self.0.display(), FIRST_SECTOR * SECTOR)
-    }
-
-    fn run(&self, command: &mut Command) -> Result<String> {
-        let output =
-            command.output().with_context(|| format!("{command:?}: install dosfstools and mtools"))?;
-        let words = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{command:?} fails on {}: {words}", self.0.display());
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    fn filesystem(&self) -> Result<Partition> {
+        Partition::find(&self.0, 1)
     }
 }
 

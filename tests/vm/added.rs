@@ -8,8 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use byway_lab::machine::Archive;
-
-use crate::card::run;
+use byway_lab::process::succeed;
 
 const SHELL: &str = include_str!("shell.sh");
 /// Tells on the console how it is, where there is no line for a shell.
@@ -40,7 +39,7 @@ pub(crate) fn behind(root: &Path, busybox: &Path, line: Line, authority: Option<
         Line::Status => ("console", STATUS),
     };
     archive.program("test/line", program.as_bytes())?;
-    let inittab = format!("{}{terminal}::respawn:/test/line\n", inittab(root)?);
+    let inittab = format!("{}\n{terminal}::respawn:/test/line\n", inittab(root)?);
     archive.program("etc/inittab", inittab.as_bytes())?;
     if let Some(authority) = authority {
         archive.program(AUTHORITIES, &fs::read(authority)?)?;
@@ -58,5 +57,5 @@ pub(crate) fn behind(root: &Path, busybox: &Path, line: Line, authority: Option<
 
 fn inittab(root: &Path) -> Result<String> {
     const READ: &str = r#"zstd -dqc "$0" | cpio --quiet --extract --to-stdout '*etc/inittab'"#;
-    run(Command::new("sh").args(["-c", READ]).arg(root)).context("the card's root has no inittab")
+    succeed(Command::new("sh").args(["-c", READ]).arg(root)).context("the card's root has no inittab")
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use byway_lab::firmware::Partition;
+use byway_lab::process::succeed;
 
 use crate::cuts::Dice;
 
@@ -31,7 +32,7 @@ impl CardImage {
     pub(crate) fn flash(folder: &Path) -> Result<Self> {
         let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/vm/card/byway-rpi.img");
         let path = folder.join("card.img");
-        run(Command::new("cp").arg("--sparse=always").args([&image, &path]))
+        succeed(Command::new("cp").arg("--sparse=always").args([&image, &path]))
             .with_context(|| format!("no card at {}: run `just vm`", image.display()))?;
         File::options().write(true).open(&path)?.set_len(SIZE)?;
         Ok(Self { path, folder: folder.to_owned() })
@@ -63,14 +64,14 @@ impl CardImage {
             replayed.status.code().is_some_and(|code| code <= 1),
             "DATA needs more than its journal: {told}"
         );
-        run(Command::new("e2fsck").args(["-f", "-n"]).arg(&data)).context("DATA is broken").map(drop)
+        succeed(Command::new("e2fsck").args(["-f", "-n"]).arg(&data)).context("DATA is broken").map(drop)
     }
 
     /// But for the mark that it was mounted.
     pub(crate) fn require_owners_whole(&self) -> Result<()> {
         let copy = self.copy_of(OWNERS)?;
         File::options().write(true).open(&copy)?.write_all_at(&[0], MARK_OF_MOUNTED)?;
-        run(Command::new("fsck.fat").arg("-n").arg(&copy))
+        succeed(Command::new("fsck.fat").arg("-n").arg(&copy))
             .context("the owner's partition is broken")
             .map(drop)
     }
@@ -98,12 +99,4 @@ impl CardImage {
         std::io::copy(&mut card.take(partition.length), &mut File::create(&copy)?)?;
         Ok(copy)
     }
-}
-
-pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told).into_owned();
-    ensure!(output.status.success(), "{command:?} fails with {}: {told}", output.status);
-    Ok(told)
 }

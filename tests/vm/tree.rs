@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-
-use crate::card::run;
+use byway_lab::process::succeed;
 
 /// Labels of nodes; QEMU's tree has none, and `gpio` is what the overlay asks for.
 const SYMBOLS: &str = "/__symbols__";
@@ -18,8 +17,8 @@ const CLOCK: &str = "/pl031@9010000";
 pub(crate) fn write_bare(board: &[&str], folder: &Path) -> Result<PathBuf> {
     let bare = folder.join("virt.dtb");
     let machine = format!("virt,dumpdtb={}", bare.display());
-    run(Command::new("qemu-system-aarch64").args(["-M", &machine, "-display", "none"]).args(board))?;
-    run(Command::new("fdtput").arg("-c").arg(&bare).arg(SYMBOLS))?;
+    succeed(Command::new("qemu-system-aarch64").args(["-M", &machine, "-display", "none"]).args(board))?;
+    succeed(Command::new("fdtput").arg("-c").arg(&bare).arg(SYMBOLS))?;
     put(&bare, [SYMBOLS, "gpio", GPIO])?;
     put(&bare, [CLOCK, "status", "disabled"])?;
     Ok(bare)
@@ -28,11 +27,11 @@ pub(crate) fn write_bare(board: &[&str], folder: &Path) -> Result<PathBuf> {
 /// With the panel's overlay, and what the firmware makes of its parameter leds=2.
 pub(crate) fn write(bare: &Path, overlay: &Path, folder: &Path) -> Result<PathBuf> {
     let whole = folder.join("pi.dtb");
-    run(Command::new("fdtoverlay").arg("-i").arg(bare).arg("-o").arg(&whole).arg(overlay))?;
+    succeed(Command::new("fdtoverlay").arg("-i").arg(bare).arg("-o").arg(&whole).arg(overlay))?;
     put(&whole, [LAMPS, "status", "okay"])?;
     Ok(whole)
 }
 
 fn put(tree: &Path, words: [&str; 3]) -> Result<()> {
-    run(Command::new("fdtput").args(["-t", "s"]).arg(tree).args(words)).map(drop)
+    succeed(Command::new("fdtput").args(["-t", "s"]).arg(tree).args(words)).map(drop)
 }

@@ -1,5 +1,6 @@
 //! One child process with its log file. It ends with its owner: asked first, then forced, by its exact pid.
 
+use std::borrow::BorrowMut;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -110,7 +111,8 @@ pub(crate) fn command(program: impl AsRef<OsStr>, args: &[&str], env: &[(&str, &
 }
 
 /// Runs `command` to its end and returns what it printed, trimmed; a failure quotes both outputs.
-pub(crate) fn succeed(mut command: Command) -> Result<String> {
+pub fn succeed(mut command: impl BorrowMut<Command>) -> Result<String> {
+    let command = command.borrow_mut();
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() {
