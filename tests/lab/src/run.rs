@@ -1,10 +1,12 @@
-//! One run of the lab on this machine: the lock that makes it the only one, the prefix of its names, its folder,
-//! and the removal of what a crashed run left behind.
+//! One run of the lab on this machine: its room among as many as there are processors, the prefix of its names, its
+//! folder, and the removal of what a crashed run left behind.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::thread::{available_parallelism, sleep};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal;
@@ -14,7 +16,12 @@ use tempfile::TempDir;
 use crate::disk;
 use crate::namespace::Namespace;
 
-const LOCK: &str = "/run/byway-lab.lock";
+/// Of the rooms' locks.
+const LOCKS: &str = "/run";
+/// Two digits of a name.
+const MOST_ROOMS: usize = 99;
+/// Between two looks for a free room.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Where wireguard-go puts its control sockets: one folder for all namespaces.
 const WIREGUARD_SOCKETS: &str = "/var/run/wireguard";
@@ -24,19 +31,19 @@ const WIREGUARD_SOCKETS: &str = "/var/run/wireguard";
 pub(crate) struct Run {
     prefix: String,
     folder: TempDir,
-    _lock: File,
+    _room: File,
 }
 
 impl Run {
-    /// Waits until no other world stands on this machine, then clears away what dead ones left.
+    /// Waits for a room, then clears away what dead runs left.
     pub(crate) fn begin() -> Result<Self> {
-        let lock = lock(Path::new(LOCK))?;
+        let (room, lock) = any(Path::new(LOCKS), rooms())?;
         clear_leftovers()?;
-        let prefix = format!("bw{}", process::id());
+        let prefix = format!("bw{}r{room:02}", process::id());
         let mut folder = tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir()?;
         // For a person who looks into a failure: the logs stay until the next world.
         folder.disable_cleanup(env::var_os("BYWAY_LAB_KEEP").is_some());
-        Ok(Self { prefix, folder, _lock: lock })
+        Ok(Self { prefix, folder, _room: lock })
     }
 
     /// The name of a namespace of this run.
@@ -58,7 +65,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         // What cannot be removed now is removed at the start of the next run.
-        let _ = remove_sockets(|name| owner(name) == Some(Pid::this()));
+        let _ = remove_sockets(|name| name.starts_with(&self.prefix));
     }
 }
 
@@ -67,26 +74,53 @@ pub(crate) fn wireguard_socket(name: &str) -> PathBuf {
     Path::new(WIREGUARD_SOCKETS).join(format!("{name}.sock"))
 }
 
-fn lock(path: &Path) -> Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(path);
-    let file = file.with_context(|| format!("cannot open the lock {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => say_that_we_wait(path),
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+/// How many worlds may stand on this machine: one does little but wait.
+fn rooms() -> usize {
+    available_parallelism().map_or(1, usize::from).min(MOST_ROOMS)
+}
+
+/// The first of so many rooms that is free, and its lock.
+fn any(folder: &Path, rooms: usize) -> Result<(usize, File)> {
+    let mut told = false;
+    loop {
+        for room in 0..rooms {
+            let (path, file) = open(folder, &room.to_string())?;
+            match file.try_lock() {
+                Ok(()) => return Ok((room, file)),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
         }
+        if !told {
+            say_that_we_wait(folder);
+            told = true;
+        }
+        sleep(LOOK);
     }
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
+}
+
+fn open(folder: &Path, name: &str) -> Result<(PathBuf, File)> {
+    let path = folder.join(format!("byway-lab.{name}.lock"));
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open the lock {}", path.display()))?;
+    Ok((path, file))
 }
 
 #[expect(clippy::print_stderr, reason = "a silent wait looks like a hang to the person at the terminal")]
-fn say_that_we_wait(path: &Path) {
-    eprintln!("another world of the lab stands on this machine ({}): waiting for its end", path.display());
+fn say_that_we_wait(folder: &Path) {
+    let locks = folder.join("byway-lab.*.lock");
+    eprintln!(
+        "as many worlds of the lab stand on this machine as it has room for ({}): waiting",
+        locks.display()
+    );
 }
 
+/// Whoever comes at the same time finds nothing more.
 fn clear_leftovers() -> Result<()> {
+    let (path, lock) = open(Path::new(LOCKS), "leftovers")?;
+    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     for namespace in Namespace::existing(is_leftover)? {
         let name = namespace.name().to_owned();
         namespace.remove().with_context(|| format!("cannot clear the leftover namespace {name}"))?;
@@ -146,13 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_lock_waits_for_the_first() {
+    fn a_world_waits_for_a_room() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let first = lock(&path).unwrap();
-        let second = std::thread::spawn(move || lock(&path).unwrap());
-        assert!(!second.is_finished());
-        drop(first);
-        second.join().unwrap();
+        let here = folder.path().to_owned();
+        let (first, second) = (any(&here, 2).unwrap(), any(&here, 2).unwrap());
+        assert_eq!((first.0, second.0), (0, 1));
+        let third = std::thread::spawn(move || any(&here, 2).unwrap());
+        assert!(!third.is_finished());
+        drop(second);
+        assert_eq!(third.join().unwrap().0, 1);
     }
 }

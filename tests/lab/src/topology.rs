@@ -230,7 +230,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Waits until no other world stands on the machine, then lays this one; the house has no numbers yet.
+    /// Waits until there is room for it on the machine, then lays this one; the house has no numbers yet.
     pub(crate) fn lay() -> Result<Self> {
         let topology = Self { run: Run::begin()? };
         for place in Place::ALL {

@@ -112,9 +112,12 @@ fn the_check_answers_as_it_is_told_and_the_names_lead_to_it(world: &World) -> Re
 #[test]
 fn a_world_leaves_nothing_behind_and_clears_what_a_killed_one_left() -> Result<()> {
     let mut killed = world_of_its_own().spawn()?;
-    let prefix = format!("bw{}-", killed.id());
+    let prefix = format!("bw{}r", killed.id());
     let inside = wait_for("a world with processes inside", Duration::from_mins(5), || {
-        let pids = output("ip", &["netns", "pids", &format!("{prefix}phone")])?;
+        let all = output("ip", &["netns", "list"])?;
+        let mut names = all.lines().filter_map(|line| line.split(' ').next());
+        let phone = names.find(|name| name.starts_with(&prefix) && name.ends_with("-phone"));
+        let pids = output("ip", &["netns", "pids", phone.context("no phone yet")?])?;
         pids.lines().next().map(str::to_owned).context("no process yet")
     })?;
     killed.kill()?;
@@ -122,7 +125,7 @@ fn a_world_leaves_nothing_behind_and_clears_what_a_killed_one_left() -> Result<(
     let mut next = world_of_its_own().spawn()?;
     ensure!(next.wait()?.success(), "the world after a killed one fails");
     nothing_left(&prefix)?;
-    nothing_left(&format!("bw{}-", next.id()))?;
+    nothing_left(&format!("bw{}r", next.id()))?;
     ensure!(!Path::new("/proc").join(&inside).exists(), "process {inside} of the killed world still runs");
     Ok(())
 }
@@ -174,11 +177,10 @@ fn world_of_its_own() -> Command {
 /// Its processes live in its namespaces, which cannot be deleted before they have ended.
 fn nothing_left(prefix: &str) -> Result<()> {
     ensure!(!output("ip", &["netns", "list"])?.contains(prefix), "namespaces {prefix}* are left over");
-    let stem = prefix.trim_end_matches('-');
     for folder in ["/etc/netns", "/var/run/wireguard"] {
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
-            ensure!(!name.to_string_lossy().starts_with(stem), "{folder}/{} is left over", name.display());
+            ensure!(!name.to_string_lossy().starts_with(prefix), "{folder}/{} is left over", name.display());
         }
     }
     Ok(())

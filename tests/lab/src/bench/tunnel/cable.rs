@@ -95,7 +95,7 @@ pub(super) struct Cable {
 }
 
 impl Cable {
-    /// Waits until no world stands on this machine.
+    /// Waits until there is room for it on this machine.
     pub(super) fn lay() -> Result<Self> {
         let run = Run::begin()?;
         let [left, right] = End::BOTH.map(|end| {
