@@ -47,6 +47,7 @@ lint:
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
     shellcheck board/virt/card.sh board/virt/boot.sh board/put-config.sh
+    shellcheck image/os-list.sh image/release-notes.sh
     shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
@@ -55,7 +56,7 @@ lint:
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
     cargo test --quiet {{ workspace }} --lib --bins
-    cargo test --quiet --test board --test corpus --test frames
+    cargo test --quiet --test board --test corpus --test frames --test release
     cargo test --quiet --package byway-core --tests
 
 # Licences, bans and sources of the dependencies.
