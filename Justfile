@@ -41,7 +41,7 @@ profile: peers
 fmt:
     cargo fmt --all --check
 
-# No warning of rustc, clippy, rustdoc, shellcheck or dtc.
+# No warning of rustc, clippy, rustdoc, shellcheck, dtc or actionlint.
 lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
@@ -51,6 +51,7 @@ lint:
     shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
+    actionlint .github/workflows/*.yml
     ! dtc -@ -I dts -O dtb -o /dev/null overlays/devicetree/byway-panel.dts 2>&1 | grep . # warnings alone do not fail it
 
 # Tests that need neither root nor peers, and what the fuzzers have found.
