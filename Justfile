@@ -57,7 +57,7 @@ lint:
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
     cargo test --quiet {{ workspace }} --lib --bins
-    cargo test --quiet --test board --test corpus --test frames --test release
+    cargo test --quiet --test board --test corpus --test docs --test frames --test release
     cargo test --quiet --package byway-core --tests
 
 # Licences, bans and sources of the dependencies.
