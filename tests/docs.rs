@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -210,8 +211,9 @@ fn page(text: &str) -> Page {
 struct Reader {
     page: Page,
     heading: Option<String>,
-    /// Of the block of code.
+    /// Of the block of code, which comes in pieces where it is indented.
     language: String,
+    block: String,
     /// Of the table, its first column's.
     head: String,
     in_head: bool,
@@ -249,7 +251,7 @@ impl Reader {
         if let TagEnd::Heading(_) = tag {
             self.page.anchors.extend(self.heading.take().as_deref().map(anchor));
         } else if tag == TagEnd::CodeBlock {
-            self.language.clear();
+            self.block();
         } else if tag == TagEnd::TableHead {
             self.in_head = false;
         } else if tag == TagEnd::TableCell {
@@ -274,9 +276,16 @@ impl Reader {
         if self.in_head && self.cell == 0 {
             self.head += text;
         }
-        match self.language.as_str() {
+        if !self.language.is_empty() {
+            self.block += text;
+        }
+    }
+
+    fn block(&mut self) {
+        let (language, text) = (take(&mut self.language), take(&mut self.block));
+        match language.as_str() {
             "sh" => self.page.code.extend(text.lines().map(str::to_owned)),
-            "toml" => self.page.configurations.push(text.to_owned()),
+            "toml" => self.page.configurations.push(text),
             _ => {}
         }
     }
