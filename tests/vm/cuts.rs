@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use byway_lab::wait::wait_for;
 
-use crate::household::Household;
+use crate::household::{Household, PATIENCE};
 
 /// From the power on, in milliseconds: an emulated first boot with its join, and a while.
 const FIRST_BOOT: u64 = 45_000;
@@ -33,6 +34,25 @@ impl Dice {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
     }
+}
+
+/// The box knows by which keys it has asked, before the control server knows them: it asks once more, as the same node.
+pub(crate) fn at_the_join(house: &mut Household) -> Result<()> {
+    house.flash_anew()?;
+    house.switch_on()?;
+    wait_for("the control server to know the box", PATIENCE, || {
+        ensure!(boxes(house)? == 1, "not yet");
+        Ok(())
+    })?;
+    house.cut_power()?;
+    house.carry()?;
+    ensure!(boxes(house)? == 1, "there are {} of it in the tailnet", boxes(house)?);
+    house.cut_power()
+}
+
+/// In the tailnet, by the name that they ask for; a second one gets another.
+fn boxes(house: &Household) -> Result<usize> {
+    Ok(house.world.control.nodes()?.iter().filter(|node| node["name"] == "byway").count())
 }
 
 pub(crate) fn twice_in_first_boot(house: &mut Household) -> Result<()> {

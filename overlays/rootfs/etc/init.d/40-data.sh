@@ -34,9 +34,11 @@ make_anew() {
   /usr/sbin/mke2fs -q -F -t ext4 -L DATA -m 0 -O ^resize_inode -E "$2,lazy_itable_init=1,lazy_journal_init=1" "$data"
 }
 
-# Errors make it read-only: the agent says so, and everything else goes on.
+# Errors make it read-only: the agent says so, and everything else goes on. What is written lasts from the rename on that
+# puts it in its place (dirsync), whoever has written it: tailscaled waits for the file alone, and its keys would be gone a
+# minute after the control server has learned them.
 mount_data() {
-  mount -t ext4 -o "noatime,nosuid,nodev,noexec,commit=60,errors=remount-ro${1:+,$1}" "$data" /data 2>/dev/null
+  mount -t ext4 -o "noatime,nosuid,nodev,noexec,dirsync,commit=60,errors=remount-ro${1:+,$1}" "$data" /data 2>/dev/null
 }
 
 # Once more after a while: one error is no reason to forget anything. A worn card takes no writing, and can be read.
