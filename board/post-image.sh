@@ -27,8 +27,9 @@ for file in start.elf start_cd.elf start4.elf start4cd.elf fixup.dat fixup_cd.da
   cp "$binaries/rpi-firmware/$file" "$slot"
 done
 dtc -q -@ -I dts -O dtb -o "$slot/overlays/byway-panel.dtbo" "$board/../overlays/devicetree/byway-panel.dts"
-printf '{"product":"byway","version":"%s","build":"%s","built":%s}\n' \
-  "${BYWAY_VERSION:?}" "${BYWAY_BUILD_ID:?}" "$SOURCE_DATE_EPOCH" >"$slot/SLOT.json"
+files=$("$board/hash.sh")
+printf '{"product":"byway","version":"%s","build":"%s","built":%s,"files":"%s"}\n' \
+  "${BYWAY_VERSION:?}" "${BYWAY_BUILD_ID:?}" "$SOURCE_DATE_EPOCH" "$files" >"$slot/SLOT.json"
 
 # An overlay that is not there is no error for the firmware: the box would come up without it.
 sed -n 's/^dtoverlay=\([^,]*\).*/\1/p' "$board/rpi/config.txt" | sort -u | while read -r overlay; do

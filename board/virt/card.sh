@@ -16,6 +16,7 @@ read -r SOURCE_DATE_EPOCH BYWAY_BUILD_ID < <(
 )
 BYWAY_VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -n 1)
 export SOURCE_DATE_EPOCH BYWAY_VERSION BYWAY_BUILD_ID
+export WITHOUT_PROGRAMS=wpa_supplicant WITHOUT_OVERLAYS="ramoops ramoops-pi4"
 
 # What a program is linked with, and what that is.
 libraries() {
@@ -36,7 +37,7 @@ programs() {
     if [[ -e $file ]]; then
       cp -L "$file" "$root/usr/sbin/"
       libraries "$file"
-    elif [[ $program != byway && $program != tailscaled ]]; then
+    elif [[ " byway tailscaled $WITHOUT_PROGRAMS " != *" $program "* ]]; then
       ln -s ../bin/busybox "$root/usr/sbin/$program"
     fi
   done < <(grep -v '^#' "$board/programs")
@@ -76,6 +77,8 @@ cp -L "$parts/root/usr/lib/ld-linux-aarch64.so.1" "$root/usr/lib/"
 programs
 modules
 cat "$parts"/authorities/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
+# As Buildroot has them, whatever this machine gives a new file.
+chmod -R u=rwX,go=rX "$root"
 
 "$board/post-build.sh" "$root"
 
@@ -85,4 +88,4 @@ find "$root" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
 cp "$parts/kernel/boot/vmlinuz-$release" "$out/Image"
 cp "$parts/kernel/lib/linux-image-$release"/broadcom/bcm2{711,837}*.dtb "$out"
 cp "$parts"/firmware/usr/lib/raspi-firmware/*.{bin,elf,dat} "$out/rpi-firmware"
-WITHOUT_OVERLAYS="ramoops ramoops-pi4" "$board/post-image.sh" "$out"
+"$board/post-image.sh" "$out"

@@ -11,6 +11,7 @@ mod card;
 mod cost;
 mod cuts;
 mod damage;
+mod files;
 mod first_boot;
 mod frozen;
 mod hardware;
@@ -39,6 +40,7 @@ const ON_BENCH: &[OnBench] = &[
     ("the_panel_tells_the_truth_and_obeys", panel::tells_the_truth),
     ("long_presses_pause_go_on_and_restart", presses::pause_go_on_and_restart),
     ("a_pi_3_comes_up_from_the_same_card", board::a_pi_3_comes_up),
+    ("the_card_is_made_of_the_trees_files", files::are_the_trees),
 ];
 
 /// One world, one card for most of them; the order is its life.
