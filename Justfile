@@ -41,23 +41,24 @@ profile: peers
 fmt:
     cargo fmt --all --check
 
-# No warning of rustc, clippy, rustdoc, shellcheck, dtc or actionlint.
+# No warning of rustc, clippy, rustdoc, shellcheck, dtc or actionlint, no objection of Buildroot (asked anew where BUILDROOT_DIR is set).
 lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck dev .ci/run
     shellcheck board/virt/card.sh board/virt/boot.sh board/put-config.sh
-    shellcheck image/os-list.sh image/release-notes.sh
-    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh
+    shellcheck image/check.sh image/os-list.sh image/release-notes.sh
+    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh image/stuck.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
     actionlint .github/workflows/*.yml
     ! dtc -@ -I dts -O dtb -o /dev/null overlays/devicetree/byway-panel.dts 2>&1 | grep . # warnings alone do not fail it
+    image/check.sh
 
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
     cargo test --quiet {{ workspace }} --lib --bins
-    cargo test --quiet --test board --test corpus --test docs --test frames --test release
+    cargo test --quiet --test board --test corpus --test docs --test frames --test image --test release
     cargo test --quiet --package byway-core --tests
 
 # Licences, bans and sources of the dependencies.
