@@ -48,7 +48,7 @@ lint:
     shellcheck dev .ci/run
     shellcheck board/virt/card.sh board/virt/boot.sh board/put-config.sh
     shellcheck image/check.sh image/os-list.sh image/release-notes.sh
-    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh image/stuck.sh
+    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh image/stuck.sh image/trim.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
     actionlint .github/workflows/*.yml

@@ -16,7 +16,7 @@ pin() { sed -n "s/^$1=//p" "$PINS"; }
 
 # Everything that the answer depends on.
 inputs() {
-  (cd "$top" && find image/Config.in image/external.* image/configs image/package image/sources image/{check,stuck}.sh \
+  (cd "$top" && find image/Config.in image/external.* image/configs image/package image/sources image/check.sh \
     image/sources.py board/rpi/pins board/rpi/*.fragment -type f | LC_ALL=C sort | xargs sha256sum) | sha256sum | cut -d ' ' -f 1
 }
 

@@ -1,8 +1,12 @@
-//! What image/ refuses: a kernel or a BusyBox that lacks what was asked for, and a tree of which Buildroot has not been asked.
+//! What image/ refuses: a kernel or a BusyBox that lacks what was asked for, and a tree of which Buildroot has not been asked;
+//! and what it takes away.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -65,6 +69,31 @@ fn the_fragments_are_read_to_their_ends() {
     }
 }
 
+#[test]
+fn a_root_keeps_what_is_called_and_what_that_needs() {
+    let root = Root::fill();
+    assert_eq!(root.trim(), "");
+    // Links of BusyBox's, and whoever stands in for them; `libfirst` is needed by `libsecond` alone.
+    assert_eq!(root.names("usr/bin"), ["busybox", "byway", "dmesg"]);
+    assert_eq!(root.names("usr/sbin"), ["nft"]);
+    assert_eq!(root.names("usr/lib"), ["libfirst.so.1", "libgcc_s.so.1", "libsecond.so.1", "modules"]);
+    assert_eq!(root.names("etc/ssl/certs"), ["ca-certificates.crt"]);
+    let kept = root.names("usr/lib/modules/6.12/kernel");
+    assert!(kept.contains(&"cfg80211.ko".to_owned()) && !kept.contains(&"hid.ko".to_owned()), "{kept:?}");
+    assert_eq!(kept.len(), modules().len() + 1, "{kept:?}");
+}
+
+#[test]
+fn a_kernel_without_the_radio_is_refused() {
+    let root = Root::fill();
+    let list = root.path("usr/lib/modules/6.12/modules.dep");
+    fs::write(&list, fs::read_to_string(&list).unwrap().replace("brcmfmac.ko:", "b43.ko:")).unwrap();
+    let told = root.trim();
+    assert!(told.contains("has no brcmfmac, which board/rpi/modules names"), "{told}");
+    fs::write(root.path("usr/lib/modules/6.12/modules.builtin"), "kernel/brcmfmac.ko\n").unwrap();
+    assert_eq!(root.trim(), "", "it is built in");
+}
+
 /// `just check` runs the real one; here it must also say no.
 #[test]
 fn a_tree_of_which_buildroot_was_not_asked_is_refused() {
@@ -107,6 +136,89 @@ fn the_radios_program_understands_what_the_agent_writes() {
             "{word} needs {option}"
         );
     }
+}
+
+/// As Buildroot leaves one, with more than is called.
+struct Root(TempDir);
+
+impl Root {
+    fn fill() -> Self {
+        let root = Self(tempfile::tempdir().expect("a folder"));
+        for folder in ["usr/bin", "usr/sbin", "usr/lib/modules/6.12/kernel", "etc/ssl/certs"] {
+            fs::create_dir_all(root.path(folder)).expect("a folder");
+        }
+        root.link(&["-shared", "-Wl,-soname,libfirst.so.1"], "usr/lib/libfirst.so.1");
+        root.link(&["-shared", "-Wl,-soname,libsecond.so.1", "-l:libfirst.so.1"], "usr/lib/libsecond.so.1");
+        root.link(&["-shared", "-Wl,-soname,libthird.so.1"], "usr/lib/libthird.so.1.0");
+        root.link(&["-shared", "-Wl,-soname,libfourth.so.1", "-l:libthird.so.1.0"], "usr/lib/libfourth.so.1");
+        root.link(&["-shared", "-Wl,-soname,libgcc_s.so.1"], "usr/lib/libgcc_s.so.1");
+        root.link(&["-Dunused=main", "-Wl,--entry=main", "-l:libsecond.so.1"], "usr/sbin/nft");
+        root.link(&["-Dunused=main", "-Wl,--entry=main", "-l:libfourth.so.1"], "usr/bin/lsblk");
+        symlink("libthird.so.1.0", root.path("usr/lib/libthird.so.1")).expect("a link");
+        for name in
+            ["usr/bin/busybox", "usr/bin/byway", "etc/ssl/certs/ca-certificates.crt", "etc/ssl/certs/one.pem"]
+        {
+            fs::write(root.path(name), "").expect("it can be written");
+        }
+        for name in ["usr/bin/dmesg", "usr/bin/vi"] {
+            symlink("busybox", root.path(name)).expect("a link");
+        }
+        root.fill_modules();
+        root
+    }
+
+    /// Each needs another one.
+    fn fill_modules(&self) {
+        let folder = self.path("usr/lib/modules/6.12");
+        let kept = modules().into_iter().map(|name| format!("kernel/{name}.ko: kernel/cfg80211.ko"));
+        let list: Vec<String> =
+            ["kernel/cfg80211.ko:", "kernel/hid.ko:"].map(str::to_owned).into_iter().chain(kept).collect();
+        for line in &list {
+            let (module, _) = line.split_once(':').expect("a line of a module");
+            fs::write(folder.join(module), "").expect("it can be written");
+        }
+        fs::write(folder.join("modules.dep"), list.join("\n") + "\n").expect("it can be written");
+        fs::write(folder.join("modules.builtin"), "kernel/exfat.ko\n").expect("it can be written");
+        // A made-up module tells depmod nothing.
+        let depmod = self.path("depmod");
+        fs::write(&depmod, "#!/bin/sh\n").expect("it can be written");
+        fs::set_permissions(&depmod, Permissions::from_mode(0o755)).expect("its mode can be set");
+    }
+
+    fn link(&self, words: &[&str], name: &str) {
+        let mut cc = Command::new("cc");
+        cc.args(["-x", "c", "-", "-nostdlib", "-Wl,--no-as-needed,--unresolved-symbols=ignore-all"]);
+        cc.arg("-L")
+            .arg(self.path("usr/lib"))
+            .arg("-o")
+            .arg(self.path(name))
+            .args(words)
+            .stdin(Stdio::piped());
+        let mut running = cc.spawn().expect("cc can be run");
+        running.stdin.take().expect("piped").write_all(b"void unused(void) {}\n").expect("it reads");
+        assert!(running.wait().expect("it ends").success(), "{name}");
+    }
+
+    fn trim(&self) -> String {
+        let path = format!("{}:{}", self.path("").display(), env!("PATH"));
+        complaint(Command::new(tree("image/trim.sh")).arg(self.path("")).env("PATH", path))
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(folder)).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// Of which a card keeps.
+fn modules() -> Vec<String> {
+    let list = fs::read_to_string(tree("board/rpi/modules")).expect("a list");
+    list.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 fn stuck(config: &str, fragment: &str) -> String {
