@@ -7,7 +7,7 @@ set -eu
 binaries=$1
 board=$(dirname "$0")
 : "${SOURCE_DATE_EPOCH:?when this is made of}"
-# Overlays of config.txt that are not to be had where the card is for no real Pi.
+# Overlays that are not to be had where the card is for no real Pi.
 : "${WITHOUT_OVERLAYS:=}"
 
 # Bytes, of all files of a slot together.
@@ -31,10 +31,16 @@ files=$("$board/hash.sh")
 printf '{"product":"byway","version":"%s","build":"%s","built":%s,"files":"%s"}\n' \
   "${BYWAY_VERSION:?}" "${BYWAY_BUILD_ID:?}" "$SOURCE_DATE_EPOCH" "$files" >"$slot/SLOT.json"
 
-# An overlay that is not there is no error for the firmware: the box would come up without it.
-sed -n 's/^dtoverlay=\([^,]*\).*/\1/p' "$board/rpi/config.txt" | sort -u | while read -r overlay; do
-  [ -e "$slot/overlays/$overlay.dtbo" ] || cp "$binaries/rpi-firmware/overlays/$overlay.dtbo" "$slot/overlays" 2>/dev/null ||
-    case " $WITHOUT_OVERLAYS " in *" $overlay "*) ;; *) fail "no overlay $overlay.dtbo, which config.txt names" ;; esac
+# The overlays of config.txt, and what a Pi 5 of the later stepping (D0) does not start without: its firmware adds the
+# differences to the board's tree by itself. For the firmware it is no error when one is not there: the box would come up
+# without it, or not at all.
+{
+  sed -n 's/^dtoverlay=\([^,]*\).*/\1.dtbo/p' "$board/rpi/config.txt"
+  echo bcm2712d0.dtbo
+  echo overlay_map.dtb
+} | sort -u | while read -r file; do
+  [ -e "$slot/overlays/$file" ] || cp "$binaries/rpi-firmware/overlays/$file" "$slot/overlays" 2>/dev/null ||
+    case " $WITHOUT_OVERLAYS " in *" ${file%.*} "*) ;; *) fail "no overlay $file, which config.txt or a Pi 5 asks for" ;; esac
 done
 size=$(du -sb "$slot" | cut -f1)
 [ "$size" -le "$MOST_SLOT" ] || fail "a slot has $size bytes, $MOST_SLOT are there for it"

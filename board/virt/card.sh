@@ -16,7 +16,7 @@ read -r SOURCE_DATE_EPOCH BYWAY_BUILD_ID < <(
 )
 BYWAY_VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -n 1)
 export SOURCE_DATE_EPOCH BYWAY_VERSION BYWAY_BUILD_ID
-export WITHOUT_PROGRAMS=wpa_supplicant WITHOUT_OVERLAYS="ramoops ramoops-pi4"
+export WITHOUT_PROGRAMS=wpa_supplicant WITHOUT_OVERLAYS="bcm2712d0 overlay_map ramoops ramoops-pi4"
 
 # What a program is linked with, and what that is.
 libraries() {
