@@ -3,6 +3,8 @@
 # rootfs.cpio.zst, *.dtb, and rpi-firmware/ with boot code and overlays. Called by Buildroot
 # (BR2_ROOTFS_POST_IMAGE_SCRIPT) and by board/virt/card.sh.
 set -eu
+# What is on a FAT has the local time, and a folder's list is sorted.
+export LC_ALL=C TZ=UTC
 
 binaries=$1
 board=$(dirname "$0")
@@ -18,7 +20,10 @@ fail() { echo "post-image.sh: $*" >&2; exit 1; }
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 slot=$stage/root/slot boot=$stage/root/boot
-mkdir -p "$slot/overlays" "$boot" "$stage/tmp"
+# Beside the slot until genimage calls for them: a folder that it finds there is copied in its file system's order, which no
+# two machines share.
+export OVERLAYS="$stage/overlays"
+mkdir -p "$slot/overlays" "$boot" "$OVERLAYS" "$stage/tmp"
 
 # A slot: everything that a boot needs, so that an update replaces all of it at once. Each Pi's boot code unpacks a kernel.
 gzip -9nc "$binaries/Image" >"$slot/kernel8.img"
@@ -26,7 +31,7 @@ cp "$binaries/rootfs.cpio.zst" "$binaries"/*.dtb "$board/rpi/config.txt" "$board
 for file in start.elf start_cd.elf start4.elf start4cd.elf fixup.dat fixup_cd.dat fixup4.dat fixup4cd.dat; do
   cp "$binaries/rpi-firmware/$file" "$slot"
 done
-dtc -q -@ -I dts -O dtb -o "$slot/overlays/byway-panel.dtbo" "$board/../overlays/devicetree/byway-panel.dts"
+dtc -q -@ -I dts -O dtb -o "$OVERLAYS/byway-panel.dtbo" "$board/../overlays/devicetree/byway-panel.dts"
 files=$("$board/hash.sh")
 printf '{"product":"byway","version":"%s","build":"%s","built":%s,"files":"%s"}\n' \
   "${BYWAY_VERSION:?}" "${BYWAY_BUILD_ID:?}" "$SOURCE_DATE_EPOCH" "$files" >"$slot/SLOT.json"
@@ -39,10 +44,10 @@ printf '{"product":"byway","version":"%s","build":"%s","built":%s,"files":"%s"}\
   echo bcm2712d0.dtbo
   echo overlay_map.dtb
 } | sort -u | while read -r file; do
-  [ -e "$slot/overlays/$file" ] || cp "$binaries/rpi-firmware/overlays/$file" "$slot/overlays" 2>/dev/null ||
+  [ -e "$OVERLAYS/$file" ] || cp "$binaries/rpi-firmware/overlays/$file" "$OVERLAYS" 2>/dev/null ||
     case " $WITHOUT_OVERLAYS " in *" ${file%.*} "*) ;; *) fail "no overlay $file, which config.txt or a Pi 5 asks for" ;; esac
 done
-size=$(du -sb "$slot" | cut -f1)
+size=$(du -scb "$slot" "$OVERLAYS" | tail -n 1 | cut -f1)
 [ "$size" -le "$MOST_SLOT" ] || fail "a slot has $size bytes, $MOST_SLOT are there for it"
 
 # The first partition: which slot to start, what an old Pi must find before it knows of slots, and the owner's place. What an
@@ -51,7 +56,7 @@ cp "$board/rpi/autoboot.txt" "$board/rpi/readme.txt" "$board/rpi/byway.example.t
 sed 's/=2$/=other/; s/=3$/=2/; s/=other$/=3/' "$board/rpi/autoboot.txt" >"$boot/autoboot.alt"
 cp "$binaries/rpi-firmware/bootcode.bin" "$binaries/rpi-firmware/start4.elf" "$boot"
 : >"$boot/config.txt"
-find "$stage/root" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
+find "$stage" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
 
 genimage --rootpath "$stage/root" --tmppath "$stage/tmp" --inputpath "$binaries" --outputpath "$binaries" \
   --config "$board/genimage.cfg" >"$binaries/genimage.log" 2>&1 || { cat "$binaries/genimage.log" >&2; fail "genimage failed"; }

@@ -9,13 +9,10 @@ board=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 top=$board/..
 release=$(basename "$parts"/kernel/lib/modules/*)
 
-# Of a tree without its history, and of one that is another user's, too.
-read -r SOURCE_DATE_EPOCH BYWAY_BUILD_ID < <(
-  git -c safe.directory='*' -C "$top" log -1 --abbrev=12 --format='%ct %h' 2>/dev/null ||
-    echo "$(stat -c %Y "$top/Cargo.toml") unknown"
-)
-BYWAY_VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -n 1)
-export SOURCE_DATE_EPOCH BYWAY_VERSION BYWAY_BUILD_ID
+# shellcheck source=/dev/null
+. "$board/version.sh"
+# Modes as they are on every machine.
+umask 022
 export WITHOUT_PROGRAMS=wpa_supplicant WITHOUT_OVERLAYS="bcm2712d0 overlay_map ramoops ramoops-pi4"
 
 # What a program is linked with, and what that is.
