@@ -13,29 +13,26 @@ use anyhow::{Context, Result};
 use crate::process::succeed;
 use crate::tools::{self, path_text};
 
-/// The parts of tailscaled that the box needs beside the bare minimum; featuretags turns them into build tags.
-const BOX_FEATURES: &str =
-    "osrouter,advertiseexitnode,dns,ipnbus,health,unixsocketidentity,portmapper,listenrawdisco,cachenetmap";
-
 const APPLETS: &str = "applets";
 
-/// One program: its file, its module's folder in `tests/lab/peers`, its package, whole or trimmed, and what runs it.
+/// One program: its file, its module's folder in `tests/lab/peers`, and how it is built.
 struct Recipe {
     program: &'static str,
     module: &'static str,
-    package: &'static str,
-    extent: Extent,
-    processor: Processor,
+    build: Build,
 }
 
-/// How much of a peer is built.
-enum Extent {
-    Whole,
-    /// Only what [`BOX_FEATURES`] names, as the image ships it.
-    Trimmed,
+/// How a peer is built.
+enum Build {
+    /// This package, whole, for this machine.
+    Whole(&'static str),
+    /// By the module's [`TRIM`], which the image is built by too.
+    Trimmed(Processor),
 }
 
-/// What a peer is built for.
+const TRIM: &str = "box.sh";
+
+/// What a trimmed peer is built for.
 enum Processor {
     /// This machine's.
     Own,
@@ -47,45 +44,21 @@ const RECIPES: [Recipe; 6] = [
     Recipe {
         program: "wireguard-go",
         module: "wireguard-go",
-        package: "golang.zx2c4.com/wireguard",
-        extent: Extent::Whole,
-        processor: Processor::Own,
+        build: Build::Whole("golang.zx2c4.com/wireguard"),
     },
     Recipe {
         program: "headscale",
         module: "headscale",
-        package: "github.com/juanfont/headscale/cmd/headscale",
-        extent: Extent::Whole,
-        processor: Processor::Own,
+        build: Build::Whole("github.com/juanfont/headscale/cmd/headscale"),
     },
-    Recipe {
-        program: "tailscale",
-        module: "tailscale",
-        package: "tailscale.com/cmd/tailscale",
-        extent: Extent::Whole,
-        processor: Processor::Own,
-    },
+    Recipe { program: "tailscale", module: "tailscale", build: Build::Whole("tailscale.com/cmd/tailscale") },
     Recipe {
         program: "tailscaled",
         module: "tailscale",
-        package: "tailscale.com/cmd/tailscaled",
-        extent: Extent::Whole,
-        processor: Processor::Own,
+        build: Build::Whole("tailscale.com/cmd/tailscaled"),
     },
-    Recipe {
-        program: "tailscaled-box",
-        module: "tailscale",
-        package: "tailscale.com/cmd/tailscaled",
-        extent: Extent::Trimmed,
-        processor: Processor::Own,
-    },
-    Recipe {
-        program: "tailscaled-arm64",
-        module: "tailscale",
-        package: "tailscale.com/cmd/tailscaled",
-        extent: Extent::Trimmed,
-        processor: Processor::Arm64,
-    },
+    Recipe { program: "tailscaled-box", module: "tailscale", build: Build::Trimmed(Processor::Own) },
+    Recipe { program: "tailscaled-arm64", module: "tailscale", build: Build::Trimmed(Processor::Arm64) },
 ];
 
 /// The library that gives a box a wall clock of its own: one file, which needs no crate.
@@ -215,32 +188,27 @@ impl Recipe {
             let path = module.join(name);
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
         };
-        let features = match self.extent {
-            Extent::Whole => "whole",
-            Extent::Trimmed => BOX_FEATURES,
+        let how = match &self.build {
+            Build::Whole(package) => format!("{package}\nwhole"),
+            Build::Trimmed(Processor::Own) => read(TRIM)?,
+            Build::Trimmed(Processor::Arm64) => format!("for arm64\n{}", read(TRIM)?),
         };
-        let processor = match self.processor {
-            Processor::Own => "",
-            Processor::Arm64 => " for arm64",
-        };
-        let (package, sums) = (self.package, [read("go.mod")?, read("go.sum")?].join("\n"));
-        Ok(format!("{go_version}\n{package}{processor}\n{features}\n{sums}"))
+        let sums = [read("go.mod")?, read("go.sum")?].join("\n");
+        Ok(format!("{go_version}\n{how}\n{sums}"))
     }
 
     fn compile(&self, module: &Path, output: &Path) -> Result<Command> {
-        let mut build = go(module, &["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]);
-        match self.extent {
-            Extent::Whole => {}
-            Extent::Trimmed => {
-                build.args(["-tags", &trimming_tags(module)?]);
+        let flags = ["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path_text(output)?];
+        let mut trim = Command::new(module.join(TRIM));
+        trim.arg(output);
+        match &self.build {
+            Build::Whole(package) => Ok(go(module, &[&flags[..], &[package]].concat())),
+            Build::Trimmed(Processor::Own) => Ok(trim),
+            Build::Trimmed(Processor::Arm64) => {
+                trim.env("GOARCH", "arm64");
+                Ok(trim)
             }
         }
-        match self.processor {
-            Processor::Own => {}
-            Processor::Arm64 => _ = build.env("GOARCH", "arm64"),
-        }
-        build.arg("-o").arg(output).arg(self.package);
-        Ok(build)
     }
 }
 
@@ -297,12 +265,6 @@ fn once(
     make(&fresh).with_context(|| format!("cannot build {program}"))?;
     fs::rename(&fresh, &path).with_context(|| format!("cannot put {} in place", path.display()))?;
     fs::write(&stamp, made_of).with_context(|| format!("cannot write {}", stamp.display()))
-}
-
-fn trimming_tags(module: &Path) -> Result<String> {
-    let add = format!("--add={BOX_FEATURES}");
-    succeed(go(module, &["run", "tailscale.com/cmd/featuretags", "--min", &add]))
-        .context("cannot generate the build tags of the trimmed tailscaled")
 }
 
 fn go(folder: &Path, args: &[&str]) -> Command {
