@@ -17,8 +17,9 @@ export WITHOUT_PROGRAMS=wpa_supplicant WITHOUT_OVERLAYS="bcm2712d0 overlay_map r
 
 # What a program is linked with, and what that is.
 libraries() {
-  local library
-  for library in $(readelf -d "$@" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u); do
+  local library needed
+  needed=$(aarch64-linux-gnu-readelf -d "$@" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u)
+  for library in $needed; do
     [[ -e $root/usr/lib/$library ]] && continue
     cp -L "$parts/root/usr/lib/aarch64-linux-gnu/$library" "$root/usr/lib/"
     libraries "$root/usr/lib/$library"
