@@ -45,10 +45,9 @@ fmt:
 lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
-    shellcheck dev .ci/run
-    shellcheck board/virt/card.sh board/virt/boot.sh board/put-config.sh
-    shellcheck image/check.sh image/os-list.sh image/release-notes.sh
-    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh image/stuck.sh image/trim.sh
+    shellcheck --external-sources dev .ci/run board/put-config.sh board/virt/*.sh image/*.sh
+    target/tools/hadolint image/Dockerfile
+    shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh board/version.sh tests/lab/peers/tailscale/box.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables
     actionlint .github/workflows/*.yml
@@ -58,7 +57,7 @@ lint:
 # Tests that need neither root nor peers, and what the fuzzers have found.
 unit:
     cargo test --quiet {{ workspace }} --lib --bins
-    cargo test --quiet --test board --test corpus --test docs --test frames --test image --test release
+    cargo test --quiet --test board --test corpus --test docs --test frames --test image --test pack --test release
     cargo test --quiet --package byway-core --tests
 
 # Licences, bans and sources of the dependencies.
@@ -111,6 +110,10 @@ card *args: build
 # A card in QEMU, on this terminal; Ctrl-A X switches it off.
 boot card="target/card.img":
     board/virt/boot.sh {{ card }}
+
+# The files of a release, in target/image, made in Docker and with nothing else: `just image`, `./dev image`.
+image *args:
+    image/make.sh {{ args }}
 
 # The card that tests/vm boots: the real one's layout, files and binaries, with Debian's kernel and programs.
 [private]
