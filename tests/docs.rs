@@ -123,7 +123,7 @@ fn plain(path: &Path) -> PathBuf {
     })
 }
 
-/// A path from the root, without anything left open.
+/// A path from the root, without anything left open; of what is kept, not of what is made.
 fn is_ours(word: &str) -> bool {
     let folders = [
         ".github/",
@@ -135,7 +135,9 @@ fn is_ours(word: &str) -> bool {
         "overlays/rootfs/",
         "tests/",
     ];
-    folders.iter().any(|folder| word.starts_with(folder)) && !word.contains(['*', '{', '<'])
+    folders.iter().any(|folder| word.starts_with(folder))
+        && !word.contains(['*', '{', '<'])
+        && !word.starts_with("image/prebuilt")
 }
 
 /// The words after this one, of each line that begins with it, up to what a page leaves open.
