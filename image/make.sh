@@ -17,6 +17,7 @@ stage=release
 if [[ $# -gt 0 && $1 != -* ]]; then stage=$1 && shift; fi
 
 rm -rf target/image
-DOCKER_BUILDKIT=1 docker build --file image/Dockerfile --target "$stage" --output target/image \
-  --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" --build-arg "BYWAY_BUILD_ID=$BYWAY_BUILD_ID" "$@" .
+# By its own name that time would be in every layer's key, and each commit would build the kernel anew.
+env -u SOURCE_DATE_EPOCH DOCKER_BUILDKIT=1 docker build --file image/Dockerfile --target "$stage" --output target/image \
+  --build-arg "BYWAY_TIME=$SOURCE_DATE_EPOCH" --build-arg "BYWAY_BUILD_ID=$BYWAY_BUILD_ID" "$@" .
 echo "target/image: $stage of $BYWAY_BUILD_ID"

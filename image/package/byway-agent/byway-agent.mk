@@ -9,6 +9,8 @@ BYWAY_AGENT_SITE = $(BYWAY_PREBUILT)
 BYWAY_AGENT_SITE_METHOD = local
 BYWAY_AGENT_LICENSE = MIT or Apache-2.0
 BYWAY_AGENT_LICENSE_FILES = LICENSE
+# Binaries: sources are this repository.
+BYWAY_AGENT_REDISTRIBUTE = NO
 BYWAY_AGENT_PRE_RSYNC_HOOKS += BYWAY_REQUIRE_PREBUILT
 
 # It lies beside our sources, not beside the binary.
