@@ -4,11 +4,11 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use byway_lab::machine::Archive;
-use byway_lab::process::succeed;
+
+use crate::card::file_of_root;
 
 const SHELL: &str = include_str!("shell.sh");
 /// Tells on the console how it is, where there is no line for a shell.
@@ -39,7 +39,7 @@ pub(crate) fn behind(root: &Path, busybox: &Path, line: Line, authority: Option<
         Line::Status => ("console", STATUS),
     };
     archive.program("test/line", program.as_bytes())?;
-    let inittab = format!("{}\n{terminal}::respawn:/test/line\n", inittab(root)?);
+    let inittab = format!("{}\n{terminal}::respawn:/test/line\n", file_of_root(root, "etc/inittab")?);
     archive.program("etc/inittab", inittab.as_bytes())?;
     if let Some(authority) = authority {
         archive.program(AUTHORITIES, &fs::read(authority)?)?;
@@ -53,9 +53,4 @@ pub(crate) fn behind(root: &Path, busybox: &Path, line: Line, authority: Option<
     file.write_all(&bytes)?;
     file.write_all(&fs::read(&added)?)?;
     Ok(whole)
-}
-
-fn inittab(root: &Path) -> Result<String> {
-    const READ: &str = r#"zstd -dqc "$0" | cpio --quiet --extract --to-stdout '*etc/inittab'"#;
-    succeed(Command::new("sh").args(["-c", READ]).arg(root)).context("the card's root has no inittab")
 }

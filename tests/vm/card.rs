@@ -100,3 +100,11 @@ impl CardImage {
         Ok(copy)
     }
 }
+
+/// What a file of the card's root says, by its path there; `root` is the archive that the kernel unpacks.
+pub(crate) fn file_of_root(root: &Path, name: &str) -> Result<String> {
+    const READ: &str = r#"zstd -dqc "$1" | cpio --quiet --extract --to-stdout "$2""#;
+    let mut read = Command::new("sh");
+    succeed(read.args(["-c", READ, "sh"]).arg(root).arg(name))
+        .with_context(|| format!("the card's root has no {name}"))
+}

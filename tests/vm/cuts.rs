@@ -46,7 +46,8 @@ pub(crate) fn at_the_join(house: &mut Household) -> Result<()> {
     })?;
     house.cut_power()?;
     house.carry()?;
-    ensure!(boxes(house)? == 1, "there are {} of it in the tailnet", boxes(house)?);
+    let boxes = boxes(house)?;
+    ensure!(boxes == 1, "there are {boxes} of it in the tailnet");
     house.cut_power()
 }
 

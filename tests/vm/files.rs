@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use byway_lab::firmware::Partition;
 use byway_lab::process::succeed;
 
-use crate::card::CardImage;
+use crate::card::{CardImage, file_of_root};
 use crate::pi::Bench;
 
 const SLOTS: [u32; 2] = [2, 3];
@@ -23,17 +23,10 @@ pub(crate) fn are_the_trees(_: &Bench) -> Result<()> {
         let slot = slot?;
         let told: serde_json::Value = serde_json::from_str(&slot.text("SLOT.json")?)?;
         ensure!(told["files"] == hash.as_str(), "SLOT.json says {told}, the tree's files have {hash}");
-        let root = release(&slot, folder.path())?;
+        let root = slot.copy("rootfs.cpio.zst", folder.path())?;
+        let release = file_of_root(&root, "etc/os-release")?;
         let line = format!("IMAGE_FILES={hash}");
-        ensure!(root.lines().any(|found| found == line), "/etc/os-release says {root}, not {line}");
+        ensure!(release.lines().any(|found| found == line), "/etc/os-release says {release}, not {line}");
     }
     Ok(())
-}
-
-/// `/etc/os-release` of the archive that the kernel unpacks.
-fn release(slot: &Partition, folder: &Path) -> Result<String> {
-    let archive = slot.copy("rootfs.cpio.zst", folder)?;
-    let unpack =
-        r#"zstd --quiet --decompress --stdout "$1" | cpio --quiet --extract --to-stdout etc/os-release"#;
-    succeed(Command::new("sh").args(["-c", unpack, "sh"]).arg(&archive)).context("no release in the root")
 }
