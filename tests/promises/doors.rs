@@ -50,7 +50,6 @@ fn flip_under_load(stage: &mut Stage, flips: usize) -> Result<()> {
 }
 
 pub(super) fn toggle_does_what_the_button_does(stage: &mut Stage) -> Result<()> {
-    stage.carry()?;
     let sequence = [
         (vec!["egress", "privacy"], "privacy"),
         (vec!["toggle"], "residential"),

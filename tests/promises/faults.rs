@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const SILENCE_BOUND: Duration = Duration::from_secs(10);
 
 pub(super) fn a_silent_relay_seals(stage: &mut Stage) -> Result<()> {
-    stage.carry()?;
     let mut watch = stage.watch(Some(Door::Privacy), Rates::default())?;
     watch.wait_answered(PATIENCE)?;
 
@@ -58,7 +57,6 @@ pub(super) fn a_dead_relay_seals(stage: &mut Stage) -> Result<()> {
 }
 
 pub(super) fn not_mullvad_is_sealed(stage: &mut Stage) -> Result<()> {
-    stage.carry()?;
     stage.world.check.set(CheckAnswer::NotMullvad);
     // A flip makes the box look at its exit again.
     for wish in ["residential", "privacy"] {

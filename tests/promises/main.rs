@@ -185,7 +185,9 @@ fn main() {
     let stage = Arc::new(Mutex::new(None));
     let trial = |(name, promise): &Promise| {
         let (stage, promise) = (Arc::clone(&stage), *promise);
-        Trial::test(*name, move || on_stage(&stage, promise))
+        // The first one is about what a box does before it carries.
+        let carries = *name != PROMISES[0].0;
+        Trial::test(*name, move || on_stage(&stage, carries, promise))
     };
     let soaks = SOAKS.iter().map(|soak| trial(soak).with_ignored_flag(true));
     let trials = PROMISES.iter().map(trial).chain(soaks).collect();
@@ -197,11 +199,20 @@ fn main() {
     conclusion.exit();
 }
 
-/// Raises the world for the first test that runs, and again after one that failed.
-fn on_stage(stage: &Mutex<Option<Stage>>, promise: fn(&mut Stage) -> Result<()>) -> Result<(), Failed> {
+/// Raises the world for the first test that runs, and again after one that failed; with a box that `carries`, as the one
+/// before leaves it.
+fn on_stage(
+    stage: &Mutex<Option<Stage>>,
+    carries: bool,
+    promise: fn(&mut Stage) -> Result<()>,
+) -> Result<(), Failed> {
     let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
     if stage.is_none() {
-        *stage = Some(Stage::raise(Path::new(env!("CARGO_BIN_EXE_byway"))).map_err(told)?);
+        let mut new = Stage::raise(Path::new(env!("CARGO_BIN_EXE_byway"))).map_err(told)?;
+        if carries {
+            new.boot_and_carry().map_err(told)?;
+        }
+        *stage = Some(new);
     }
     let standing = stage.as_mut().ok_or("there is no stage")?;
     let outcome = promise(standing).and_then(|()| memory::check(standing));
