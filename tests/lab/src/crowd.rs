@@ -39,12 +39,12 @@ impl Crowd {
         let servers = [SERVER_V4.into(), SERVER_V6.into()].map(|server| SocketAddr::new(server, 7));
         let netns = stage.world.namespace(Place::Phone).path();
         let are_heard = Arc::new(AtomicBool::new(false));
-        let all = Arc::clone(&are_heard);
+        let heard = Arc::clone(&are_heard);
         let open = move || {
             let members = (FIRST_FLOW..).zip(servers.into_iter().cycle()).take(flows);
             let members =
                 members.map(|(flow, server)| Member::open(server, flow)).collect::<Result<Vec<_>>>();
-            members.map(|members| (members, all))
+            members.map(|members| (members, heard))
         };
         let thread = Inside::start(&netns, "crowd", open, speak_in_turn)?;
         wait_for("the box to track the crowd", PATIENCE, || {
@@ -98,7 +98,7 @@ impl Member {
     }
 }
 
-fn speak_in_turn((mut crowd, all): (Vec<Member>, Arc<AtomicBool>), stop: &StopSign) -> Result<()> {
+fn speak_in_turn((mut crowd, heard): (Vec<Member>, Arc<AtomicBool>), stop: &StopSign) -> Result<()> {
     let mut next_flow = FIRST_FLOW + u32::try_from(crowd.len())?..;
     // The first packets come quicker, but not in a burst that a queue would drop; a busy machine drops some all the same.
     let mut unheard: Vec<&Member> = crowd.iter().collect();
@@ -109,7 +109,7 @@ fn speak_in_turn((mut crowd, all): (Vec<Member>, Arc<AtomicBool>), stop: &StopSi
         }
         unheard.retain(|member| !member.is_answered());
     }
-    all.store(true, Ordering::Relaxed);
+    heard.store(true, Ordering::Relaxed);
     while !stop.is_up() {
         for member in crowd.iter_mut().take_while(|_| !stop.is_up()) {
             // A kernel swallows the first packet of a masqueraded flow that changes doors: the second one tells.

@@ -114,6 +114,11 @@ impl World {
     pub fn folder(&self) -> PathBuf {
         self.topology.run().folder().to_owned()
     }
+
+    /// A network device's name that no other world uses; the suffix of a few letters is whose it is.
+    pub fn device(&self, suffix: &str) -> String {
+        self.topology.run().device(suffix)
+    }
 }
 
 fn time_servers(namespace: &Namespace) -> Result<[TimeServer; 3]> {

@@ -224,9 +224,7 @@ struct Client {
 
 impl Client {
     fn start(world: &World) -> Result<Self> {
-        let inside = world.namespace(Place::Box);
-        let (run, _) = inside.name().split_once('-').context("a namespace of no run")?;
-        let device = format!("{run}wg");
+        let (inside, device) = (world.namespace(Place::Box), world.device("wg"));
         let wireguard_go = world.peers.wireguard_go();
         let daemon = inside.spawn("client", &wireguard_go, &["-f", &device], &[])?;
         wait_for("wireguard-go", SOON, || inside.run(&["wg", "show", &device]))?;
