@@ -69,10 +69,14 @@ sources_are_the_committed() {
 }
 
 ask_buildroot() {
-  local version
+  local version commit
   version=$(make -s --no-print-directory -C "$BUILDROOT_DIR" O="$out" print-version) || fail "no Buildroot in $BUILDROOT_DIR"
   [[ $version == "$(pin BUILDROOT)" ]] ||
     fail "$BUILDROOT_DIR is Buildroot $version; board/rpi/pins names $(pin BUILDROOT)"
+  # Of a clone; a tarball has forgotten it.
+  commit=$(git --git-dir "$BUILDROOT_DIR/.git" rev-parse HEAD 2>/dev/null) || commit=$(pin BUILDROOT_COMMIT)
+  [[ $commit == "$(pin BUILDROOT_COMMIT)" ]] ||
+    fail "$BUILDROOT_DIR is at $commit; board/rpi/pins names $(pin BUILDROOT_COMMIT)"
   every_symbol_sticks
   style_is_buildroots
   sources_are_the_committed
@@ -93,12 +97,9 @@ if [[ -n ${BUILDROOT_DIR:-} ]]; then
   ask_buildroot
 fi
 if [[ -n $stamp ]]; then
-  # Of a clone; a tarball has forgotten it.
-  commit=$(git --git-dir "$BUILDROOT_DIR/.git" rev-parse HEAD 2>/dev/null || echo unknown)
   cat >"$STAMP" <<END
 # Buildroot has been asked: \`image/check.sh --stamp\` wrote this, \`image/check.sh\` compares it.
 buildroot=$(pin BUILDROOT)
-commit=$commit
 inputs=$(inputs)
 END
 fi
