@@ -41,12 +41,12 @@ profile: peers
 fmt:
     cargo fmt --all --check
 
-# No warning of rustc, clippy, rustdoc, shellcheck, dtc or actionlint, no objection of Buildroot (asked anew where BUILDROOT_DIR is set).
+# No warning of rustc, clippy, rustdoc, shellcheck, hadolint, dtc or actionlint, no objection of Buildroot (asked anew where BUILDROOT_DIR is set).
 lint:
     cargo clippy --quiet {{ workspace }} --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet {{ workspace }} --no-deps --document-private-items
     shellcheck --external-sources dev .ci/run board/put-config.sh board/virt/*.sh image/*.sh
-    target/tools/hadolint image/Dockerfile
+    hadolint image/Dockerfile
     shellcheck --shell=sh tests/machine/init.sh tests/vm/shell.sh board/post-build.sh board/post-image.sh board/hash.sh board/version.sh tests/lab/peers/tailscale/box.sh
     shellcheck --shell=sh --exclude=SC1091,SC2154 overlays/rootfs/init overlays/rootfs/etc/init.d/* overlays/rootfs/usr/libexec/byway/* # they share card.sh
     shellcheck --shell=sh --exclude=SC2154 firmware/agent/uplink/*.sh # udhcpc sets their variables

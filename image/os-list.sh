@@ -19,12 +19,14 @@ unpacked=$(sum "$image")
 [[ $(xz --decompress --stdout "$packed" | sum) == "$unpacked" ]] ||
   fail "$packed is not $image packed: pack it again, with xz --keep $image"
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml" | head -n 1)
+top=$(dirname "${BASH_SOURCE[0]}")/..
+# shellcheck source=board/version.sh
+. "$top/board/version.sh"
 
 # The Imager knows a Zero 2 W by the same tag as a Pi 3: they have the same processor. It asks for the device first, and shows
 # of a list that has none of them an empty page.
 jq --null-input \
-  --arg version "$version" --arg url "$url" --arg folder "${url%/*}" \
+  --arg version "$BYWAY_VERSION" --arg url "$url" --arg folder "${url%/*}" \
   --arg date "$(date --utc --date "@$SOURCE_DATE_EPOCH" +%F)" \
   --argjson size "$(size "$image")" --arg sum "$unpacked" \
   --argjson packed_size "$(size "$packed")" --arg packed_sum "$(sum "$packed")" '
