@@ -2,23 +2,13 @@
 //! here must stay true.
 
 /// As the table names it, and why nobody sees it.
-pub(crate) const UNSEEN: [(&str, &str); 11] = [
+pub(crate) const UNSEEN: [(&str, &str); 10] = [
+    ("outwards: ip daddr { … } goto refuse ⟶ 127.0.0.0/8", "the kernel lets no such packet come that far"),
     (
-        "forward: iifname @inside ip daddr { … } goto refuse ⟶ 127.0.0.0/8",
-        "the kernel lets no such packet come that far",
-    ),
-    (
-        "forward: iifname @inside ip6 daddr { … } goto refuse ⟶ ff00::/8",
+        "outwards: ip6 daddr { … } goto refuse ⟶ ff00::/8",
         "multicast is forwarded for a multicast router only, and there is none",
     ),
-    (
-        "forward: iifname @door oifname @inside ct state established,related accept ⟶ whatever oifname @inside",
-        "a door's packets are routed to clients or nowhere",
-    ),
-    (
-        "forward: iifname @inside oifname @door accept ⟶ whatever oifname @door",
-        "the kill switch stands before",
-    ),
+    ("outwards: oifname @door accept ⟶ whatever oifname @door", "the kill switch stands before"),
     (
         "output: ct direction reply ct state established accept ⟶ whatever ct state established",
         "no other state has replies, but for related, which is decided before",
