@@ -36,7 +36,9 @@ use byway::tailnet::LocalApi;
 use byway::watchdog::Watch;
 use byway_core::relays::{RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
-use byway_core::{Core, Egress, Expect, RelaySettings, Settings, TunnelEnd, Upstreams, Uptime, View, Wish};
+use byway_core::{
+    Core, Egress, Expect, RelaySettings, Serve, Settings, TunnelEnd, Upstreams, Uptime, View, Wish,
+};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use of_panel::FakePanel;
@@ -419,6 +421,8 @@ fn settings() -> Settings {
         flow_table: 65_536,
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
         refuse_dot: false,
+        serve: Serve::Nobody,
+        reach: false,
         last_stop: None,
         seed: 0,
     }

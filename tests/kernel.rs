@@ -13,7 +13,7 @@ use byway_core::{Egress, Posture};
 
 use crate::facts::{carrier_grade, dual_stack, epoch, open};
 use crate::namespace::{load, run};
-use crate::postures::{every_posture, flips, uplink_with_only, v4_only};
+use crate::postures::{every_posture, flips, v4_only};
 use crate::world::{eventually, house, in_a_box, mark_of, read, rule_set};
 
 #[path = "kernel/advertised.rs"]
@@ -274,19 +274,24 @@ fn a_gateway_that_answers_is_found_and_one_that_does_not_is_not() {
         let mut net = Net::open().await.unwrap();
         net.apply(&Posture::sealed(dual_stack())).await.unwrap();
         for gateway in ["192.168.77.1", "fe80::1"] {
-            let uplink = uplink_with_only(gateway.parse().unwrap());
+            let gateway = gateway.parse().unwrap();
             let found = async {
-                while !net.gateway_reachable(&uplink).await.unwrap() {
+                loop {
+                    if let [found] = net.routers("eth0", &[gateway]).await.unwrap()[..] {
+                        break found;
+                    }
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
             let found = tokio::time::timeout(Duration::from_secs(10), found).await;
-            found.unwrap_or_else(|_| panic!("{gateway} was not found"));
+            let (address, mac) = found.unwrap_or_else(|_| panic!("{gateway} was not found"));
+            let known = run(&format!("ip neigh show {gateway}"));
+            assert!(address == gateway && known.contains(&mac.to_string()), "{mac}: {known}");
         }
-        let absent = uplink_with_only("192.168.77.200".parse().unwrap());
-        assert!(!net.gateway_reachable(&absent).await.unwrap());
+        let absent = ["192.168.77.200".parse().unwrap()];
+        assert_eq!(net.routers("eth0", &absent).await.unwrap(), []);
         eventually("the kernel gives up", || run("ip neigh show 192.168.77.200").contains("FAILED"));
-        assert!(!net.gateway_reachable(&absent).await.unwrap());
+        assert_eq!(net.routers("eth0", &absent).await.unwrap(), []);
         drop(end);
     });
 }

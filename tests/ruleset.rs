@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 25] = [
+const SCENES: [Script; 34] = [
     (
         "privacy",
         &[
@@ -101,7 +101,24 @@ const SCENES: [Script; 25] = [
     ("strict house", &[include_str!("ruleset/probes/strict.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
     ("no address yet", &[include_str!("ruleset/probes/no_address.txt")]),
+    ("members, privacy", &["house served", "history privacy", HOUSEHOLD]),
+    ("members, residential", &["house served", "history residential", HOUSEHOLD]),
+    (
+        "members, sealed",
+        &["house served", "history sealed", include_str!("ruleset/probes/household_sealed.txt")],
+    ),
+    ("members, privacy to residential", &["house served", "history privacy residential", HOUSEHOLD_FLIP]),
+    ("members, residential to privacy", &["house served", "history residential privacy", HOUSEHOLD_FLIP]),
+    ("members apart, privacy", &["history privacy", APART]),
+    ("members apart, residential", &["history residential", APART]),
+    ("reach, sealed", &["history sealed", REACH]),
+    ("reach, residential", &["history residential", REACH]),
 ];
+
+const HOUSEHOLD: &str = include_str!("ruleset/probes/household.txt");
+const HOUSEHOLD_FLIP: &str = include_str!("ruleset/probes/household_flip.txt");
+const APART: &str = include_str!("ruleset/probes/household_apart.txt");
+const REACH: &str = include_str!("ruleset/probes/reach.txt");
 
 const OPEN_DOOR: &str = include_str!("ruleset/probes/open_door.txt");
 const TO_THE_BOX: &str = include_str!("ruleset/probes/to_the_box.txt");
@@ -228,6 +245,51 @@ fn crowd() -> Result<()> {
 #[test]
 fn no_address_yet() -> Result<()> {
     holds("no address yet")
+}
+
+#[test]
+fn members_privacy() -> Result<()> {
+    holds("members, privacy")
+}
+
+#[test]
+fn members_residential() -> Result<()> {
+    holds("members, residential")
+}
+
+#[test]
+fn members_sealed() -> Result<()> {
+    holds("members, sealed")
+}
+
+#[test]
+fn members_privacy_to_residential() -> Result<()> {
+    holds("members, privacy to residential")
+}
+
+#[test]
+fn members_residential_to_privacy() -> Result<()> {
+    holds("members, residential to privacy")
+}
+
+#[test]
+fn members_apart_privacy() -> Result<()> {
+    holds("members apart, privacy")
+}
+
+#[test]
+fn members_apart_residential() -> Result<()> {
+    holds("members apart, residential")
+}
+
+#[test]
+fn reach_sealed() -> Result<()> {
+    holds("reach, sealed")
+}
+
+#[test]
+fn reach_residential() -> Result<()> {
+    holds("reach, residential")
 }
 
 /// Whatever is left out, a probe fails.

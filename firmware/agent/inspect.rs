@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use byway_core::clock::Source;
 use byway_core::relays::Role;
-use byway_core::{Egress, Expect, Settings, View, tailnet};
+use byway_core::{Egress, Expect, LanView, Settings, View, tailnet};
+use ipnet::IpNet;
 use tokio::sync::Mutex;
 
 use crate::control::{Client, Finding};
@@ -78,8 +79,8 @@ impl Inspector {
                 .into_iter()
                 .chain(self.spare())
                 .chain([told("watchdog", self.watch.told())]);
+        let house = std::iter::once(uplink(view)).chain(lan(view));
         let world = [
-            uplink(view),
             self.names(view).await,
             self.tunnel(view).await,
             relays(view),
@@ -87,7 +88,7 @@ impl Inspector {
             door(view),
             self.exit(view).await,
         ];
-        kernel.into_iter().chain(machine).chain(world).collect()
+        kernel.into_iter().chain(machine).chain(house).chain(world).collect()
     }
 
     async fn rules(&self) -> Finding {
@@ -208,6 +209,21 @@ fn uplink(view: &View) -> Finding {
         }
         None => broken("uplink", told),
     }
+}
+
+/// Where the owner has asked for it.
+fn lan(view: &View) -> Option<Finding> {
+    let LanView { interface, serves, reach } = view.lan.as_ref()?;
+    let nets = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let served =
+        interface.as_ref().map(|interface| format!("machines of {} at {interface} are served", nets(serves)));
+    let reached = (!reach.is_empty()).then(|| format!("{} can be reached from the tailnet", nets(reach)));
+    let told: Vec<String> = served.into_iter().chain(reached).collect();
+    Some(if told.is_empty() {
+        broken("lan", "nobody of the house is served or reached: see why below")
+    } else {
+        kept("lan", told.join("; "))
+    })
 }
 
 /// Whether the next relay is ready for the end of the one that carries.

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod handover;
 pub mod inspect;
 pub mod journal;
+pub mod lan;
 pub mod last_words;
 pub mod lasting;
 pub mod mistake;

@@ -2,7 +2,7 @@
 
 use byway_core::relays::RelayId;
 use byway_core::uplink::Interfaces;
-use byway_core::{Egress, Expect, RelaySettings, Settings, TunnelEnd, Upstreams};
+use byway_core::{Egress, Expect, RelaySettings, Serve, Settings, TunnelEnd, Upstreams};
 
 pub(crate) fn settings() -> Settings {
     Settings {
@@ -19,6 +19,8 @@ pub(crate) fn settings() -> Settings {
         last_egress: Egress::Privacy,
         flow_table: 65_536,
         refuse_dot: false,
+        serve: Serve::Nobody,
+        reach: false,
         last_stop: None,
         seed: 0,
         upstreams: Upstreams {

@@ -14,7 +14,7 @@ use byway::watchdog::Pulses;
 use byway_core::relays::RelayId;
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::watchdog::Part;
-use byway_core::{Core, Egress, Expect, RelaySettings, TunnelEnd, Upstreams, View, Wish};
+use byway_core::{Core, Egress, Expect, RelaySettings, Serve, TunnelEnd, Upstreams, View, Wish};
 use clap::Parser;
 use tokio::sync::{mpsc, watch};
 
@@ -86,6 +86,8 @@ fn view() -> View {
         flow_table: 65_536,
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
         refuse_dot: false,
+        serve: Serve::Nobody,
+        reach: false,
     };
     Core::start(clock::uptime(), settings, Wish::Residential, None).0.view()
 }

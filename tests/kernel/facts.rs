@@ -32,6 +32,8 @@ pub(crate) fn dual_stack() -> Facts {
         candidates: [443, 51820].map(|port| SocketAddr::from(([192, 0, 2, 130], port))).to_vec(),
         flow_table: 65_536,
         refuse_dot: false,
+        household: None,
+        reach: false,
         interfaces: Vec::from([String::from("eth0")]),
     }
 }

@@ -1,16 +1,14 @@
 //! The postures that the kernel is made to look like.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
-use std::net::IpAddr;
-
-use byway_core::{Egress, Facts, Posture, TunnelEnd, Uplink};
+use byway_core::{Egress, Facts, Household, Mac, Posture, TunnelEnd, Uplink};
 
 use crate::facts::{carrier_grade, dual_stack, open};
 
 pub(crate) fn every_posture() -> Vec<Posture> {
     let mut postures = vec![Posture::default()];
     let mut epochs = 1..;
-    for facts in [v4_only(), dual_stack(), carrier_grade()] {
+    for facts in [v4_only(), dual_stack(), carrier_grade(), shared()] {
         postures.push(Posture::sealed(Facts { tunnel: None, ..facts.clone() }));
         postures.push(Posture::sealed(Facts { uplink: None, ..facts.clone() }));
         postures.push(Posture::sealed(facts.clone()));
@@ -32,18 +30,18 @@ pub(crate) fn flips(facts: &Facts) -> Vec<(Posture, Posture)> {
     ends().flat_map(|from| ends().map(move |to| (from.clone(), to))).collect()
 }
 
+/// Machines of the house are clients, and the tailnet reaches them.
+fn shared() -> Facts {
+    let addresses = dual_stack().uplink.map(|uplink| uplink.addresses).unwrap_or_default();
+    let routers = Vec::from([Mac([2, 0, 0, 0, 0, 1])]);
+    let household = Household { interface: String::from("eth0"), addresses, routers };
+    Facts { household: Some(Box::new(household)), reach: true, ..dual_stack() }
+}
+
 pub(crate) fn v4_only() -> Facts {
     let Facts { uplink, tunnel, .. } = dual_stack();
     let uplink =
         uplink.map(|uplink| Uplink { addresses: uplink.addresses[..1].to_vec(), gateway6: None, ..uplink });
     let tunnel = tunnel.map(|end| TunnelEnd { addresses: end.addresses[..1].to_vec(), ..end });
     Facts { uplink, tunnel, ..dual_stack() }
-}
-
-pub(crate) fn uplink_with_only(gateway: IpAddr) -> Uplink {
-    let uplink = dual_stack().uplink.unwrap();
-    match gateway {
-        IpAddr::V4(address) => Uplink { gateway4: Some(address), gateway6: None, ..uplink },
-        IpAddr::V6(address) => Uplink { gateway4: None, gateway6: Some(address), ..uplink },
-    }
 }

@@ -17,6 +17,7 @@ mod house;
 mod houses;
 mod kernel_faults;
 mod kills;
+mod lan;
 mod lives;
 mod long_flows;
 mod memory;
@@ -121,6 +122,12 @@ const PROMISES: &[Promise] = &[
     ),
     ("a_flow_through_a_narrow_way_to_the_relay_goes_on_in_pieces", path::narrow_and_silent),
     ("another_mtu_is_taken_at_the_next_start_and_carries", path::another_mtu),
+    ("a_machine_of_the_house_leaves_by_the_open_door_and_by_no_other", lan::machines_of_the_house),
+    (
+        "a_machine_behind_an_interface_of_its_own_is_given_all_it_needs_and_leaves_by_the_door",
+        lan::machines_apart,
+    ),
+    ("the_owner_reaches_the_house_s_network_in_every_state_and_nobody_comes_in_by_it", lan::reach),
     ("tailscaled_killed_frozen_or_robbed_is_back_by_itself", outages::tailscaled_fails),
     ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
     ("flips_work_while_the_control_server_is_away", outages::control_away),

@@ -1,6 +1,7 @@
 //! A probe in one family: does what its lines say, and compares what the box does with what they demand.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use byway_core::posture::routing::Family;
@@ -29,6 +30,11 @@ pub(crate) struct Actor<'a> {
 impl<'a> Actor<'a> {
     pub(crate) fn new(probe: &'a Probe, family: Family, names: Names) -> Self {
         Self { probe, family, names, ports: BTreeMap::new(), why: None }
+    }
+
+    /// The machine of the house that it is about.
+    pub(crate) fn member(&self) -> Option<IpAddr> {
+        self.names.member()
     }
 
     /// An error is a mistake of the probe; what the box does wrong is kept.

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
-use byway_core::{Facts, TunnelEnd, Uplink};
-use ipnet::{IpNet, Ipv4Net};
+use byway_core::{Facts, Household, Mac, TunnelEnd, Uplink};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::facts::{carrier_grade, dual_stack};
+use crate::world::HOUSE_HARDWARE;
 
 pub(crate) fn facts(house: &str) -> Result<Facts> {
     Ok(match house {
@@ -16,6 +17,9 @@ pub(crate) fn facts(house: &str) -> Result<Facts> {
         "narrow" => narrow(),
         "strict" => Facts { refuse_dot: true, ..dual_stack() },
         "unconfigured" => unconfigured(),
+        "served" => served(),
+        "apart" => apart(),
+        "reached" => Facts { reach: true, ..dual_stack() },
         other => bail!("no such house: {other}"),
     })
 }
@@ -41,6 +45,25 @@ fn public() -> Facts {
 fn narrow() -> Facts {
     let tunnel = dual_stack().tunnel.map(|tunnel| TunnelEnd { mtu: 1300, ..tunnel });
     Facts { tunnel, ..dual_stack() }
+}
+
+/// `[lan] serve = true`
+fn served() -> Facts {
+    let addresses = dual_stack().uplink.map(|uplink| uplink.addresses).unwrap_or_default();
+    let routers = Vec::from([Mac(HOUSE_HARDWARE)]);
+    let household = Household { interface: String::from("eth0"), addresses, routers };
+    Facts { household: Some(Box::new(household)), ..dual_stack() }
+}
+
+/// `[lan] interface = "eth1"`
+fn apart() -> Facts {
+    let addresses = [
+        IpNet::from(Ipv4Net::new_assert([192, 168, 78, 1].into(), 24)),
+        IpNet::from(Ipv6Net::new_assert([0xfd62, 0x7977, 0x6179, 0x78, 0, 0, 0, 1].into(), 64)),
+    ];
+    let household =
+        Household { interface: String::from("eth1"), addresses: addresses.to_vec(), routers: Vec::new() };
+    Facts { household: Some(Box::new(household)), ..dual_stack() }
 }
 
 fn unconfigured() -> Facts {

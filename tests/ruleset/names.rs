@@ -16,6 +16,8 @@ pub(crate) struct Names {
     uplink: Option<IpAddr>,
     gateway: Option<IpAddr>,
     tunnel: Option<IpAddr>,
+    /// Where machines of the house are clients.
+    lan: Option<IpAddr>,
     doors: Doors,
 }
 
@@ -39,6 +41,11 @@ impl Names {
                 Family::V4 => uplink.gateway4.map(IpAddr::V4),
                 Family::V6 => uplink.gateway6.map(IpAddr::V6),
             }),
+            lan: facts
+                .household
+                .iter()
+                .flat_map(|household| household.addresses.iter().map(ipnet::IpNet::addr))
+                .find(ours),
             tunnel: facts.tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).find(ours),
             doors,
         }
@@ -69,6 +76,11 @@ impl Names {
         })
     }
 
+    /// A machine of the house that is a client, of this probe and round alone.
+    pub(crate) fn member(&self) -> Option<IpAddr> {
+        self.lan.map(|lan| beside(lan, self.number))
+    }
+
     fn mask(&self, door: Option<Egress>) -> Option<IpAddr> {
         match door? {
             Egress::Privacy => self.tunnel,
@@ -97,6 +109,8 @@ impl Names {
             "relay" => both([192, 0, 2, 130], [0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130]),
             "self" => both([127, 0, 0, 1], Ipv6Addr::LOCALHOST.segments()),
             "neighbour" => self.uplink.map(|uplink| beside(uplink, number)),
+            "member" => self.member(),
+            "home" => self.lan,
             "uplink" => self.uplink,
             "gateway" => self.gateway,
             "tunnel" => self.tunnel,

@@ -11,7 +11,7 @@ use crate::mutant::{self, Change};
 use crate::names::{Doors, Names};
 use crate::namespace::{load, run};
 use crate::probe::Scene;
-use crate::world::World;
+use crate::world::{World, introduce};
 
 /// Unlike every other number of a rule set.
 const FIRST_EPOCH: u64 = 424_200;
@@ -55,6 +55,9 @@ pub(crate) fn play(
         }
         if part == 0 {
             run("conntrack -F 2>&1; exec ip neigh flush dev eth0");
+            if let Some(household) = &facts.household {
+                introduce(cast.iter().filter_map(Actor::member), household);
+            }
         }
         if part + 1 == texts.len() && !scene.damage.is_empty() {
             run(&scene.damage.join("\n"));

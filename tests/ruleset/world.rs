@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use byway::net::Net;
-use byway_core::{Facts, Posture, Uplink};
+use byway_core::{Facts, Household, Posture, Uplink};
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::names::{BOX4, BOX6};
@@ -19,13 +20,15 @@ use crate::{read, write};
 
 pub(crate) const HOUSE_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const BOX_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// Every machine of the house that is none of its routers.
+const MEMBER_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 3];
 /// A service of the box, tailscaled, the tunnel's socket, the stub, and the clients of both kinds of DHCP.
 const PORTS: [u16; 6] = [7777, 41641, 41642, 41653, 68, 546];
 /// Packets that wait for the test to read them; more are lost.
 const QUEUE: usize = 4000;
 #[derive(Debug)]
 pub(crate) struct World {
-    wires: [(&'static str, Wire, Sentinel); 3],
+    wires: Vec<(&'static str, Wire, Sentinel)>,
     services: Vec<(u16, UdpSocket)>,
     /// Raw sockets, which hear every ICMP message and TCP segment that comes in: the protocol's name, how long a
     /// header stands before it, the socket, of which only the reading is a UDP socket's.
@@ -40,11 +43,14 @@ impl World {
     pub(crate) fn raise(facts: &Facts) -> Result<Self> {
         quieten();
         let wire = |name, kind| Wire::new(name, kind).with_context(|| format!("no interface {name}"));
-        let wires = [
+        let mut wires = Vec::from([
             ("tailscale0", wire("tailscale0", Kind::Tun)?),
             ("wg0", wire("wg0", Kind::Tun)?),
             ("eth0", wire("eth0", Kind::Tap)?),
-        ];
+        ]);
+        if facts.household_apart().is_some() {
+            wires.push(("eth1", wire("eth1", Kind::Tap)?));
+        }
         run(&format!("ip link set lo up
             echo 1 | tee /proc/sys/net/ipv6/conf/wg0/addr_gen_mode /proc/sys/net/ipv6/conf/tailscale0/addr_gen_mode
             ip link set wg0 txqueuelen {QUEUE} up
@@ -52,17 +58,20 @@ impl World {
         if facts.tunnel.is_some() {
             raise_tailnet();
         }
-        plug_in();
+        plug_in("eth0");
         if let Some(uplink) = &facts.uplink {
             configure(uplink);
+        }
+        if let Some(household) = facts.household_apart() {
+            plug_in("eth1");
+            number("eth1", &household.addresses);
         }
         let sealed = Posture::sealed(facts.clone());
         block_on(async { Net::open().await?.apply(&sealed).await.context("the box is not sealed") })?;
         let listen = |port| Ok((port, listen(port).with_context(|| format!("port {port}"))?));
-        let [tailnet, tunnel, house] = wires;
         let watched = |(name, wire)| Sentinel::new(name).map(|sentinel| (name, wire, sentinel));
         Ok(Self {
-            wires: [watched(tailnet)?, watched(tunnel)?, watched(house)?],
+            wires: wires.into_iter().map(watched).collect::<Result<_>>()?,
             services: PORTS.into_iter().map(listen).collect::<Result<_>>()?,
             raw: [
                 ("icmp", 20, raw(Domain::IPV4, Protocol::ICMPV4)?.into()),
@@ -81,20 +90,25 @@ impl World {
         self.round
     }
 
-    /// A packet arrives by an interface.
+    /// A packet arrives by an interface. `lan` is `eth0` too, where a machine of the house has sent it and no router.
     pub(crate) fn put(&self, interface: &str, words: &[&str]) -> Result<()> {
+        let (interface, sender) = match interface {
+            "lan" => ("eth0", MEMBER_HARDWARE),
+            "eth1" => ("eth1", MEMBER_HARDWARE),
+            other => (other, HOUSE_HARDWARE),
+        };
         let wire = self.wire(interface)?;
         if let ["arp", "who-has", wanted, "tell", teller] = words {
-            return put_frame(wire, 0x0806, &write::arp_who_has(wanted, teller, HOUSE_HARDWARE)?);
+            return put_frame(wire, sender, 0x0806, &write::arp_who_has(wanted, teller, sender)?);
         }
         if let ["train", count, words @ ..] = words {
             let (offload, packet) = train(words, count)?;
             return wire.put_many(offload, &packet).context("the interface takes no train");
         }
         for packet in write::packets(words)? {
-            if interface == "eth0" {
+            if interface.starts_with("eth") {
                 let protocol = if packet[0] >> 4 == 4 { 0x0800 } else { 0x86dd };
-                put_frame(wire, protocol, &packet)?;
+                put_frame(wire, sender, protocol, &packet)?;
             } else {
                 wire.put(&packet).context("the interface takes no packet")?;
             }
@@ -112,7 +126,7 @@ impl World {
         let mut events = Vec::new();
         for (name, wire, sentinel) in &self.wires {
             for bytes in sentinel.everything_before(wire)? {
-                let line = if *name == "eth0" { read::frame(&bytes) } else { read::packet(&bytes) };
+                let line = if name.starts_with("eth") { read::frame(&bytes) } else { read::packet(&bytes) };
                 events.extend(line.map(|line| format!("out {name} {line}")));
             }
         }
@@ -144,8 +158,8 @@ impl World {
     }
 }
 
-fn put_frame(wire: &Wire, protocol: u16, payload: &[u8]) -> Result<()> {
-    let header = [BOX_HARDWARE.as_slice(), &HOUSE_HARDWARE, &protocol.to_be_bytes()].concat();
+fn put_frame(wire: &Wire, sender: [u8; 6], protocol: u16, payload: &[u8]) -> Result<()> {
+    let header = [BOX_HARDWARE.as_slice(), &sender, &protocol.to_be_bytes()].concat();
     wire.put(&[header.as_slice(), payload].concat()).context("the interface takes no frame")
 }
 
@@ -179,24 +193,35 @@ fn raise_tailnet() {
     ));
 }
 
-fn plug_in() {
+fn plug_in(device: &str) {
     // An address that was asked for is asked for once, and a known one is not asked for again.
     run(&format!(
         "cd /proc/sys/net
-        echo 3600 | tee ipv4/neigh/eth0/delay_first_probe_time ipv6/neigh/eth0/delay_first_probe_time
-        echo 3600000 | tee ipv4/neigh/eth0/retrans_time_ms ipv6/neigh/eth0/retrans_time_ms
-        ip link set eth0 address {} txqueuelen {QUEUE} up",
+        echo 3600 | tee ipv4/neigh/{device}/delay_first_probe_time ipv6/neigh/{device}/delay_first_probe_time
+        echo 3600000 | tee ipv4/neigh/{device}/retrans_time_ms ipv6/neigh/{device}/retrans_time_ms
+        ip link set {device} address {} txqueuelen {QUEUE} up",
         hardware(BOX_HARDWARE)
     ));
 }
 
-fn configure(uplink: &Uplink) {
-    for address in &uplink.addresses {
-        run(&format!(
-            "ip addr add {address} dev eth0 {}",
-            if address.addr().is_ipv6() { "nodad" } else { "" }
-        ));
+fn number(device: &str, addresses: &[IpNet]) {
+    for address in addresses {
+        let nodad = if address.addr().is_ipv6() { "nodad" } else { "" };
+        run(&format!("ip addr add {address} dev {device} {nodad}"));
     }
+}
+
+/// Members need not be asked for: what the box says to them is all that it says.
+pub(crate) fn introduce(members: impl Iterator<Item = IpAddr>, household: &Household) {
+    let (device, hardware) = (&household.interface, hardware(MEMBER_HARDWARE));
+    let lines: Vec<String> = members
+        .map(|member| format!("neigh replace {member} lladdr {hardware} dev {device} nud permanent"))
+        .collect();
+    run(&format!("printf '{}\\n' | ip -batch -", lines.join("\\n")));
+}
+
+fn configure(uplink: &Uplink) {
+    number("eth0", &uplink.addresses);
     let gateways = [uplink.gateway4.map(IpAddr::V4), uplink.gateway6.map(IpAddr::V6)];
     for gateway in gateways.into_iter().flatten() {
         run(&format!(

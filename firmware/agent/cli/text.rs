@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use byway_core::last_stop::IN_GOOD_ORDER;
 use byway_core::{Egress, Phase};
 
-use crate::control::{Client, Finding, Logged, Seen, Status, Told, Upstream};
+use crate::control::{Client, Finding, Lan, Logged, Seen, Status, Told, Upstream};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{instead, relays, tested};
 
-/// Five lines, and one more where the machine did not stop in good order.
+/// Five lines, one more where the house has something of the box, and one where the machine did not stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",
@@ -30,6 +30,9 @@ pub(super) fn status(status: &Status) -> String {
     line(&mut text, "seen as", &outside(status));
     line(&mut text, "tunnel", &tunnel(status));
     line(&mut text, "tailnet", &tailnet(status));
+    if let Some(lan) = status.lan.as_ref().map(lan) {
+        line(&mut text, "lan", &lan);
+    }
     if let Some(last_stop) = status.last_stop.as_ref().filter(|last| *last != IN_GOOD_ORDER) {
         _ = writeln!(text, "  last stop: {last_stop}");
     }
@@ -171,6 +174,18 @@ fn tailnet(status: &Status) -> String {
         _ = write!(text, "; uplink {}", uplink.interface);
     }
     text
+}
+
+fn lan(lan: &Lan) -> String {
+    let served = match &lan.interface {
+        Some(interface) => format!("serves {} at {interface}", lan.serves.join(", ")),
+        None => "serves nobody".to_owned(),
+    };
+    if lan.reach.is_empty() {
+        served
+    } else {
+        format!("{served}; reached from the tailnet: {}", lan.reach.join(", "))
+    }
 }
 
 fn bytes(count: u64) -> String {

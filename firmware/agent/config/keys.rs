@@ -15,6 +15,9 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("uplink.wifi", "ssid", "\"the wi-fi's name\""),
     ("uplink.wifi", "psk", "\"the wi-fi's password\""),
     ("uplink.wifi", "country", "\"SE\""),
+    ("lan", "serve", "true"),
+    ("lan", "interface", "\"eth1\""),
+    ("lan", "address", "[\"192.168.78.1/24\"]"),
     ("tailnet", "control", "\"https://headscale.example.com\""),
     ("tailnet", "auth_key", "\"hskey-auth-...\""),
     ("tailnet", "auth_key_file", "\"auth.key\""),
@@ -50,12 +53,9 @@ const NOT_YET: &[(&str, &str, &str)] = &[(
     "accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
 )];
 
-const SECTIONS_NOT_YET: &[(&str, &str)] = &[
-    ("lan", "sharing the house's LAN is not there yet: leave [lan] out"),
-    ("ssh", "ssh is not there yet: leave [ssh] out"),
-];
+const SECTIONS_NOT_YET: &[(&str, &str)] = &[("ssh", "ssh is not there yet: leave [ssh] out")];
 
-const SECTIONS: [&str; 7] = ["box", "uplink", "tailnet", "mullvad", "dns", "clock", "panel"];
+const SECTIONS: [&str; 8] = ["box", "uplink", "lan", "tailnet", "mullvad", "dns", "clock", "panel"];
 
 /// A value as it may be written, quotes included; empty for an unknown key.
 pub(super) fn example(section: &str, key: &str) -> &'static str {

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use byway_core::clock::Keep;
 use byway_core::panel::OffHours;
 use byway_core::uplink::Method;
-use byway_core::{Egress, Expect};
+use byway_core::{Egress, Expect, Serve};
 
 use crate::mistake::Mistake;
 use crate::panel::screen::ScreenSettings;
@@ -46,6 +46,7 @@ pub struct Config {
     /// `[box] egress`: the wish at the very first boot; afterwards the store remembers it.
     pub egress: Egress,
     pub uplink: Uplink,
+    pub lan: Lan,
     pub tailnet: Tailnet,
     pub mullvad: Mullvad,
     pub dns: Dns,
@@ -64,6 +65,12 @@ pub struct Uplink {
     pub wifi: Option<Wifi>,
 }
 
+/// `[lan]`: what the house's own machines have of the box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lan {
+    pub serve: Serve,
+}
+
 /// `[tailnet]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tailnet {
@@ -71,6 +78,8 @@ pub struct Tailnet {
     pub control: Option<Url>,
     /// From `auth_key` or `auth_key_file`; needed at the first join only.
     pub auth_key: Option<Secret>,
+    /// Whether peers reach the house's own network.
+    pub advertise_lan: bool,
     /// An absolute path. Whether it is there shows when it is started: the card may be written elsewhere.
     pub tailscaled: PathBuf,
 }

@@ -3,6 +3,7 @@
 
 mod clock;
 mod dns;
+mod lan;
 mod panel;
 mod relays;
 mod uplink;
@@ -83,6 +84,7 @@ impl<'a> Walk<'a> {
         self.reader.check_sections(file);
         let own = self.reader.section(file, "box");
         let uplink = self.reader.section(file, "uplink");
+        let lan = self.reader.section(file, "lan");
         let tailnet = self.reader.section(file, "tailnet");
         let mullvad = self.reader.section(file, "mullvad");
         let dns = self.reader.section(file, "dns");
@@ -92,21 +94,20 @@ impl<'a> Walk<'a> {
         let name = self.reader.parsed(&own, "name").unwrap_or_default();
         let egress = self.reader.word(&own, "egress", &egresses).unwrap_or(Egress::Privacy);
         let uplink = uplink::read(&mut self.reader, &uplink);
+        let lan = lan::read(&mut self.reader, &lan, &uplink);
         let tailnet = self.tailnet(&tailnet);
         let mullvad = self.mullvad(&mullvad);
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
         let clock = clock::read(&mut self.reader, &clock);
         let panel = panel::read(&mut self.reader, &panel);
-        Some(Config { name, egress, uplink, tailnet, mullvad: mullvad?, dns: dns?, clock, panel })
+        Some(Config { name, egress, uplink, lan, tailnet, mullvad: mullvad?, dns: dns?, clock, panel })
     }
 
     fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {
-        if let Some(At { at, value: true }) = self.reader.flag(section, "advertise_lan") {
-            let message = "advertising the house's LAN is not there yet: write false, or leave it out";
-            self.reader.mistake(at, message);
-        }
+        let advertise_lan = self.reader.flag(section, "advertise_lan").is_some_and(|flag| flag.value);
         Tailnet {
+            advertise_lan,
             control: self.control(section),
             auth_key: self.auth_key(section),
             tailscaled: self.tailscaled(section),

@@ -2,6 +2,7 @@
 
 mod clock;
 mod dns;
+mod lan;
 mod panel;
 mod relays;
 mod wifi;
@@ -197,13 +198,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("box", "mtu = 1380", "2:1: [box] knows no key \"mtu\": it belongs below [mullvad]"),
     ("box", "colour = \"red\"", "2:1: [box] knows no key \"colour\": there are name, egress"),
     ("uplnk", "method = \"none\"", "1:2: \"uplnk\" is not known: write [uplink]"),
-    ("lan", "", "1:2: sharing the house's LAN is not there yet: leave [lan] out"),
     ("ssh", "keys = []", "1:2: ssh is not there yet: leave [ssh] out"),
-    (
-        "tailnet",
-        "advertise_lan = true",
-        "2:17: advertising the house's LAN is not there yet: write false, or leave it out",
-    ),
     (
         "tailnet",
         "advertise_lan = \"no\"",

@@ -37,7 +37,7 @@ pub use dns::{Asked, Logged, Question, Told};
 pub use panel::Panel;
 pub use relays::Relay;
 pub(crate) use relays::unknown_relay;
-pub use status::{Dns, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
+pub use status::{Dns, Lan, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {
     run_dir.join("byway.sock")

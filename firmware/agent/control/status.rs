@@ -23,6 +23,8 @@ pub struct Status {
     pub tailnet: Tailnet,
     pub seen_as: Option<Seen>,
     pub uplink: Option<Uplink>,
+    /// Null: neither are machines of the house served, nor can the tailnet's peers reach into it.
+    pub lan: Option<Lan>,
     pub drift: Drift,
     pub dns: Dns,
     /// `"ntp"`, `"tls"`, `"rtc"`, `"saved"`, `"build"`, `"none"`: where the time comes from.
@@ -72,6 +74,16 @@ pub struct Uplink {
     pub interface: String,
     pub addresses: Vec<String>,
     pub gateway: Option<IpAddr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lan {
+    /// Where machines of the house are served; null: they are not, at the moment.
+    pub interface: Option<String>,
+    /// From which prefixes.
+    pub serves: Vec<String>,
+    /// Where peers of the tailnet can reach into, if that was approved.
+    pub reach: Vec<String>,
 }
 
 /// Whom each door asks for names, and how they answer.
@@ -126,6 +138,11 @@ impl Status {
                 interface: uplink.interface.clone(),
                 addresses: uplink.addresses.iter().map(ToString::to_string).collect(),
                 gateway: uplink.gateway,
+            }),
+            lan: view.lan.as_ref().map(|lan| Lan {
+                interface: lan.interface.clone(),
+                serves: lan.serves.iter().map(ToString::to_string).collect(),
+                reach: lan.reach.iter().map(ToString::to_string).collect(),
             }),
             drift: view.drift.clone(),
             dns: Dns {

@@ -1,17 +1,20 @@
 //! Where questions come in: port 53 of the loopback, and of the tailnet's interface together with the port that clients'
-//! questions to anybody else are redirected to. Sockets are bound to the interface, whatever its addresses are, and made
+//! questions to anybody else are redirected to; of the house's interface that port alone, where its machines are served. Sockets are bound to the interface, whatever its addresses are, and made
 //! anew when it is.
 
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use byway_core::View;
 use byway_core::posture::{STUB_PORT, TAILNET};
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -41,7 +44,7 @@ struct Room {
 /// An interface and what is listened to there.
 #[derive(Clone, Debug)]
 pub(super) struct Entrance {
-    device: &'static str,
+    device: String,
     addresses: Vec<SocketAddr>,
     room: Room,
 }
@@ -51,7 +54,7 @@ impl Entrance {
     pub(super) fn loopback() -> Self {
         let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         Self {
-            device: "lo",
+            device: "lo".to_owned(),
             addresses: addresses.map(|address| SocketAddr::new(address, DNS_PORT)).to_vec(),
             room: Room { questions: (256, 256), connections: (64, 64) },
         }
@@ -59,28 +62,58 @@ impl Entrance {
 
     /// For clients that ask the box, or anybody, themselves.
     pub(super) fn tailnet() -> Self {
-        let unspecified = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-        let at = |port| unspecified.map(|address| SocketAddr::new(address, port));
         Self {
-            device: TAILNET,
-            addresses: [at(DNS_PORT), at(STUB_PORT)].concat(),
+            device: TAILNET.to_owned(),
+            addresses: [anybody(DNS_PORT), anybody(STUB_PORT)].concat(),
             room: Room { questions: (256, 32), connections: (64, 16) },
         }
     }
+
+    /// For machines of the house, all of whose questions are redirected, also those to the box.
+    fn house(device: String) -> Self {
+        let room = Room { questions: (256, 32), connections: (64, 16) };
+        Self { device, addresses: anybody(STUB_PORT).to_vec(), room }
+    }
+}
+
+fn anybody(port: u16) -> [SocketAddr; 2] {
+    let unspecified = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    unspecified.map(|address| SocketAddr::new(address, port))
+}
+
+/// Where machines of the house are served, as long as they are.
+pub(super) async fn keep_in_house(mut views: watch::Receiver<View>, stub: Arc<Stub>) {
+    loop {
+        let device = house_device(&views.borrow_and_update());
+        let serving = async {
+            match device.clone() {
+                Some(device) => keep(Entrance::house(device), Arc::clone(&stub)).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            view = views.wait_for(|view| house_device(view) != device) => if view.is_err() { return },
+        }
+    }
+}
+
+fn house_device(view: &View) -> Option<String> {
+    view.lan.as_ref()?.interface.clone()
 }
 
 /// Answers whoever comes in there, for as long as the agent lives.
 pub(super) async fn keep(entrance: Entrance, stub: Arc<Stub>) {
     let mut told = None;
     loop {
-        let Ok(index) = if_nametoindex(entrance.device) else {
+        let Ok(index) = if_nametoindex(entrance.device.as_str()) else {
             sleep(LOOK).await;
             continue;
         };
         match open(&entrance, &stub) {
             Ok(mut served) => {
                 told = None;
-                while if_nametoindex(entrance.device) == Ok(index) {
+                while if_nametoindex(entrance.device.as_str()) == Ok(index) {
                     sleep(LOOK).await;
                 }
                 served.shutdown().await;
@@ -103,9 +136,9 @@ fn open(entrance: &Entrance, stub: &Arc<Stub>) -> io::Result<JoinSet<()>> {
     let questions = Guests::at_most(questions.0, questions.1);
     let connections = Guests::at_most(connections.0, connections.1);
     for address in &entrance.addresses {
-        let datagrams = UdpSocket::from_std(bound(entrance.device, *address, Type::DGRAM)?.into())?;
+        let datagrams = UdpSocket::from_std(bound(&entrance.device, *address, Type::DGRAM)?.into())?;
         served.spawn(serve_datagrams(Arc::new(datagrams), Arc::clone(stub), Arc::clone(&questions)));
-        let streams = bound(entrance.device, *address, Type::STREAM)?;
+        let streams = bound(&entrance.device, *address, Type::STREAM)?;
         streams.listen(BACKLOG)?;
         let streams = TcpListener::from_std(streams.into())?;
         served.spawn(serve_streams(streams, Arc::clone(stub), Arc::clone(&connections)));

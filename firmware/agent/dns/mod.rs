@@ -32,7 +32,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use byway_core::names::{Territory, Whose};
+use byway_core::names::{Territory, Whose, may_know_peers};
 use byway_core::posture::{Mark, TUNNEL};
 use byway_core::tailnet::BackendState;
 use byway_core::{Egress, View};
@@ -128,6 +128,7 @@ async fn serve(settings: Settings, Ears { door, views, inquiries }: Ears, health
     for entrance in [Entrance::loopback(), Entrance::tailnet()] {
         tokio::spawn(listen::keep(entrance, Arc::clone(&stub)));
     }
+    tokio::spawn(listen::keep_in_house(stub.views.clone(), Arc::clone(&stub)));
     stub.follow(door).await;
 }
 
@@ -180,7 +181,7 @@ impl Stub {
 
     /// What needs no waiting.
     fn answer_at_once(&self, question: &Asked, from: IpAddr) -> Option<Reply> {
-        let reply = self.at_once(question)?;
+        let reply = self.at_once(question, Some(from))?;
         self.log.note(from, question, &reply, Duration::ZERO);
         Some(reply)
     }
@@ -188,21 +189,21 @@ impl Stub {
     /// What could not be answered at once.
     async fn answer_by_asking(&self, question: &Asked, from: IpAddr) -> Reply {
         let began = clock::uptime();
-        let reply = self.ask(question).await;
+        let reply = self.ask(question, Some(from)).await;
         self.log.note(from, question, &reply, clock::uptime().since(began));
         reply
     }
 
     /// An inquiry of the agent's own, which the log leaves out.
     async fn reply(&self, question: &Asked) -> Reply {
-        match self.at_once(question) {
+        match self.at_once(question, None) {
             Some(reply) => reply,
-            None => self.ask(question).await,
+            None => self.ask(question, None).await,
         }
     }
 
-    fn at_once(&self, question: &Asked) -> Option<Reply> {
-        match self.whose(question) {
+    fn at_once(&self, question: &Asked, from: Option<IpAddr>) -> Option<Reply> {
+        match self.whose(question, from) {
             Whose::Nobody(zone) => Some(Reply::nobodys(question, zone)),
             Whose::Tailnet | Whose::House => None,
             Whose::Internet => match self.opening() {
@@ -212,8 +213,8 @@ impl Stub {
         }
     }
 
-    async fn ask(&self, question: &Asked) -> Reply {
-        match self.whose(question) {
+    async fn ask(&self, question: &Asked, from: Option<IpAddr>) -> Reply {
+        match self.whose(question, from) {
             Whose::Nobody(zone) => Reply::nobodys(question, zone),
             Whose::Tailnet => {
                 let knows = self.views.borrow().tailnet.state == Some(BackendState::Running);
@@ -237,9 +238,13 @@ impl Stub {
         }
     }
 
-    fn whose(&self, question: &Asked) -> Whose {
+    /// Of the tailnet's peers a machine of the house hears nothing.
+    fn whose(&self, question: &Asked, from: Option<IpAddr>) -> Whose {
         let house = self.dns.house_domain.clone();
-        Territory { tailnet: self.domain(), house }.whose(&question.name())
+        match (Territory { tailnet: self.domain(), house }.whose(&question.name()), from) {
+            (Whose::Tailnet, Some(from)) if !may_know_peers(from) => Whose::Nobody(""),
+            (whose, _) => whose,
+        }
     }
 
     fn domain(&self) -> Option<String> {

@@ -84,6 +84,20 @@ pub(super) async fn make(
     remove_defaults(handle, index, stands).await
 }
 
+/// One where the box is the router itself.
+pub(super) async fn serve(handle: &Handle, interface: &str, addresses: &[IpNet]) -> Result<()> {
+    let Some(link) = netlink::link(handle, interface).await? else { return Ok(()) };
+    let index = link.header.index;
+    if !link.header.flags.contains(LinkFlags::Up) {
+        let change = LinkUnspec::new_with_index(index).up().build();
+        let raised = handle.link().change(change).execute().await;
+        raised.with_context(|| format!("{interface} does not come up"))?;
+    }
+    let wanted: Vec<Lent> = addresses.iter().map(|net| Lent { net: *net, lasts: None }).collect();
+    keep_addresses(handle, index, &wanted).await?;
+    add_addresses(handle, index, &wanted, false).await
+}
+
 /// As it should be when it hears the house for the first time.
 async fn raise(handle: &Handle, interface: &str, index: u32) -> Result<()> {
     sysctl::write(&before_uplink(interface))?;

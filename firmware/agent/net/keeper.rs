@@ -1,10 +1,11 @@
 //! Keeps the kernel as ordered, one order after the other, and tells the core what it sees there: the uplink, the
 //! house's router, and whatever somebody else changed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_core::{Epoch, Generation, Input, Posture, Unapplied, Uplink};
+use byway_core::{Epoch, Generation, Input, Mac, Posture, Unapplied, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,8 +27,16 @@ pub enum Order {
 #[derive(Debug, PartialEq, Eq)]
 struct Look {
     uplink: Option<Uplink>,
-    /// Whether its router is there.
-    gateway: bool,
+    /// Those of its routers that are there.
+    routers: Vec<(IpAddr, Mac)>,
+}
+
+impl Look {
+    /// Whether the router is there by which the box itself leaves.
+    fn has_gateway(&self) -> bool {
+        let gateway = self.uplink.as_ref().and_then(|uplink| uplink.gateways().next());
+        gateway.is_some_and(|gateway| self.routers.iter().any(|(router, _)| *router == gateway))
+    }
 }
 
 /// One for the life of the agent; [`Keeper::keep`] ends when nobody sends orders any more.
@@ -38,6 +47,8 @@ pub struct Keeper {
     interface: watch::Receiver<String>,
     inputs: mpsc::Sender<Input>,
     pulse: Pulse,
+    /// Whether all routers of the house are looked for, or only the box's own.
+    all_routers: bool,
     /// What was told last.
     told: Option<Look>,
 }
@@ -48,8 +59,9 @@ impl Keeper {
         interface: watch::Receiver<String>,
         inputs: mpsc::Sender<Input>,
         pulse: Pulse,
+        all_routers: bool,
     ) -> Self {
-        Self { net, interface, inputs, pulse, told: None }
+        Self { net, interface, inputs, pulse, all_routers, told: None }
     }
 
     pub async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut kernel: Changes) {
@@ -122,10 +134,11 @@ impl Keeper {
         if self.told.as_ref() == Some(&look) {
             return;
         }
-        let (uplink, gateway) = (Input::Uplink(look.uplink.clone()), Input::Gateway(look.gateway));
+        let has_gateway = look.has_gateway();
+        let (uplink, gateway) = (Input::Uplink(look.uplink.clone()), Input::Gateway(has_gateway));
         // Bad news first: a new house is never judged by the old one's router.
-        let in_order = if look.gateway { [uplink, gateway] } else { [gateway, uplink] };
-        for input in in_order {
+        let in_order = if has_gateway { [uplink, gateway] } else { [gateway, uplink] };
+        for input in in_order.into_iter().chain([Input::Routers(look.routers.clone())]) {
             self.tell(input).await;
         }
         self.told = Some(look);
@@ -135,11 +148,10 @@ impl Keeper {
         let mut net = self.net.lock().await;
         let interface = self.interface.borrow().clone();
         let uplink = net.uplink(&interface).await?;
-        let gateway = match &uplink {
-            Some(uplink) => net.gateway_reachable(uplink).await?,
-            None => false,
-        };
-        Ok(Look { uplink, gateway })
+        let looked_for = if self.all_routers { usize::MAX } else { 1 };
+        let gateways: Vec<IpAddr> = uplink.iter().flat_map(Uplink::gateways).take(looked_for).collect();
+        let routers = net.routers(&interface, &gateways).await?;
+        Ok(Look { uplink, routers })
     }
 
     /// What differs from the posture, and who made it so where that is known.

@@ -21,13 +21,15 @@ mod usage;
 
 pub mod keeper;
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use byway_core::posture::sysctl::{after_forwarding, before_forwarding, forwarding};
 use byway_core::posture::{TUNNEL, routing, ruleset};
 use byway_core::uplink::{Link, LinkState, Medium};
-use byway_core::{Epoch, Posture, Uplink};
+use byway_core::{Epoch, Mac, Posture, Uplink};
+use ipnet::IpNet;
 use rtnetlink::Handle;
 use rtnetlink::sys::AsyncSocket as _;
 
@@ -182,9 +184,15 @@ impl Net {
         house::make(&self.handle, interface, wanted, anew).await
     }
 
-    /// Whether the gateway has a valid neighbour entry. If not, the kernel is nudged to look for it: ask again.
-    pub async fn gateway_reachable(&mut self, uplink: &Uplink) -> Result<bool> {
-        uplink::gateway_reachable(&self.handle, uplink).await
+    /// Those of the gateways that have a valid neighbour entry, with it. The kernel is nudged to look for the others: ask
+    /// again.
+    pub async fn routers(&mut self, interface: &str, gateways: &[IpAddr]) -> Result<Vec<(IpAddr, Mac)>> {
+        uplink::routers(&self.handle, interface, gateways).await
+    }
+
+    /// Makes an interface come up and hold these addresses alone, if there is one of this name.
+    pub async fn serve(&mut self, interface: &str, addresses: &[IpNet]) -> Result<()> {
+        house::serve(&self.handle, interface, addresses).await
     }
 
     async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
-use byway_core::posture::routing::{Action, Family, OUR_PRIORITIES, Rule};
+use byway_core::posture::routing::{Action, Family, MAIN_TABLE, OUR_PRIORITIES, Rule};
 use ipnet::IpNet;
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use rtnetlink::Handle;
@@ -67,14 +67,18 @@ fn message(rule: &Rule) -> RuleMessage {
     let mut message = RuleMessage::default();
     message.header.family = netlink::address_family(rule.family);
     message.header.action = match rule.action {
-        Action::Lookup(_) => RuleAction::ToTable,
+        Action::Lookup(_) | Action::OnLink => RuleAction::ToTable,
         Action::Unreachable => RuleAction::Unreachable,
         Action::Blackhole => RuleAction::Blackhole,
     };
     let attributes = &mut message.attributes;
     attributes.push(RuleAttribute::Priority(rule.priority));
-    if let Action::Lookup(table) = rule.action {
-        attributes.push(RuleAttribute::Table(table));
+    match rule.action {
+        Action::Lookup(table) => attributes.push(RuleAttribute::Table(table)),
+        Action::OnLink => {
+            attributes.extend([RuleAttribute::Table(MAIN_TABLE), RuleAttribute::SuppressPrefixLen(0)]);
+        }
+        Action::Unreachable | Action::Blackhole => {}
     }
     if let Some((mark, bits)) = rule.fwmark {
         attributes.extend([RuleAttribute::FwMark(mark), RuleAttribute::FwMask(bits)]);
@@ -109,6 +113,7 @@ fn rule(family: Family, message: &RuleMessage) -> Option<Rule> {
         action: Action::Unreachable,
     };
     let (mut table, mut mark, mut bits) = (u32::from(header.table), None, None);
+    let mut without_default = false;
     for attribute in &message.attributes {
         match attribute {
             RuleAttribute::Table(number) => table = *number,
@@ -116,6 +121,7 @@ fn rule(family: Family, message: &RuleMessage) -> Option<Rule> {
             RuleAttribute::FwMask(value) => bits = Some(*value),
             RuleAttribute::Iifname(name) => rule.iif = Some(name.clone()),
             RuleAttribute::Oifname(name) => rule.oif = Some(name.clone()),
+            RuleAttribute::SuppressPrefixLen(0) => without_default = true,
             RuleAttribute::Source(address) => rule.from = Some(net(*address, header.src_len)?),
             RuleAttribute::Destination(address) => rule.to = Some(net(*address, header.dst_len)?),
             // Told of every rule: its priority, who made it, and that it suppresses nothing.
@@ -127,10 +133,11 @@ fn rule(family: Family, message: &RuleMessage) -> Option<Rule> {
         }
     }
     rule.fwmark = mark.or(bits.map(|_| 0)).map(|mark| (mark, bits.unwrap_or(u32::MAX)));
-    rule.action = match header.action {
-        RuleAction::ToTable => Action::Lookup(table),
-        RuleAction::Unreachable => Action::Unreachable,
-        RuleAction::Blackhole => Action::Blackhole,
+    rule.action = match (header.action, without_default) {
+        (RuleAction::ToTable, true) if table == MAIN_TABLE => Action::OnLink,
+        (RuleAction::ToTable, false) => Action::Lookup(table),
+        (RuleAction::Unreachable, false) => Action::Unreachable,
+        (RuleAction::Blackhole, false) => Action::Blackhole,
         _ => return None,
     };
     Some(rule)

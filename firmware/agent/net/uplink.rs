@@ -7,9 +7,9 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use anyhow::{Context as _, Result};
-use byway_core::Uplink;
 use byway_core::posture::Mark;
 use byway_core::posture::routing::Family;
+use byway_core::{Mac, Uplink};
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressFlags, AddressMessage};
 use netlink_packet_route::link::LinkFlags;
@@ -56,20 +56,24 @@ fn has_ipv6(addresses: &[IpNet]) -> bool {
     addresses.iter().any(|net| matches!(net, IpNet::V6(_)))
 }
 
-pub(super) async fn gateway_reachable(handle: &Handle, uplink: &Uplink) -> Result<bool> {
-    let Some(gateway) = uplink.gateway4.map(IpAddr::V4).or(uplink.gateway6.map(IpAddr::V6)) else {
-        return Ok(false);
-    };
-    let Some(link) = netlink::link(handle, &uplink.interface).await? else { return Ok(false) };
+pub(super) async fn routers(
+    handle: &Handle,
+    interface: &str,
+    gateways: &[IpAddr],
+) -> Result<Vec<(IpAddr, Mac)>> {
+    let Some(link) = netlink::link(handle, interface).await? else { return Ok(Vec::new()) };
     let index = link.header.index;
-    let neighbours = netlink::neighbours(handle, Family::of(&gateway)).await?;
-    let reachable = neighbours.iter().any(|entry| is_valid_entry(entry, index, gateway));
-    if !reachable {
-        // An unreachable network is an answer, not a failure.
-        nudge(gateway, index)
-            .unwrap_or_else(|error| tracing::debug!(%gateway, %error, "gateway not asked for"));
+    let mut routers = Vec::new();
+    for gateway in gateways {
+        let neighbours = netlink::neighbours(handle, Family::of(gateway)).await?;
+        match neighbours.iter().find_map(|entry| valid_entry(entry, index, *gateway)) {
+            Some(mac) => routers.push((*gateway, mac)),
+            // An unreachable network is an answer, not a failure.
+            None => nudge(*gateway, index)
+                .unwrap_or_else(|error| tracing::debug!(%gateway, %error, "gateway not asked for")),
+        }
     }
-    Ok(reachable)
+    Ok(routers)
 }
 
 /// The kernel takes no route by a gateway that it cannot reach: one that a renumbered house has left in `main`, say.
@@ -128,7 +132,7 @@ pub(super) fn gateway_by(attributes: &[RouteAttribute], index: u32) -> Option<Ip
     })
 }
 
-fn is_valid_entry(entry: &NeighbourMessage, index: u32, gateway: IpAddr) -> bool {
+fn valid_entry(entry: &NeighbourMessage, index: u32, gateway: IpAddr) -> Option<Mac> {
     let destination = match gateway {
         IpAddr::V4(address) => NeighbourAddress::Inet(address),
         IpAddr::V6(address) => NeighbourAddress::Inet6(address),
@@ -140,12 +144,14 @@ fn is_valid_entry(entry: &NeighbourMessage, index: u32, gateway: IpAddr) -> bool
         NeighbourState::Probe,
         NeighbourState::Permanent,
     ];
-    let has_address =
-        entry.attributes.iter().any(|attribute| matches!(attribute, NeighbourAttribute::LinkLayerAddress(_)));
-    entry.header.ifindex == index
+    let is_it = entry.header.ifindex == index
         && entry.attributes.contains(&NeighbourAttribute::Destination(destination))
-        && valid.contains(&entry.header.state)
-        && has_address
+        && valid.contains(&entry.header.state);
+    let address = entry.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => bytes.as_slice().try_into().ok().map(Mac),
+        _ => None,
+    });
+    address.filter(|_| is_it)
 }
 
 /// Gives the kernel a reason to ask the LAN for the gateway: a datagram without content.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::watchdog::Part;
-use byway_core::{Input, Uplink};
+use byway_core::{Input, Serve, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::Paths;
@@ -46,7 +46,13 @@ pub(super) async fn attach(
         offers: offers.subscribe(),
     };
     let pulse = pulses.begin(Part::Kernel);
-    let keeper = Keeper::new(Arc::clone(&net), interface.subscribe(), tell.clone(), pulse);
+    let keeper = Keeper::new(
+        Arc::clone(&net),
+        interface.subscribe(),
+        tell.clone(),
+        pulse,
+        config.lan.serve == Serve::House,
+    );
     let settings = uplink::Settings {
         method: config.uplink.method.clone(),
         interfaces,

@@ -10,7 +10,7 @@ use byway_core::last_stop::Farewell;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
 use byway_core::relays::RelayId;
 use byway_core::watchdog::Part;
-use byway_core::{Core, Egress, Input, Settings, Upstreams, View};
+use byway_core::{Core, Egress, Input, Serve, Settings, Upstreams, View};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -28,6 +28,7 @@ use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::handover;
 use crate::inspect::Inspector;
+use crate::lan::Lan;
 use crate::last_words;
 use crate::net::{self, Net};
 use crate::panel::Thread;
@@ -149,14 +150,15 @@ async fn run(
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
     let relays = Relays::new(&config.mullvad, in_memory, tell.clone(), pulses.of(Part::Prober));
     let settings = settings(config, last.last_egress, &store)?;
-    let inspector = inspector(config, paths, (net, prober.clone()), &settings, watch, spare.clone());
+    let inspector =
+        inspector(config, paths, (Arc::clone(&net), prober.clone()), &settings, watch, spare.clone());
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
-    tokio::spawn(board::watch(tell.clone()));
-    tokio::spawn(nat64::watch(Arc::clone(&by_isp), attached.offers.clone(), told.clone(), tell.clone()));
+    watch_surroundings((&by_isp, &attached), &told, &tell);
     let hall = Hall { views: told.clone(), orders: ask, questions, inspector: Some(inspector) };
     let presses = people::receive(&config.panel, &paths.run_dir, hall, pulses, thread)?;
+    serve_lan(config, paths, (net, told.clone()));
     let tailnet = join_tailnet(config, paths, by_isp, told, pulses);
 
     let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
@@ -187,6 +189,29 @@ async fn run(
     time.stop().await;
     agent.settler.finish().await;
     outcome
+}
+
+fn watch_surroundings(
+    (by_isp, attached): (&Arc<Names>, &Attached),
+    views: &watch::Receiver<View>,
+    tell: &mpsc::Sender<Input>,
+) {
+    tokio::spawn(board::watch(tell.clone()));
+    tokio::spawn(nat64::watch(Arc::clone(by_isp), attached.offers.clone(), views.clone(), tell.clone()));
+}
+
+fn serve_lan(config: &Config, paths: &Paths, (net, views): (Arc<Mutex<Net>>, watch::Receiver<View>)) {
+    match &config.lan.serve {
+        Serve::Nobody | Serve::House => {}
+        Serve::Apart { interface, addresses } => {
+            let lan = Lan {
+                interface: interface.clone(),
+                addresses: addresses.clone(),
+                run_dir: paths.run_dir.clone(),
+            };
+            tokio::spawn(lan.keep(net, views));
+        }
+    }
 }
 
 pub(super) fn rounds(every: Duration) -> Interval {
@@ -266,6 +291,8 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
             residential: config.dns.residential.to_string(),
         },
         refuse_dot: config.dns.refuse_dot,
+        serve: config.lan.serve.clone(),
+        reach: config.tailnet.advertise_lan,
         last_stop: last_words::sentence(),
         seed: RandomState::new().hash_one(()),
     })
@@ -322,10 +349,16 @@ fn join_tailnet(
     pulses: &Pulses,
 ) -> mpsc::Receiver<tailnet::Report> {
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
-    names::join_tailnet(tailnet_settings(config, paths, pulses), own_names, control_name(config), views)
+    let settings = tailnet_settings(config, paths, views.clone(), pulses);
+    names::join_tailnet(settings, own_names, control_name(config), views)
 }
 
-fn tailnet_settings(config: &Config, paths: &Paths, pulses: &Pulses) -> tailnet::Settings {
+fn tailnet_settings(
+    config: &Config,
+    paths: &Paths,
+    views: watch::Receiver<View>,
+    pulses: &Pulses,
+) -> tailnet::Settings {
     tailnet::Settings {
         tailscaled: config.tailnet.tailscaled.clone(),
         state_dir: paths.state_dir.clone(),
@@ -333,6 +366,7 @@ fn tailnet_settings(config: &Config, paths: &Paths, pulses: &Pulses) -> tailnet:
         control: config.tailnet.control.as_ref().map(control_url),
         auth_key: config.tailnet.auth_key.as_ref().map(|key| AuthKey::new(key.reveal())),
         hostname: config.name.as_str().to_owned(),
+        views,
         pulse: pulses.of(Part::Tailnet),
     }
 }

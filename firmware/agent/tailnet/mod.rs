@@ -13,11 +13,13 @@ mod way;
 mod wipe;
 mod wire;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, future::pending, path::PathBuf, time::Duration};
 
+use byway_core::View;
 use byway_core::tailnet::{TailnetFacts, Wanted};
+use ipnet::IpNet;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep},
 };
 use tracing::{info, warn};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub control: Option<String>,
     pub auth_key: Option<AuthKey>,
     pub hostname: String,
+    /// What of the house the tailnet's peers can reach, as the core tells it.
+    pub views: watch::Receiver<View>,
     pub pulse: Pulse,
 }
 
@@ -113,12 +117,30 @@ fn pause_after(short_lives: u32) -> Duration {
     }
 }
 
+fn wanted_of(view: &View) -> Option<Vec<IpNet>> {
+    match (&view.lan, &view.uplink) {
+        (None, _) => Some(Vec::new()),
+        (Some(_), None) => None,
+        (Some(lan), Some(_)) => Some(lan.reach.clone()),
+    }
+}
+
 impl Settings {
     fn wanted(&self) -> Wanted {
         Wanted {
             control: self.control.clone(),
             hostname: self.hostname.clone(),
             have_auth_key: self.auth_key.is_some(),
+            lan: wanted_of(&self.views.borrow()),
+        }
+    }
+
+    /// Returns when the house is another than was wanted.
+    async fn house_changed(&mut self) {
+        let wanted = wanted_of(&self.views.borrow());
+        if self.views.wait_for(|view| wanted_of(view) != wanted).await.is_err() {
+            // The agent ends.
+            pending::<()>().await;
         }
     }
 }

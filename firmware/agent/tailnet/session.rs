@@ -105,6 +105,7 @@ impl<'a> Session<'a> {
             self.note_way();
             let notice = tokio::select! {
                 notice = bus.next() => notice,
+                () = self.settings.house_changed() => continue,
                 () = sleep_until(until) => return Ok(None),
                 () = self.reports.closed() => return Ok(Some(Ended::Unheard)),
             };

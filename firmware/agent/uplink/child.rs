@@ -9,7 +9,7 @@ use tokio::process::Command;
 /// A child that is killed when it is dropped, and when the thread that starts it ends (`PR_SET_PDEATHSIG`, prctl(2)): the
 /// agent's main one.
 #[expect(unsafe_code, reason = "whose death it follows can only be said between fork and exec")]
-pub(super) fn bound_to_us(command: &mut Command) -> &mut Command {
+pub(crate) fn bound_to_us(command: &mut Command) -> &mut Command {
     // SAFETY: the closure only makes one system call, which allocates nothing and touches no lock that another thread
     // may have held at the fork.
     unsafe {

@@ -2,7 +2,7 @@
 //! what it says, and tells what keeps them from it. Nothing is waited for by the clock: a carrier, a lease, an address each
 //! lead to the next step.
 
-mod child;
+pub(crate) mod child;
 mod dhcp;
 mod dhcp6;
 mod helpers;

@@ -10,6 +10,7 @@ use core::time::Duration;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::Uptime;
+use crate::posture::ruleset::{TAILNET4, TAILNET6};
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,15 @@ impl Territory {
         }
         NOBODYS.iter().find(|zone| lies_in(name, zone)).map_or(Whose::Internet, |zone| Whose::Nobody(zone))
     }
+}
+
+/// Whether somebody at this address may hear of the tailnet's peers: one of them, or the box itself.
+pub fn may_know_peers(asker: IpAddr) -> bool {
+    let is_peer = match asker {
+        IpAddr::V4(address) => TAILNET4.contains(&address),
+        IpAddr::V6(address) => TAILNET6.contains(&address),
+    };
+    is_peer || asker.is_loopback()
 }
 
 /// Whether the name is the zone's or below it. A dot behind a backslash is part of a label.

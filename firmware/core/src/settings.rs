@@ -2,6 +2,9 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::relays::RelayId;
 use crate::uplink::Interfaces;
@@ -21,6 +24,29 @@ pub enum Expect {
 pub struct Upstreams {
     pub privacy: String,
     pub residential: String,
+}
+
+/// Which machines of the house leave by the door, as the tailnet's clients do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Serve {
+    #[default]
+    Nobody,
+    /// Whoever in the house's own network takes the box for a gateway.
+    House,
+    /// Whoever is behind an interface of their own, where the box is the only router.
+    Apart {
+        interface: String,
+        /// The box's own there, with the length of the prefix.
+        addresses: Vec<IpNet>,
+    },
+}
+
+/// From which addresses of a network its machines get theirs: the middle, so that there is room at both ends for those
+/// that the owner gives out by hand. Of a network of at least 16.
+pub fn lent_out(net: Ipv4Net) -> (Ipv4Addr, Ipv4Addr) {
+    let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+    let edge = (last - first) / 5;
+    (Ipv4Addr::from_bits(first + edge), Ipv4Addr::from_bits(last - edge))
 }
 
 /// One relay of the owner's list.
@@ -53,6 +79,9 @@ pub struct Settings {
     pub upstreams: Upstreams,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    pub serve: Serve,
+    /// Whether tailnet peers may reach the house's own network.
+    pub reach: bool,
     /// How the machine stopped last, and how often the agent crashed since.
     pub last_stop: Option<String>,
     /// Different for each box and start: whatever is not to happen everywhere at once.

@@ -90,6 +90,9 @@ pub struct TailnetFacts {
     /// Below which its peers have their names.
     pub domain: Option<String>,
     pub exit_node: Option<ExitNode>,
+    /// The house's own prefixes that the node offers, and those of them that wait for approval.
+    pub lan: Vec<IpNet>,
+    pub unapproved: Vec<IpNet>,
     /// RFC 3339, as the control server told it; `None`: never expires, or unknown.
     pub key_expiry: Option<String>,
     pub expired: bool,
@@ -154,6 +157,8 @@ impl TailnetFacts {
         Self {
             state: Some(status.state),
             exit_node: exit_node(status, prefs),
+            lan: lan(prefs),
+            unapproved: unapproved(status, prefs),
             name: node.name,
             addresses: node.addresses,
             domain: status.domain.clone(),
@@ -207,6 +212,16 @@ fn exit_node(status: &Status, prefs: &Prefs) -> Option<ExitNode> {
         return Some(ExitNode::Approved);
     }
     all_in(&prefs.advertise_routes).then_some(ExitNode::Offered)
+}
+
+/// What a node offers beside the internet.
+fn lan(prefs: &Prefs) -> Vec<IpNet> {
+    prefs.advertise_routes.iter().filter(|route| !default_routes().contains(route)).copied().collect()
+}
+
+fn unapproved(status: &Status, prefs: &Prefs) -> Vec<IpNet> {
+    let allowed: &[IpNet] = status.node.as_ref().map_or(&[], |node| &node.allowed);
+    lan(prefs).into_iter().filter(|route| !allowed.contains(route)).collect()
 }
 
 /// How tailscaled's health begins when there is no login, and how it goes on when one failed: an answer with
@@ -348,6 +363,6 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        Wanted { control: None, hostname: "byway".into(), have_auth_key: false }
+        Wanted { control: None, hostname: "byway".into(), have_auth_key: false, lan: Some(Vec::new()) }
     }
 }

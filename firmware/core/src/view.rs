@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
 use crate::evidence::{Evidence, Offload};
-use crate::machine::House;
+use crate::machine::{House, household};
 use crate::names::NamesReport;
 use crate::relays::{RelayView, Relays, Role};
 use crate::tailnet::{self, TailnetFacts};
-use crate::{ClockReport, Egress, Expect, Facts, Lack, Settings, State, Uptime, Wish};
+use crate::{ClockReport, Egress, Expect, Facts, Lack, Serve, Settings, State, Uptime, Wish};
 
 /// The box in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct View {
     pub tailnet: TailnetFacts,
     pub seen_as: Option<SeenAs>,
     pub uplink: Option<UplinkView>,
+    /// `None`: the owner wants nothing of the kind.
+    pub lan: Option<LanView>,
     /// What is missing of the house's line, or else what is odd about it, in sentences.
     pub house: Vec<String>,
     /// The page that the house's network wants somebody to log in on.
@@ -103,6 +105,17 @@ pub struct UplinkView {
     pub gateway: Option<IpAddr>,
 }
 
+/// What the house's own network has of the box, and the tailnet of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanView {
+    /// Where machines of the house are served.
+    pub interface: Option<String>,
+    /// From which prefixes they are.
+    pub serves: Vec<IpNet>,
+    /// Where tailnet peers can reach into.
+    pub reach: Vec<IpNet>,
+}
+
 /// What somebody else changed in the kernel, and was put right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
@@ -135,6 +148,7 @@ impl View {
             tailnet: TailnetFacts::default(),
             seen_as: None,
             uplink: None,
+            lan: None,
             house: Vec::new(),
             portal: None,
             drift: Drift::default(),
@@ -212,6 +226,7 @@ impl Subject<'_> {
             tailnet: self.tailnet.clone(),
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
+            lan: self.lan(),
             house: self.house.sentences(self.facts, self.relays.end().relay),
             portal: self.house.portal.clone(),
             drift: self.drift.clone(),
@@ -247,8 +262,10 @@ impl Subject<'_> {
         // What is missing may be what the door lacks.
         let house = self.house.sentences(self.facts, self.relays.end().relay);
         let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
-        let of_the_box =
-            [unsaved, self.clock.complaint(), self.board.complaint(), tailnet].into_iter().flatten();
+        let unserved = household::obstacle(&self.settings.serve, self.facts);
+        let of_the_box = [unsaved, unserved, self.clock.complaint(), self.board.complaint(), tailnet]
+            .into_iter()
+            .flatten();
         let sentences: Vec<String> = core::iter::once(door).chain(house).chain(of_the_box).collect();
         sentences.join("; ")
     }
@@ -321,6 +338,17 @@ impl Subject<'_> {
         let mullvad = exits.iter().map(|exit| exit.mullvad).reduce(|a, b| Some(a? && b?)).flatten();
         let place = exits.iter().find_map(|exit| exit.city.clone());
         Some(SeenAs { v4: seen(true), v6: seen(false), mullvad, place, checked })
+    }
+
+    fn lan(&self) -> Option<LanView> {
+        let household = self.facts.household.as_ref();
+        let serves = household.iter().flat_map(|household| &household.addresses).map(IpNet::trunc);
+        let wanted = self.settings.serve != Serve::Nobody || self.settings.reach;
+        wanted.then(|| LanView {
+            interface: household.map(|household| household.interface.clone()),
+            serves: serves.collect(),
+            reach: self.facts.reachable(),
+        })
     }
 
     fn uplink(&self) -> Option<UplinkView> {

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, flip_to_relay, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
-use byway_core::{Door, Egress, Epoch, Facts, Lack, Posture, Settings};
+use byway_core::{Door, Egress, Epoch, Facts, Household, Lack, Mac, Posture, Settings};
 use expect_test::expect_file;
 use scenes::SCENES;
 use told::told;
@@ -86,6 +86,19 @@ fn a_house_behind_carrier_grade_nat() {
     expect_file!["golden/carrier_grade.plan"].assert_eq(&planned(&Posture::sealed(facts)));
 }
 
+/// Machines of the house are clients where they are, and the tailnet reaches all of them.
+#[test]
+fn a_house_whose_machines_are_served_and_reached() {
+    expect_file!["golden/served.nft"].assert_eq(&whole(&by(Egress::Residential, served())));
+    expect_file!["golden/served.plan"].assert_eq(&planned(&Posture::sealed(served())));
+}
+
+#[test]
+fn machines_with_an_interface_to_themselves() {
+    expect_file!["golden/apart.nft"].assert_eq(&whole(&by(Egress::Privacy, apart())));
+    expect_file!["golden/apart.plan"].assert_eq(&planned(&Posture::sealed(apart())));
+}
+
 #[test]
 fn rules_and_routes_stand_still_when_the_door_changes() {
     let sealed = planned(&Posture::sealed(facts()));
@@ -96,7 +109,9 @@ fn rules_and_routes_stand_still_when_the_door_changes() {
 /// Not to be blessed away: `UPDATE_EXPECT=1` does not reach it.
 #[test]
 fn every_rule_and_route_of_one_family_has_its_twin_in_the_other() {
-    for posture in [Posture::default(), Posture::sealed(facts()), by(Egress::Residential, facts())] {
+    let others = [served(), apart()].map(Posture::sealed);
+    let postures = [Posture::default(), Posture::sealed(facts()), by(Egress::Residential, facts())];
+    for posture in postures.into_iter().chain(others) {
         let plan = plan(&posture);
         let rules = |family| {
             let rules = plan.rules.iter().filter(move |rule| rule.family == family);
@@ -129,7 +144,35 @@ fn facts() -> Facts {
     let interfaces = Vec::from([String::from("eth0")]);
     let candidates = relays.iter().map(|relay| relay.end.relay).collect();
     let tunnel = relays.first().map(|relay| relay.end.clone());
-    Facts { uplink: Some(house::uplink()), interfaces, tunnel, candidates, flow_table, refuse_dot }
+    Facts {
+        uplink: Some(house::uplink()),
+        interfaces,
+        tunnel,
+        candidates,
+        flow_table,
+        refuse_dot,
+        household: None,
+        reach: false,
+    }
+}
+
+fn served() -> Facts {
+    let household = Household {
+        interface: String::from("eth0"),
+        addresses: house::uplink().addresses,
+        routers: Vec::from([Mac([2, 0, 0, 0, 0x77, 1])]),
+    };
+    Facts { household: Some(Box::new(household)), reach: true, ..facts() }
+}
+
+fn apart() -> Facts {
+    let addresses = ["192.168.78.1/24", "fd62:7977:6179:78::1/64"];
+    let household = Household {
+        interface: String::from("eth1"),
+        addresses: addresses.map(|net| net.parse().expect("an address")).to_vec(),
+        routers: Vec::new(),
+    };
+    Facts { household: Some(Box::new(household)), ..facts() }
 }
 
 fn by(egress: Egress, facts: Facts) -> Posture {

@@ -2,6 +2,7 @@
 
 mod drive;
 mod house;
+mod household;
 
 use byway_core::relays::{Proof, RelayId};
 use byway_core::{Core, Effect, Egress, Input, Lack, PingReport, State, TunnelReport, Wish};

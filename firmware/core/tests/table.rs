@@ -17,7 +17,7 @@ use byway_core::tailnet::TailnetFacts;
 use byway_core::uplink::Trouble;
 use byway_core::uplink::router::Nat64;
 use byway_core::{
-    Door, Effect, Egress, Exit, ExitReport, Generation, Input, PingReport, Posture, State, TunnelReport,
+    Door, Effect, Egress, Exit, ExitReport, Generation, Input, Mac, PingReport, Posture, State, TunnelReport,
     Unapplied, Uplink, Wish,
 };
 use drive::{Drive, open};
@@ -212,7 +212,11 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
         Input::Uplink(_) => {
             vec![("gateway is there", Input::Gateway(true)), ("gateway is gone", Input::Gateway(false))]
         }
-        Input::Gateway(_) => tunnels(drive),
+        Input::Gateway(_) => {
+            let router = ([192, 168, 77, 1].into(), Mac([2, 0, 0, 0, 0x77, 1]));
+            vec![("the house's router", Input::Routers(vec![router]))]
+        }
+        Input::Routers(_) => tunnels(drive),
         Input::Tunnel(_) => pings(drive),
         Input::Ping(_) => exits(drive),
         Input::Exit(_) => vec![("tailnet", Input::Tailnet(TailnetFacts::default()))],

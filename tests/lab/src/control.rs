@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::certs::Identity;
@@ -128,6 +128,13 @@ impl Control {
     pub fn approve(&self, node: &str, networks: &str) -> Result<()> {
         let id = self.id_of_node(node)?;
         self.headscale(&["nodes", "approve-routes", "-i", &id, "-r", networks]).map(drop)
+    }
+
+    /// What the box has told its owner to type, typed.
+    pub fn type_in(&self, command: &str) -> Result<()> {
+        let mut words = command.split_whitespace();
+        ensure!(words.next() == Some("headscale"), "no command of Headscale's: {command}");
+        self.headscale(&words.collect::<Vec<_>>()).map(drop)
     }
 
     /// The owner changes their mind.

@@ -18,6 +18,7 @@ pub mod filter_box;
 pub mod firmware;
 pub mod flow_table;
 pub mod frames;
+pub mod guest;
 pub mod house;
 pub mod inlet;
 pub mod inquirer;

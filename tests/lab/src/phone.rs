@@ -67,6 +67,11 @@ impl Phone {
         self.tailscale.run(&["set", "--exit-node="]).map(drop)
     }
 
+    /// Takes what others offer a way to.
+    pub fn accept_routes(&self, accepts: bool) -> Result<()> {
+        self.tailscale.run(&["set", &format!("--accept-routes={accepts}")]).map(drop)
+    }
+
     /// Offers the tailnet a way to these networks behind it, separated by commas; to none, if it is empty.
     pub fn advertise_routes(&self, networks: &str) -> Result<()> {
         self.tailscale.run(&["set", &format!("--advertise-routes={networks}")]).map(drop)

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::byway_box::Said;
 use crate::capture::{Capture, Heading};
 use crate::card::Card;
+use crate::guest::Guest;
 use crate::judge::{
     Decision, Door, Judge, Places, RELAY_DRAIN, RelayPlace, Timeline, Vantage, Verdict, Witness,
 };
@@ -43,6 +44,8 @@ pub struct Watch {
     places: Places,
     timeline: Timeline,
     load: Load,
+    /// A machine's of the house, where there is one that is served.
+    guests_load: Option<Load>,
     _odd_server: Option<OddServer>,
 }
 
@@ -149,8 +152,21 @@ impl Watch {
             places: places(world.house.numbering()),
             timeline,
             load,
+            guests_load: None,
             _odd_server: odd_server,
         })
+    }
+
+    /// A machine of the house talks too: the same promise is for it.
+    pub fn add_guest(&mut self, guest: &Guest, rates: Rates) -> Result<()> {
+        self.places.members = guest.addresses()?;
+        self.guests_load = Some(Load::start(&guest.namespace().path(), &echo_servers(), rates)?);
+        Ok(())
+    }
+
+    /// Waits for an answer to something that the machine of the house sends from now on.
+    pub fn wait_guest_answered(&self, patience: Duration) -> Result<SystemTime> {
+        self.guests_load.as_ref().context("no guest talks")?.wait_for_answer(SystemTime::now(), patience)
     }
 
     /// Asks the box for a door and waits for its verdict.
@@ -196,6 +212,9 @@ impl Watch {
 
     /// Stops the load, then the captures, and judges.
     pub fn end(self) -> Result<Outcome> {
+        if let Some(load) = self.guests_load {
+            load.stop()?;
+        }
         let load = self.load.stop()?;
         let mut witnesses = Vec::new();
         for (vantage, leaving, capture) in self.captures {
@@ -266,6 +285,7 @@ fn places(house: Numbering) -> Places {
             .chain(WELL_KNOWN.map(parse))
             .collect(),
         clocks: TIME_SERVERS.as_flattened().iter().map(|address| parse(address)).collect(),
+        members: Vec::new(),
         upstreams: upstreams.collect(),
     }
 }

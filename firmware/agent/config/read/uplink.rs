@@ -62,7 +62,7 @@ fn refuse_fixed<'a>(reader: &mut Reader<'a>, section: &Section<'a>, reason: &str
     }
 }
 
-fn addresses<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Vec<IpNet> {
+pub(super) fn addresses<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Vec<IpNet> {
     let list = reader.texts(section, "address").map_or(Vec::new(), |list| list.value);
     let mut addresses = Vec::new();
     for text in list {

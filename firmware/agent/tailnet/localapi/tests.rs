@@ -19,7 +19,7 @@ async fn reads_the_status_of_an_approved_exit_node() {
     assert_eq!(node.key_expiry.as_deref(), Some("2027-05-01T00:00:00Z"));
 
     let prefs = fake.api().prefs().await.unwrap().prefs();
-    let wanted = Wanted { control: None, hostname: "byway".into(), have_auth_key: false };
+    let wanted = Wanted { control: None, hostname: "byway".into(), have_auth_key: false, lan: None };
     let facts = TailnetFacts::new(&status, &prefs, &wanted, None);
     assert_eq!(facts.exit_node, Some(ExitNode::Approved));
 }

@@ -2,7 +2,9 @@
 
 use byway_core::tailnet::ExitNode;
 use byway_core::watchdog::Part;
+use byway_core::{Uptime, View};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -112,6 +114,7 @@ impl Owner {
             control: Some("https://hs.example.net".into()),
             auth_key: auth_key.map(AuthKey::new),
             hostname: "byway".into(),
+            views: watch::channel(View::without_configuration(Uptime::default(), String::new())).1,
         };
         let (sender, reports) = mpsc::channel(16);
         Self { reports, supervisor: tokio::spawn(supervise(settings, sender)) }

@@ -1,6 +1,7 @@
 //! What is known of the house beside the uplink's addresses: what keeps the box from being attached, whether its network
 //! wants a login first, and by which way the relay is reached from a house without IPv4.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 use super::{Core, Effect, Turn};
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
-use crate::{Facts, TunnelEnd, Uplink, Uptime, Why};
+use crate::{Facts, Mac, TunnelEnd, Uplink, Uptime, Why};
 
 /// After the relay was not heard for the first time; what is well takes less.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(3);
@@ -22,6 +23,8 @@ pub(crate) struct House {
     pub(super) trouble: Option<Trouble>,
     pub(crate) portal: Option<String>,
     nat64: Option<Nat64>,
+    /// The house's routers by the addresses that the box knows them by, as they were seen last.
+    pub(super) routers: BTreeMap<IpAddr, Mac>,
     /// Between the last two looks for a portal.
     pause: Duration,
     /// When its line was there anew, or became another.
@@ -39,6 +42,7 @@ impl Core {
         }
         self.facts.uplink = uplink;
         self.learn_way();
+        self.learn_household();
     }
 
     /// The login is over, or was never asked for.

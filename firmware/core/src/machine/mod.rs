@@ -22,6 +22,7 @@
 mod contest;
 mod demand;
 mod house;
+pub(crate) mod household;
 mod on;
 mod pursue;
 mod relay;
@@ -99,10 +100,12 @@ impl Core {
     /// owner's session must not close it for the moment until the first [`Input::Uplink`].
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
         let relays = Relays::new(&settings);
-        let Settings { flow_table, refuse_dot, .. } = settings;
+        let Settings { flow_table, refuse_dot, reach, .. } = settings;
         let interfaces = settings.interfaces.names();
         let (tunnel, candidates) = (None, Vec::new()); // learn_way
-        let facts = Facts { uplink, interfaces, tunnel, candidates, flow_table, refuse_dot };
+        let household = None; // learn_household
+        let facts =
+            Facts { uplink, interfaces, tunnel, candidates, flow_table, refuse_dot, household, reach };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,
@@ -124,6 +127,7 @@ impl Core {
         let mut turn = Turn { now, effects: Vec::new() };
         core.agenda.set(Why::Ping, now);
         core.learn_way();
+        core.learn_household();
         core.to_seal(None, &mut turn);
         (core, turn.effects)
     }
@@ -145,6 +149,7 @@ impl Core {
             Input::Nat64(prefix) => self.on_nat64(prefix, &turn),
             Input::Portal(page) => self.on_portal(page, &turn),
             Input::Gateway(reachable) => self.evidence.gateway = reachable,
+            Input::Routers(routers) => self.on_routers(routers),
             Input::Tunnel(report) => self.on_tunnel(report, &turn),
             Input::Ping(report) => self.on_ping(&report, &turn),
             Input::Exit(report) => self.on_exit(report, &turn),

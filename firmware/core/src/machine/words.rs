@@ -1,7 +1,8 @@
 //! What the machine is made of: its states, what moves it, and what it asks of the agent.
 
 use alloc::string::String;
-use core::net::SocketAddr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::board::Board;
 use crate::names::NamesReport;
@@ -10,8 +11,8 @@ use crate::tailnet::TailnetFacts;
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
 use crate::{
-    ClockReport, Door, Egress, Epoch, ExitReport, Lack, PingReport, Posture, TunnelReport, Uplink, Uptime,
-    Wish,
+    ClockReport, Door, Egress, Epoch, ExitReport, Lack, Mac, PingReport, Posture, TunnelReport, Uplink,
+    Uptime, Wish,
 };
 
 /// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
@@ -58,6 +59,8 @@ pub enum Input {
     Portal(Option<String>),
     /// Whether the house's router has a valid neighbour entry.
     Gateway(bool),
+    /// The house's routers as neighbours of the box, as far as they are seen at the moment.
+    Routers(Vec<(IpAddr, Mac)>),
     Tunnel(TunnelReport),
     Ping(PingReport),
     Exit(ExitReport),

@@ -11,6 +11,7 @@ pub mod routing;
 pub mod ruleset;
 pub mod sysctl;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -55,6 +56,8 @@ impl Mark {
     pub const STUB: Self = Self(0x1000_0000);
     /// An answer to a client, which may be forwarded inwards.
     pub const ANSWER: Self = Self(0x2000_0000);
+    /// A packet of a machine of the house that is a client, beside the mark of the door.
+    pub const MEMBER: Self = Self(0x4000_0000);
 
     const fn of(egress: Egress) -> Self {
         match egress {
@@ -95,6 +98,11 @@ impl Uplink {
         ours().find(|address| !is_private(address)).or_else(|| ours().next())
     }
 
+    /// In the order in which the box asks for them.
+    pub fn gateways(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.gateway4.map(IpAddr::V4).into_iter().chain(self.gateway6.map(IpAddr::V6))
+    }
+
     /// Whether the house itself lives in 100.64.0.0/10, which the tailnet's addresses are taken from.
     pub fn is_carrier_grade(&self) -> bool {
         const CARRIER_GRADE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
@@ -116,6 +124,29 @@ pub struct TunnelEnd {
     pub mtu: u16,
 }
 
+/// The house's own machines, where they are clients too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Household {
+    /// Where they are: the uplink's, or one of their own, behind which there is nobody else.
+    pub interface: String,
+    /// Ours there, with the length of the prefixes whose machines are served.
+    pub addresses: Vec<IpNet>,
+    /// What these hand on is of no machine of the house. Empty on an interface of its own.
+    pub routers: Vec<Mac>,
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
+    }
+}
+
 /// What the rules must know about the world.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -129,9 +160,27 @@ pub struct Facts {
     pub flow_table: u32,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    pub household: Option<Box<Household>>,
+    /// Whether tailnet peers may reach the house's own network, whatever door is open.
+    pub reach: bool,
 }
 
 impl Facts {
+    /// Of the house's machines that have an interface to themselves.
+    pub fn household_apart(&self) -> Option<&Household> {
+        let uplink = self.uplink.as_ref().map(|uplink| &uplink.interface);
+        self.household.as_deref().filter(|household| Some(&household.interface) != uplink)
+    }
+
+    /// The house's own prefixes, where tailnet peers may reach them. A house of the tailnet's own range cannot be told
+    /// from the tailnet.
+    pub fn reachable(&self) -> Vec<IpNet> {
+        let uplink = self.uplink.as_ref().filter(|_| self.reach);
+        let carrier_grade = uplink.is_some_and(Uplink::is_carrier_grade);
+        let prefixes = uplink.iter().flat_map(|uplink| &uplink.addresses).map(IpNet::trunc);
+        IpNet::aggregate(&prefixes.filter(|net| !(carrier_grade && net.addr().is_ipv4())).collect())
+    }
+
     /// Whether the tunnel leads to another relay, with the same addresses at our end, and nothing else is new: one
     /// transaction takes it there.
     pub fn differ_in_relay_alone(&self, before: &Self) -> bool {

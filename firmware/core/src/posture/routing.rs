@@ -3,6 +3,8 @@
 //! `main` belongs to the ISP for ever and is never consulted for clients; so does table 52 to tailscaled, which
 //! only answers to clients may consult.
 
+mod house;
+
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -18,13 +20,13 @@ pub const PRIVACY_TABLE: u32 = 7001;
 /// Default by the house's gateway.
 pub const RESIDENTIAL_TABLE: u32 = 7002;
 /// The ISP's.
-const MAIN_TABLE: u32 = 254;
+pub const MAIN_TABLE: u32 = 254;
 /// The bits of a packet's mark that belong to byway or to tailscaled.
 const OUR_AND_TAILSCALES: u32 = 0xffff_0000;
 /// tailscaled's own: a route for each peer.
 pub const TAILSCALE_TABLE: u32 = 52;
 /// The priorities that are ours; whatever else stands there is foreign.
-pub const OUR_PRIORITIES: core::ops::RangeInclusive<u32> = 4990..=5023;
+pub const OUR_PRIORITIES: core::ops::RangeInclusive<u32> = 4990..=5024;
 /// Of the route that ends each of our tables: the weakest there is but one.
 pub const LAST_RESORT: u32 = 4_278_198_272;
 
@@ -48,6 +50,8 @@ impl Family {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     Lookup(u32),
+    /// What stands in `main` for networks that the box is in itself: no default route.
+    OnLink,
     Unreachable,
     Blackhole,
 }
@@ -97,6 +101,8 @@ pub fn plan(posture: &Posture) -> Plan {
     rules.extend(tunnel_address_rules(posture));
     rules.extend(tailnet_address_rules(posture));
     rules.extend(uplink_address_rules(posture));
+    rules.extend(house::reach_rules(&posture.facts));
+    rules.extend(house::household_rules(&posture.facts));
     rules.sort();
     let mut routes: Vec<Route> =
         Family::BOTH.into_iter().flat_map(|family| family_routes(posture, family)).collect();
@@ -286,6 +292,7 @@ impl fmt::Display for Rule {
         }
         match self.action {
             Action::Lookup(table) => write!(f, " lookup {table}"),
+            Action::OnLink => write!(f, " lookup {MAIN_TABLE} suppress_prefixlength 0"),
             Action::Unreachable => f.write_str(" unreachable"),
             Action::Blackhole => f.write_str(" blackhole"),
         }

@@ -1,6 +1,8 @@
 //! Posture to nftables text: the promise (DESIGN 4). The rules themselves stand in `ruleset.nft`, for anybody who
 //! can read a rule set; here is only what differs from box to box and from door to door.
 
+mod house;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -33,6 +35,10 @@ pub fn whole(posture: &Posture) -> String {
     let carrier_grade = posture.facts.uplink.as_ref().is_some_and(Uplink::is_carrier_grade);
     let (inwards, outwards) =
         if carrier_grade { (CARRIER_GRADE_IN, CARRIER_GRADE_OUT) } else { (ANTI_SPOOF_IN, ANTI_SPOOF_OUT) };
+    for (place, rules) in house::rules(&posture.facts) {
+        let rules = if rules.is_empty() { String::from("# none") } else { rules.join("\n    ") };
+        text = text.replace(&format!("@{place}@"), &rules);
+    }
     let dot = if posture.facts.refuse_dot { REFUSE_DOT } else { ALLOW_DOT };
     text.replace("@dot@", dot)
         .replace("@carrier_grade_in@", inwards)
@@ -100,7 +106,8 @@ fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 5] {
     let Some(Door { egress, epoch }) = door else {
         return FLIPPED_CHAINS.map(|chain| (chain, Vec::new()));
     };
-    let steer = format!("meta mark set meta mark & 0x00ffffff | {}", Mark::of(egress));
+    // Whether it is a machine of the house stays with the packet.
+    let steer = format!("meta mark set meta mark & 0x40ffffff | {}", Mark::of(egress));
     // Not `ct state new`: an unanswered UDP flow stays new, and would be stamped over and over.
     let stamp = format!("ct mark 0 ct mark set {epoch}");
     let refuse = format!("ct mark != {epoch} goto refuse");
@@ -123,7 +130,7 @@ fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 5] {
 fn tunnel_nat(facts: &Facts) -> Vec<String> {
     let addresses: Vec<IpAddr> = facts.tunnel.iter().flat_map(|tunnel| tunnel.addresses.clone()).collect();
     let sources = [true, false].map(|v4| addresses.iter().find(|address| address.is_ipv4() == v4).copied());
-    let of_source = |source| format!("iifname @inside oifname \"{TUNNEL}\" {}", snat(source, ""));
+    let of_source = |source| format!("oifname \"{TUNNEL}\" {}", snat(source, ""));
     sources.into_iter().flatten().map(of_source).collect()
 }
 
@@ -136,7 +143,7 @@ fn house_nat(facts: &Facts) -> Vec<String> {
         ["meta l4proto udp ", ""].into_iter().zip([udp, others])
     };
     let translations = sources.into_iter().flatten().flatten().flat_map(of_source);
-    translations.map(|(which, snat)| format!("iifname @inside oifname @uplinks {which}{snat}")).collect()
+    translations.map(|(which, snat)| format!("oifname @uplinks {which}{snat}")).collect()
 }
 
 fn snat(source: IpAddr, ports: &str) -> String {
@@ -148,10 +155,12 @@ fn snat(source: IpAddr, ports: &str) -> String {
 
 /// The sets whose elements are facts, or the door.
 fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
-    let Facts { uplink, interfaces, tunnel, candidates, flow_table: _, refuse_dot: _ } = &posture.facts;
+    let Facts { uplink, interfaces, tunnel, candidates, household, .. } = &posture.facts;
     let quoted = |name: &str| format!("\"{name}\"");
     let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
     let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();
+    let served: Vec<IpNet> =
+        household.iter().flat_map(|household| household.addresses.iter().copied()).collect();
     let outside_hosts: Vec<IpAddr> = outside.iter().map(IpNet::addr).collect();
     let [candidate4, candidate6] = [true, false].map(|v4| endpoints(candidates, v4));
     let [relay4, relay6] = relay_sets(&posture.facts);
@@ -165,6 +174,9 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
         ("up_self6", texts(outside_hosts.iter().filter(|address| address.is_ipv6()))),
         ("house4", prefixes(&outside, true)),
         ("house6", prefixes(&outside, false)),
+        ("lan", household.iter().map(|household| quoted(&household.interface)).collect()),
+        ("lan4", prefixes(&served, true)),
+        ("lan6", prefixes(&served, false)),
         relay4,
         relay6,
         ("candidate4", candidate4),

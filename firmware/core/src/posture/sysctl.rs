@@ -79,7 +79,13 @@ pub fn after_forwarding(posture: &Posture) -> Vec<Sysctl> {
             sysctls.push(Sysctl { path: format!("net/{}", name.replace('#', interface)), value: "0" });
         }
     }
-    sysctls.extend(posture.facts.interfaces.iter().map(|interface| is_no_router(interface)));
+    let serves = |interface: &str| {
+        posture.facts.household.as_ref().is_some_and(|household| household.interface == *interface)
+    };
+    sysctls.extend(posture.facts.interfaces.iter().map(|interface| {
+        // Whoever has it for a gateway takes it for gone if it says that it is no router (RFC 4861 7.2.5).
+        if serves(interface) { of_ipv6(interface, "forwarding", "1") } else { is_no_router(interface) }
+    }));
     sysctls
 }
 

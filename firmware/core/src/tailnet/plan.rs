@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{BackendState, ExitNode, Status, default_routes, exit_node};
+use super::{BackendState, ExitNode, Status, default_routes, exit_node, lan, unapproved};
 
 /// While the exit node waits for approval, the control server is asked this often whether it was given:
 /// Headscale 0.29 tells everybody else of it, but not the node itself.
@@ -46,6 +46,17 @@ pub struct Wanted {
     pub control: Option<String>,
     pub hostname: String,
     pub have_auth_key: bool,
+    /// The house's own prefixes, for tailnet peers to reach; none where that is not wanted. `None`: the box is in no house
+    /// at the moment, and offers what it has offered.
+    pub lan: Option<Vec<IpNet>>,
+}
+
+impl Wanted {
+    /// What the node offers its tailnet.
+    fn routes(&self, have: &Prefs) -> Vec<IpNet> {
+        let lan = self.lan.clone().unwrap_or_else(|| lan(have));
+        default_routes().into_iter().chain(lan).collect()
+    }
 }
 
 /// Whether this agent has already started a login in the running tailscaled, which repeats it by itself.
@@ -152,6 +163,7 @@ fn upkeep(status: &Status, have: &Prefs, want: &Wanted, progress: Progress) -> V
 fn ask_again_after(status: &Status, have: &Prefs) -> Option<Duration> {
     match exit_node(status, have) {
         Some(ExitNode::Offered) => Some(ASK_AGAIN_AFTER),
+        Some(ExitNode::Approved) if !unapproved(status, have).is_empty() => Some(ASK_AGAIN_AFTER),
         Some(ExitNode::Approved) => is_member(status).then_some(MAKE_SURE_AFTER),
         None => None,
     }
@@ -172,10 +184,10 @@ fn login_preferences(have: &Prefs, want: &Wanted) -> Vec<Preference> {
 /// All but the control server. netfilter off, its DNS off and its NAT moot: byway's own rule set does that.
 /// Shields up would refuse the exit traffic itself.
 fn differences(have: &Prefs, want: &Wanted) -> Vec<Preference> {
-    let routes = default_routes();
+    let routes = want.routes(have);
     let checks = [
         (have.hostname == want.hostname, Preference::Hostname(want.hostname.clone())),
-        (same_routes(&have.advertise_routes, &routes), Preference::AdvertiseRoutes(routes.to_vec())),
+        (same_routes(&have.advertise_routes, &routes), Preference::AdvertiseRoutes(routes)),
         (have.netfilter_mode == 0, Preference::NetfilterMode(0)),
         (have.want_running, Preference::WantRunning(true)),
         (!have.route_all, Preference::RouteAll(false)),
@@ -292,6 +304,36 @@ mod tests {
     }
 
     #[test]
+    fn offers_the_house_s_network_where_that_is_wanted_and_keeps_it_while_there_is_no_house() {
+        let lan: IpNet = "192.168.77.0/24".parse().unwrap();
+        let want = |lan: Option<Vec<IpNet>>| Wanted { lan, ..wanted(false) };
+        let running = status(BackendState::Running, true);
+        let offered =
+            Prefs { advertise_routes: default_routes().into_iter().chain([lan]).collect(), ..in_order() };
+        let offers = |routes: Vec<IpNet>| Action::Change(vec![Preference::AdvertiseRoutes(routes)]);
+        let planned = |have: &Prefs, lan| plan(&running, have, &want(lan), NOT_STARTED);
+        assert_eq!(planned(&in_order(), Some(vec![lan])), [offers(offered.advertise_routes.clone())]);
+        assert_eq!(planned(&offered, Some(vec![lan])), []);
+        assert_eq!(planned(&offered, None), []);
+        assert_eq!(planned(&offered, Some(Vec::new())), [offers(default_routes().to_vec())]);
+    }
+
+    #[test]
+    fn asks_again_while_the_house_s_network_waits_for_approval() {
+        let lan: IpNet = "192.168.77.0/24".parse().unwrap();
+        let offered =
+            Prefs { advertise_routes: default_routes().into_iter().chain([lan]).collect(), ..in_order() };
+        let want = Wanted { lan: Some(vec![lan]), ..wanted(false) };
+        let progress = Progress { since_asked: ASK_AGAIN_AFTER, ..NOT_STARTED };
+        let mut running = status(BackendState::Running, true);
+        assert_eq!(plan(&running, &offered, &want, progress), [Action::AskAgain]);
+        if let Some(node) = &mut running.node {
+            node.allowed.push(lan);
+        }
+        assert_eq!(plan(&running, &offered, &want, progress), []);
+    }
+
+    #[test]
     fn forgets_the_auth_key_only_when_the_join_is_done() {
         for state in [BackendState::NoState, BackendState::Starting, BackendState::NeedsMachineAuth] {
             assert_eq!(plan(&status(state, true), &in_order(), &wanted(true), UNDER_WAY), []);
@@ -347,7 +389,12 @@ mod tests {
     }
 
     fn wanted(have_auth_key: bool) -> Wanted {
-        Wanted { control: Some(HEADSCALE.into()), hostname: "byway".into(), have_auth_key }
+        Wanted {
+            control: Some(HEADSCALE.into()),
+            hostname: "byway".into(),
+            have_auth_key,
+            lan: Some(Vec::new()),
+        }
     }
 
     fn in_order() -> Prefs {

@@ -2,10 +2,16 @@
 //!
 //! Each is a lower-case phrase that names the command, the page or the line of byway.toml that helps.
 
-use alloc::{format, string::String};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use ipnet::IpNet;
 
 use super::{
-    BackendState, ExitNode, TailnetFacts,
+    BackendState, ExitNode, TailnetFacts, default_routes,
     plan::{own_server, same_control},
 };
 
@@ -107,7 +113,19 @@ fn running(facts: &TailnetFacts, control: Option<&str>) -> Option<String> {
             "{} is out of reach: the tailnet goes on as it was, but hears of no change",
             server_name(control)
         )),
+        Some(ExitNode::Approved) if !facts.unapproved.is_empty() => Some(approve_lan(facts, control)),
         Some(ExitNode::Approved) => None,
+    }
+}
+
+fn approve_lan(facts: &TailnetFacts, control: Option<&str>) -> String {
+    let lan = joined(&facts.unapproved);
+    match own_server(control) {
+        None => format!(
+            "the house's network waits for approval: at https://login.tailscale.com/admin/machines, edit this \
+             machine's route settings and tick {lan}"
+        ),
+        Some(_) => format!("the house's network waits for approval: {}", approval(facts)),
     }
 }
 
@@ -117,11 +135,21 @@ fn approve_routes(facts: &TailnetFacts, control: Option<&str>) -> String {
                 machine's route settings and tick \"use as exit node\""
             .into();
     }
-    let command = format!("headscale nodes approve-routes -i {} -r 0.0.0.0/0,::/0", id(facts));
+    let command = approval(facts);
     match facts.node_id {
         Some(_) => format!("the exit node waits for approval: {command}"),
         None => format!("the exit node waits for approval: {command} (headscale nodes list-routes tells ID)"),
     }
+}
+
+/// Of everything that it offers: Headscale takes what is not named for withdrawn.
+fn approval(facts: &TailnetFacts) -> String {
+    let routes: Vec<IpNet> = default_routes().into_iter().chain(facts.lan.iter().copied()).collect();
+    format!("headscale nodes approve-routes -i {} -r {}", id(facts), joined(&routes))
+}
+
+fn joined(routes: &[IpNet]) -> String {
+    routes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn new_key(control: Option<&str>) -> String {

@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use byway_core::relays::{Obstacle, Proof, RelayId};
 use byway_core::uplink::Interfaces;
-use byway_core::{Egress, Exit, Expect, RelaySettings, Settings, TunnelEnd, Uplink, Upstreams, Uptime};
+use byway_core::{
+    Egress, Exit, Expect, RelaySettings, Serve, Settings, TunnelEnd, Uplink, Upstreams, Uptime,
+};
 
 pub(crate) fn at(ms: u64) -> Uptime {
     Uptime::since_boot(Duration::from_millis(ms))
@@ -29,6 +31,8 @@ pub(crate) fn settings() -> Settings {
             residential: String::from("https://dns.quad9.net"),
         },
         refuse_dot: false,
+        serve: Serve::Nobody,
+        reach: false,
         last_stop: None,
         seed: 7,
     }

@@ -166,6 +166,7 @@ impl Judge {
             | Input::Attached(_)
             | Input::Nat64(_)
             | Input::Portal(_)
+            | Input::Routers(_)
             | Input::Tick => {}
         }
     }

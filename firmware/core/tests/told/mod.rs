@@ -7,7 +7,7 @@ use byway_core::clock::ClockReport;
 use byway_core::names::NamesReport;
 use byway_core::relays::{RelayView, Role};
 use byway_core::tailnet::TailnetFacts;
-use byway_core::{SeenAs, TunnelView, UplinkView, UpstreamView, Uptime, View};
+use byway_core::{LanView, SeenAs, TunnelView, UplinkView, UpstreamView, Uptime, View};
 
 /// Every field; a new one is not compiled before it is printed here.
 pub(crate) fn told(view: &View) -> String {
@@ -24,6 +24,7 @@ pub(crate) fn told(view: &View) -> String {
         tailnet,
         seen_as,
         uplink,
+        lan,
         house,
         portal,
         drift,
@@ -43,12 +44,13 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}",
+         {}seen as: {}\nuplink: {}\n{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
         seen_as.as_ref().map_or_else(|| String::from("none"), seen),
         uplink.as_ref().map_or_else(|| String::from("none"), line),
+        lan.as_ref().map_or_else(String::new, shared),
         node(tailnet),
         drift.healed,
         or_none(drift.last.as_ref()),
@@ -113,6 +115,11 @@ fn seen(SeenAs { v4, v6, mullvad, place, checked }: &SeenAs) -> String {
 
 fn line(UplinkView { interface, addresses, gateway }: &UplinkView) -> String {
     format!("{interface} {addresses:?} by {}", or_none(*gateway))
+}
+
+/// A line where the owner wants something of the kind.
+fn shared(LanView { interface, serves, reach }: &LanView) -> String {
+    format!("lan: {} of {serves:?}, reach {reach:?}\n", or_none(interface.as_ref()))
 }
 
 fn or_none(value: Option<impl Debug>) -> String {

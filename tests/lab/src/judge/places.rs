@@ -28,6 +28,8 @@ pub struct Places {
     pub resolvers: Vec<IpAddr>,
     /// Whom the box asks for the time, by UDP.
     pub clocks: Vec<IpAddr>,
+    /// Machines of the house that are clients: what the box says to them stays in the house.
+    pub members: Vec<IpAddr>,
     /// Name servers that the box asks what its clients have asked, each by one door.
     pub upstreams: Vec<(Door, IpAddr)>,
 }
@@ -56,6 +58,7 @@ impl Places {
     /// None: the box's own business, or nobody's.
     pub(super) fn bearing(&self, vantage: Vantage, packet: &Packet) -> Option<Bearing> {
         match vantage {
+            Vantage::House if self.is_for_a_member(packet) => None,
             Vantage::House if self.is_inner_at_home(packet) => {
                 Some(Bearing::Never("an address of the tunnel or the tailnet in the clear"))
             }
@@ -134,6 +137,10 @@ impl Places {
 
     fn relay_of(&self, source: IpAddr) -> Option<usize> {
         self.relays.iter().position(|relay| relay.addresses.contains(&source))
+    }
+
+    fn is_for_a_member(&self, packet: &Packet) -> bool {
+        packet.datagram().is_some_and(|datagram| self.members.contains(&datagram.destination))
     }
 
     fn is_inner(&self, packet: &Packet) -> bool {

@@ -400,6 +400,7 @@ fn places() -> Places {
         checks: vec![CHECK.parse().unwrap()],
         resolvers: vec![address("192.0.2.80")],
         clocks: vec![address("192.0.2.80")],
+        members: vec![],
         upstreams: vec![
             (Door::Privacy, address("192.0.2.53")),
             (Door::Residential, address("2001:db8:40::54")),
