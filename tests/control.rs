@@ -37,7 +37,8 @@ use byway::watchdog::Watch;
 use byway_core::relays::{RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{
-    Core, Egress, Expect, RelaySettings, Serve, Settings, TunnelEnd, Upstreams, Uptime, View, Wish,
+    Core, Egress, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Upstreams, Uptime, View,
+    Wish,
 };
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
@@ -423,6 +424,7 @@ fn settings() -> Settings {
         refuse_dot: false,
         serve: Serve::Nobody,
         reach: false,
+        house_access: HouseAccess::default(),
         last_stop: None,
         seed: 0,
     }

@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 34] = [
+const SCENES: [Script; 36] = [
     (
         "privacy",
         &[
@@ -99,6 +99,8 @@ const SCENES: [Script; 34] = [
     ("public house", &[include_str!("ruleset/probes/public_house.txt")]),
     ("narrow tunnel", &[include_str!("ruleset/probes/narrow_tunnel.txt")]),
     ("strict house", &[include_str!("ruleset/probes/strict.txt")]),
+    ("owner's house", &[include_str!("ruleset/probes/owners.txt")]),
+    ("mute house", &[include_str!("ruleset/probes/mute.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
     ("no address yet", &[include_str!("ruleset/probes/no_address.txt")]),
     ("members, privacy", &["house served", "history privacy", HOUSEHOLD]),
@@ -235,6 +237,16 @@ fn narrow_tunnel() -> Result<()> {
 #[test]
 fn strict_house() -> Result<()> {
     holds("strict house")
+}
+
+#[test]
+fn owners_house() -> Result<()> {
+    holds("owner's house")
+}
+
+#[test]
+fn mute_house() -> Result<()> {
+    holds("mute house")
 }
 
 #[test]

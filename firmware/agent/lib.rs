@@ -21,6 +21,7 @@ pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod spare;
+pub mod ssh;
 pub mod stick;
 pub mod store;
 pub mod tailnet;

@@ -2,7 +2,7 @@
 
 use byway_core::relays::RelayId;
 use byway_core::uplink::Interfaces;
-use byway_core::{Egress, Expect, RelaySettings, Serve, Settings, TunnelEnd, Upstreams};
+use byway_core::{Egress, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Upstreams};
 
 pub(crate) fn settings() -> Settings {
     Settings {
@@ -21,6 +21,7 @@ pub(crate) fn settings() -> Settings {
         refuse_dot: false,
         serve: Serve::Nobody,
         reach: false,
+        house_access: HouseAccess::default(),
         last_stop: None,
         seed: 0,
         upstreams: Upstreams {

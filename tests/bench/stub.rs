@@ -70,6 +70,7 @@ fn dns(Options { upstream, https }: Options) -> Dns {
 /// Of an agent that has just been started: the stub reads the tailnet's domain there, and finds none.
 fn view() -> View {
     let settings = byway_core::Settings {
+        house_access: byway_core::HouseAccess::default(),
         name: "byway".to_owned(),
         relays: vec![RelaySettings {
             name: String::new(),

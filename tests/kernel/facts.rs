@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use byway_core::{Door, Egress, Epoch, Facts, Posture, TunnelEnd, Uplink, Uptime};
+use byway_core::{Door, Egress, Epoch, Facts, HouseAccess, Posture, TunnelEnd, Uplink, Uptime};
 
 pub(crate) fn open(egress: Egress, facts: Facts, number: u64) -> Posture {
     Posture { facts, door: Some(Door { egress, epoch: epoch(number) }) }
@@ -34,6 +34,7 @@ pub(crate) fn dual_stack() -> Facts {
         refuse_dot: false,
         household: None,
         reach: false,
+        house_access: HouseAccess { ping: true, ssh: false },
         interfaces: Vec::from([String::from("eth0")]),
     }
 }

@@ -1,7 +1,7 @@
 //! The postures that the kernel is made to look like.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
-use byway_core::{Egress, Facts, Household, Mac, Posture, TunnelEnd, Uplink};
+use byway_core::{Egress, Facts, HouseAccess, Household, Mac, Posture, TunnelEnd, Uplink};
 
 use crate::facts::{carrier_grade, dual_stack, open};
 
@@ -18,6 +18,8 @@ pub(crate) fn every_posture() -> Vec<Posture> {
         postures.push(Posture::sealed(facts));
     }
     postures.push(Posture::sealed(Facts { refuse_dot: true, ..dual_stack() }));
+    let house_access = HouseAccess { ping: false, ssh: true };
+    postures.push(Posture::sealed(Facts { house_access, ..dual_stack() }));
     postures.push(Posture::default());
     postures
 }

@@ -33,6 +33,7 @@ mod relay;
 mod relays;
 mod upstreams;
 mod watchdog;
+mod way_in;
 mod words;
 mod writes;
 
@@ -133,6 +134,12 @@ const PROMISES: &[Promise] = &[
     ("flips_work_while_the_control_server_is_away", outages::control_away),
     ("without_a_direct_way_the_phone_is_carried_by_derp", outages::derp_only),
     ("a_box_that_forgot_its_node_asks_for_a_key_and_joins_anew", outages::state_deleted),
+    (
+        "the_owner_logs_in_by_the_tailnet_whatever_becomes_of_the_agent",
+        way_in::by_the_tailnet_whatever_happens,
+    ),
+    ("nobody_logs_in_without_a_key_of_the_card_and_nobody_goes_further", way_in::by_a_key_of_the_card_alone),
+    ("the_owner_logs_in_from_the_house_when_he_wants_it", way_in::from_the_house_when_the_owner_wants_it),
     ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", flood::is_not_locked_out),
     ("an_agent_killed_8_times_in_a_flip_keeps_a_wish", kills::killed_8_times),
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
-use byway_core::{Facts, Household, Mac, TunnelEnd, Uplink};
+use byway_core::{Facts, HouseAccess, Household, Mac, TunnelEnd, Uplink};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::facts::{carrier_grade, dual_stack};
@@ -15,6 +15,8 @@ pub(crate) fn facts(house: &str) -> Result<Facts> {
         "carrier-grade" => carrier_grade(),
         "public" => public(),
         "narrow" => narrow(),
+        "owners" => with_access(HouseAccess { ping: true, ssh: true }),
+        "mute" => with_access(HouseAccess { ping: false, ssh: false }),
         "strict" => Facts { refuse_dot: true, ..dual_stack() },
         "unconfigured" => unconfigured(),
         "served" => served(),
@@ -22,6 +24,10 @@ pub(crate) fn facts(house: &str) -> Result<Facts> {
         "reached" => Facts { reach: true, ..dual_stack() },
         other => bail!("no such house: {other}"),
     })
+}
+
+fn with_access(house_access: HouseAccess) -> Facts {
+    Facts { house_access, ..dual_stack() }
 }
 
 fn public() -> Facts {

@@ -36,6 +36,9 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("dns", "log", "false"),
     ("clock", "keep", "\"ntp\""),
     ("clock", "servers", "[\"192.168.1.1\"]"),
+    ("ssh", "keys", "[\"ssh-ed25519 AAAA.. owner\"]"),
+    ("ssh", "lan", "false"),
+    ("lan", "ping", "true"),
     ("panel", "driver", "\"ssd1306\""),
     ("panel", "size", "\"128x64\""),
     ("panel", "rotation", "0"),
@@ -53,9 +56,7 @@ const NOT_YET: &[(&str, &str, &str)] = &[(
     "accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
 )];
 
-const SECTIONS_NOT_YET: &[(&str, &str)] = &[("ssh", "ssh is not there yet: leave [ssh] out")];
-
-const SECTIONS: [&str; 8] = ["box", "uplink", "lan", "tailnet", "mullvad", "dns", "clock", "panel"];
+const SECTIONS: [&str; 9] = ["box", "uplink", "lan", "tailnet", "mullvad", "dns", "clock", "ssh", "panel"];
 
 /// A value as it may be written, quotes included; empty for an unknown key.
 pub(super) fn example(section: &str, key: &str) -> &'static str {
@@ -66,9 +67,6 @@ pub(super) fn example(section: &str, key: &str) -> &'static str {
 pub(super) fn refuse_section(name: &str) -> Option<String> {
     if SECTIONS.contains(&name) {
         return None;
-    }
-    if let Some((_, reason)) = SECTIONS_NOT_YET.iter().find(|(section, _)| *section == name) {
-        return Some((*reason).to_owned());
     }
     let advice = match (home_of(name), nearest(name, &SECTIONS)) {
         (Some(section), _) => format!("write it below [{section}]"),

@@ -6,6 +6,7 @@ mod keys;
 mod personal;
 mod read;
 mod reader;
+mod ssh_key;
 mod upstream;
 mod url;
 mod value;
@@ -32,6 +33,7 @@ use crate::tunnel::conf::{self, Conf};
 pub use error::ConfigError;
 pub use personal::learn_personal;
 pub use read::{ReadFile, parse};
+pub use ssh_key::SshKey;
 pub use upstream::{Transport, Upstream};
 pub use url::{Host, Scheme, Url};
 pub use value::{HostName, InterfaceName, Secret};
@@ -51,6 +53,7 @@ pub struct Config {
     pub mullvad: Mullvad,
     pub dns: Dns,
     pub clock: Clock,
+    pub ssh: Ssh,
     pub panel: Panel,
 }
 
@@ -69,6 +72,8 @@ pub struct Uplink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lan {
     pub serve: Serve,
+    /// Whether their pings are answered.
+    pub ping: bool,
 }
 
 /// `[tailnet]`
@@ -116,6 +121,15 @@ pub struct Clock {
     pub keep: Keep,
     /// Time servers, in place of the built-in ones; empty: those.
     pub servers: Vec<IpAddr>,
+}
+
+/// `[ssh]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ssh {
+    /// Who may log in; without any nothing listens.
+    pub keys: Vec<SshKey>,
+    /// Whether they may from the house too.
+    pub lan: bool,
 }
 
 /// `[panel]`

@@ -6,6 +6,7 @@ mod dns;
 mod lan;
 mod panel;
 mod relays;
+mod ssh;
 mod uplink;
 mod wifi;
 
@@ -89,6 +90,7 @@ impl<'a> Walk<'a> {
         let mullvad = self.reader.section(file, "mullvad");
         let dns = self.reader.section(file, "dns");
         let clock = self.reader.section(file, "clock");
+        let ssh = self.reader.section(file, "ssh");
         let panel = self.reader.section(file, "panel");
         let egresses = [("privacy", Egress::Privacy), ("residential", Egress::Residential)];
         let name = self.reader.parsed(&own, "name").unwrap_or_default();
@@ -100,8 +102,11 @@ impl<'a> Walk<'a> {
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
         let clock = clock::read(&mut self.reader, &clock);
+        let ssh = ssh::read(&mut self.reader, &ssh);
         let panel = panel::read(&mut self.reader, &panel);
-        Some(Config { name, egress, uplink, lan, tailnet, mullvad: mullvad?, dns: dns?, clock, panel })
+        let config =
+            Config { name, egress, uplink, lan, tailnet, mullvad: mullvad?, dns: dns?, clock, ssh, panel };
+        Some(config)
     }
 
     fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {

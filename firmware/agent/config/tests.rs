@@ -5,6 +5,7 @@ mod dns;
 mod lan;
 mod panel;
 mod relays;
+mod ssh;
 mod wifi;
 
 use std::io;
@@ -198,7 +199,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("box", "mtu = 1380", "2:1: [box] knows no key \"mtu\": it belongs below [mullvad]"),
     ("box", "colour = \"red\"", "2:1: [box] knows no key \"colour\": there are name, egress"),
     ("uplnk", "method = \"none\"", "1:2: \"uplnk\" is not known: write [uplink]"),
-    ("ssh", "keys = []", "1:2: ssh is not there yet: leave [ssh] out"),
+    ("lan", "ping = \"no\"", "2:8: ping is true or false, not a text: write ping = true"),
+    ("lan", "pings = true", "2:1: [lan] knows no key \"pings\": write ping"),
     (
         "tailnet",
         "advertise_lan = \"no\"",

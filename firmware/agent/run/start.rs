@@ -10,7 +10,7 @@ use byway_core::last_stop::Farewell;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
 use byway_core::relays::RelayId;
 use byway_core::watchdog::Part;
-use byway_core::{Core, Egress, Input, Serve, Settings, Upstreams, View};
+use byway_core::{Core, Egress, HouseAccess, Input, Serve, Settings, Upstreams, View};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -34,6 +34,7 @@ use crate::net::{self, Net};
 use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
 use crate::spare::{self, Spare};
+use crate::ssh;
 use crate::stick;
 use crate::store::{StampFile, Store};
 use crate::tailnet::{self, AuthKey, LocalApi};
@@ -130,6 +131,7 @@ async fn run(
 ) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
     let pulses = &watch.pulses;
+    authorize(config, paths);
     let awake = wake(config, paths, pulses);
     let store = Store::new(&paths.state_dir);
     let last = store.wish(config.egress).told();
@@ -220,6 +222,13 @@ pub(super) fn rounds(every: Duration) -> Interval {
     rounds
 }
 
+/// A disk that takes nothing leaves those in who were in before: the owner may need to be.
+fn authorize(config: &Config, paths: &Paths) {
+    if let Err(error) = ssh::authorize(&config.ssh.keys, &paths.state_dir) {
+        tracing::error!("ssh goes on with the keys of before: {error:#}");
+    }
+}
+
 fn wake(config: &Config, paths: &Paths, pulses: &Pulses) -> Awake {
     Awake::wake(config.clock.keep, Store::new(&paths.state_dir), pulses.begin(Part::Clock))
 }
@@ -293,6 +302,7 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
         refuse_dot: config.dns.refuse_dot,
         serve: config.lan.serve.clone(),
         reach: config.tailnet.advertise_lan,
+        house_access: HouseAccess { ping: config.lan.ping, ssh: config.ssh.lan },
         last_stop: last_words::sentence(),
         seed: RandomState::new().hash_one(()),
     })

@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::relays::RelayId;
 use crate::uplink::Interfaces;
-use crate::{Egress, TunnelEnd};
+use crate::{Egress, HouseAccess, TunnelEnd};
 
 /// What counts as proof that the tunnel ends where it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,7 @@ pub struct Settings {
     pub upstreams: Upstreams,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    pub house_access: HouseAccess,
     pub serve: Serve,
     /// Whether tailnet peers may reach the house's own network.
     pub reach: bool,

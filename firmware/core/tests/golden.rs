@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use byway_core::posture::routing::{Family, plan};
 use byway_core::posture::ruleset::{flip, flip_to_relay, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
-use byway_core::{Door, Egress, Epoch, Facts, Household, Lack, Mac, Posture, Settings};
+use byway_core::{Door, Egress, Epoch, Facts, HouseAccess, Household, Lack, Mac, Posture, Settings};
 use expect_test::expect_file;
 use scenes::SCENES;
 use told::told;
@@ -56,10 +56,11 @@ fn a_flip_is_one_batch() {
     expect_file!["golden/flip_to_relay.nft"].assert_eq(&flip_to_relay(&by(Egress::Privacy, facts())));
 }
 
-/// And clients that may not ask resolvers of their own.
+/// And clients that may not ask resolvers of their own, beside an owner who comes in from the house.
 #[test]
 fn a_house_and_a_tunnel_without_ipv6() {
-    let mut facts = Facts { refuse_dot: true, ..facts() };
+    let house_access = HouseAccess { ping: false, ssh: true };
+    let mut facts = Facts { refuse_dot: true, house_access, ..facts() };
     if let Some(uplink) = &mut facts.uplink {
         uplink.addresses.truncate(1);
         uplink.gateway6 = None;
@@ -140,7 +141,7 @@ fn house_prefixes_that_overlap_are_merged() {
 }
 
 fn facts() -> Facts {
-    let Settings { relays, flow_table, refuse_dot, .. } = house::settings();
+    let Settings { relays, flow_table, refuse_dot, house_access, .. } = house::settings();
     let interfaces = Vec::from([String::from("eth0")]);
     let candidates = relays.iter().map(|relay| relay.end.relay).collect();
     let tunnel = relays.first().map(|relay| relay.end.clone());
@@ -151,6 +152,7 @@ fn facts() -> Facts {
         candidates,
         flow_table,
         refuse_dot,
+        house_access,
         household: None,
         reach: false,
     }

@@ -351,6 +351,16 @@ impl BywayBox {
         self.write_section("[uplink]", lines)
     }
 
+    /// The same for `[ssh]`, which no card of the lab's has at first.
+    pub fn write_ssh(&self, lines: &str) -> Result<()> {
+        let path = self.config_path();
+        let text = fs::read_to_string(&path).context("cannot read the card")?;
+        if !text.contains("[ssh]") {
+            write_secret(&path, &format!("{text}\n[ssh]\n"))?;
+        }
+        self.write_section("[ssh]", lines)
+    }
+
     fn write_section(&self, head: &str, lines: &str) -> Result<()> {
         let path = self.config_path();
         let text = fs::read_to_string(&path).context("cannot read the card")?;
@@ -366,6 +376,11 @@ impl BywayBox {
 
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// The `byway` that it runs.
+    pub fn binary_path(&self) -> PathBuf {
+        self.binary.clone()
     }
 
     pub fn config_path(&self) -> PathBuf {

@@ -44,6 +44,7 @@ pub mod topology;
 pub mod traffic;
 pub mod upstream;
 pub mod wait;
+pub mod way_in;
 pub mod wire;
 pub mod world;
 

@@ -28,7 +28,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>, uplink: &
         (None, true) => Serve::House,
         (None, false) => Serve::Nobody,
     };
-    Lan { serve }
+    Lan { serve, ping: reader.flag(section, "ping").is_none_or(|flag| flag.value) }
 }
 
 fn apart<'a>(reader: &mut Reader<'a>, section: &Section<'a>, uplink: &Uplink) -> Option<InterfaceName> {

@@ -100,12 +100,21 @@ impl Core {
     /// owner's session must not close it for the moment until the first [`Input::Uplink`].
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
         let relays = Relays::new(&settings);
-        let Settings { flow_table, refuse_dot, reach, .. } = settings;
+        let Settings { flow_table, refuse_dot, house_access, reach, .. } = settings;
         let interfaces = settings.interfaces.names();
         let (tunnel, candidates) = (None, Vec::new()); // learn_way
         let household = None; // learn_household
-        let facts =
-            Facts { uplink, interfaces, tunnel, candidates, flow_table, refuse_dot, household, reach };
+        let facts = Facts {
+            uplink,
+            interfaces,
+            tunnel,
+            candidates,
+            flow_table,
+            refuse_dot,
+            house_access,
+            household,
+            reach,
+        };
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,

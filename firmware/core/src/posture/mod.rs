@@ -32,6 +32,8 @@ pub const TUNNEL_PORT: u16 = 41642;
 /// Where clients' questions for names are redirected to, whomever they asked, by UDP and TCP. Not port 53, where the box's
 /// own answers to tailnet peers are not tracked and would keep the box's address.
 pub const STUB_PORT: u16 = 41653;
+/// Where dropbear listens, at every address: who comes that far is decided by the rules.
+pub const SSH_PORT: u16 = 22;
 
 /// A packet mark of ours; bits 24-31, because tailscaled owns 16-23 (tailscale `tsconst/linuxfw.go`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,15 @@ pub struct TunnelEnd {
     pub mtu: u16,
 }
 
+/// What the house's hosts get from the box itself; the tailnet gets all of it in every state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HouseAccess {
+    /// Answers to their pings.
+    pub ping: bool,
+    /// A way in for who has a key.
+    pub ssh: bool,
+}
+
 /// The house's own machines, where they are clients too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Household {
@@ -160,6 +171,7 @@ pub struct Facts {
     pub flow_table: u32,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    pub house_access: HouseAccess,
     pub household: Option<Box<Household>>,
     /// Whether tailnet peers may reach the house's own network, whatever door is open.
     pub reach: bool,

@@ -11,7 +11,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Door, Facts, Mark, Posture, TUNNEL, Uplink};
+use super::{Door, Facts, HouseAccess, Mark, Posture, TUNNEL, Uplink};
 use crate::Egress;
 
 /// Where tailnet addresses are taken from.
@@ -40,7 +40,10 @@ pub fn whole(posture: &Posture) -> String {
         text = text.replace(&format!("@{place}@"), &rules);
     }
     let dot = if posture.facts.refuse_dot { REFUSE_DOT } else { ALLOW_DOT };
+    let HouseAccess { ping, ssh } = posture.facts.house_access;
     text.replace("@dot@", dot)
+        .replace("@pings@", if ping { FEW_PINGS } else { NO_PINGS })
+        .replace("@house_ssh@", if ssh { HOUSE_SSH } else { NO_HOUSE_SSH })
         .replace("@carrier_grade_in@", inwards)
         .replace("@carrier_grade_out@", outwards)
         .replace("@tunnel_nat@", &tunnel_nat(&posture.facts).join("\n    "))
@@ -101,6 +104,16 @@ const CARRIER_GRADE_OUT: &str = "oifname \"wg0\" ip daddr 100.64.0.0/10 counter 
 /// DNS over TLS and over QUIC.
 const REFUSE_DOT: &str = "iifname @inside meta l4proto { tcp, udp } th dport 853 goto refuse";
 const ALLOW_DOT: &str = "# questions for names over TLS or QUIC leave by the door, as all else";
+
+/// What becomes of the house's pings: dropped when there are many of them, or all.
+const FEW_PINGS: &str = "limit rate over 5/second drop";
+const NO_PINGS: &str = "drop";
+
+/// At a pace that fills no connection table; of each family.
+const HOUSE_SSH: &str =
+    "iifname @uplinks ip  saddr @house4 ip  daddr @up_self4 tcp dport 22 limit rate 10/second accept
+    iifname @uplinks ip6 saddr @house6 ip6 daddr @up_self6 tcp dport 22 limit rate 10/second accept";
+const NO_HOUSE_SSH: &str = "# the owner comes in by the tailnet alone";
 
 fn door_chains(door: Option<Door>) -> [(&'static str, Vec<String>); 5] {
     let Some(Door { egress, epoch }) = door else {
@@ -215,15 +228,17 @@ fn set_elements(elements: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::posture::{STUB_PORT, TAILSCALED_PORT, TUNNEL_PORT};
+    use crate::posture::{SSH_PORT, STUB_PORT, TAILSCALED_PORT, TUNNEL_PORT};
     use crate::{Epoch, Uptime};
 
     #[test]
     fn names_the_ports_and_the_mark_that_the_agent_uses() {
-        let text = whole(&Posture::default());
+        let house_access = HouseAccess { ping: true, ssh: true };
+        let text = whole(&Posture::sealed(Facts { house_access, ..Facts::default() }));
         let udp = format!("udp dport {{ {TAILSCALED_PORT}, {TUNNEL_PORT} }} notrack");
         let stub = [format!("redirect to :{STUB_PORT}"), format!("== {} jump dns_out", Mark::STUB)];
-        for rule in stub.iter().chain([&udp]) {
+        let ssh = format!("tcp dport {SSH_PORT} ");
+        for rule in stub.iter().chain([&udp, &ssh]) {
             assert!(text.contains(rule), "{rule}");
         }
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use byway_core::relays::{Obstacle, Proof, RelayId};
 use byway_core::uplink::Interfaces;
 use byway_core::{
-    Egress, Exit, Expect, RelaySettings, Serve, Settings, TunnelEnd, Uplink, Upstreams, Uptime,
+    Egress, Exit, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Uplink, Upstreams, Uptime,
 };
 
 pub(crate) fn at(ms: u64) -> Uptime {
@@ -33,6 +33,7 @@ pub(crate) fn settings() -> Settings {
         refuse_dot: false,
         serve: Serve::Nobody,
         reach: false,
+        house_access: HouseAccess { ping: true, ssh: false },
         last_stop: None,
         seed: 7,
     }

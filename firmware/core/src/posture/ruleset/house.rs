@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{TAILNET4, TAILNET6};
-use crate::posture::{Facts, Household, Mark};
+use crate::posture::{Facts, HouseAccess, Household, Mark};
 
 /// By their places in `ruleset.nft`.
 pub(super) fn rules(facts: &Facts) -> [(&'static str, Vec<String>); 6] {
@@ -19,7 +19,7 @@ pub(super) fn rules(facts: &Facts) -> [(&'static str, Vec<String>); 6] {
         ("routers", facts.household.as_deref().and_then(strangers).into_iter().collect()),
         ("reach", reachable.iter().flat_map(reach).collect()),
         ("reach_back", reachable.iter().map(reach_back).collect()),
-        ("own_lan_in", apart(heard)),
+        ("own_lan_in", facts.household_apart().map(|lan| heard(lan, facts.house_access)).unwrap_or_default()),
         ("own_lan_out", apart(said)),
         ("own_lan_guard", apart(names)),
     ]
@@ -55,15 +55,18 @@ fn reach_back(net: &IpNet) -> String {
 }
 
 /// On an interface of their own machines ask for an address, for a router, and whether the box is there.
-fn heard(Household { interface, .. }: &Household) -> Vec<String> {
+fn heard(Household { interface, .. }: &Household, access: HouseAccess) -> Vec<String> {
     let from = format!("iifname \"{interface}\"");
-    let icmp6 =
-        "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query, echo-request";
-    Vec::from([
+    let icmp6 = "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query";
+    let mut rules = Vec::from([
         format!("{from} udp dport {{ 67, 547 }} accept"),
-        format!("{from} icmp type echo-request accept"),
         format!("{from} icmpv6 type {{ {icmp6} }} accept"),
-    ])
+    ]);
+    if access.ping {
+        rules.push(format!("{from} icmp type echo-request accept"));
+        rules.push(format!("{from} icmpv6 type echo-request accept"));
+    }
+    rules
 }
 
 /// dnsmasq's answers, and that here is a router.
