@@ -28,6 +28,7 @@ mod ordeal;
 mod outages;
 mod owner;
 mod path;
+mod port_scan;
 mod quiet;
 mod relay;
 mod relays;
@@ -140,6 +141,10 @@ const PROMISES: &[Promise] = &[
     ),
     ("nobody_logs_in_without_a_key_of_the_card_and_nobody_goes_further", way_in::by_a_key_of_the_card_alone),
     ("the_owner_logs_in_from_the_house_when_he_wants_it", way_in::from_the_house_when_the_owner_wants_it),
+    (
+        "a_port_scan_from_the_house_and_from_the_relay_finds_nothing_that_was_not_asked_for",
+        port_scan::finds_nothing_else,
+    ),
     ("a_client_that_fills_the_connection_table_does_not_lock_the_owner_out", flood::is_not_locked_out),
     ("an_agent_killed_8_times_in_a_flip_keeps_a_wish", kills::killed_8_times),
     ("a_hundred_toggles_from_three_sources_end_in_one_wish", kills::a_hundred_toggles_at_once),
