@@ -32,7 +32,6 @@ use byway::net::Net;
 use byway::panel::Request;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
-use byway::tailnet::LocalApi;
 use byway::watchdog::Watch;
 use byway_core::relays::{RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
@@ -333,10 +332,8 @@ async fn run(
         Expect::Any,
         tell,
     );
-    let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
     let inspector = Inspector::new(
         (net, prober),
-        tailscaled,
         Store::new(run_dir.join("state")),
         &settings(),
         Vec::new(),

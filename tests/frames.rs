@@ -1,6 +1,8 @@
 //! What the screen shows of every view, dot for dot, in each size: as text to be read in review, and as a picture to be
 //! looked at (`docs/panel-frames.svg`). `UPDATE_EXPECT=1` writes them anew: look at the difference.
 
+#[path = "../firmware/core/tests/crowd/mod.rs"]
+mod crowd;
 #[path = "../firmware/core/tests/drive/mod.rs"]
 mod drive;
 #[path = "../firmware/core/tests/house/mod.rs"]
@@ -10,7 +12,6 @@ mod scenes;
 #[path = "frames/svg.rs"]
 mod svg;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -103,15 +104,15 @@ fn every_page(size: Size) -> Vec<Shown> {
 
 fn pages(view: View, size: Size) -> Vec<(String, Scene)> {
     let start = house::at(100_000);
-    let mut panel = Panel::new(start, Settings { room: size.room(), off_hours: None }, Box::new(view));
+    let mut panel =
+        Panel::new(start, Settings { room: size.room(), off_hours: None }, Box::new(view.clone()));
     let start = busy(&mut panel, start);
+    let view = View { clients: Some(crowd::clients(3, start)), ..view };
+    panel.hear(start, Heard::View(Box::new(view)));
     // After a test the first page is shown first.
     for test in [Some(Test::Full), None] {
         panel.hear(start, Heard::Test(test));
     }
-    panel.hear(start, Heard::Clients(Some(BTreeMap::new())));
-    let sent = ["phone", "laptop", "tablet"].map(|name| (String::from(name), 1));
-    panel.hear(start, Heard::Clients(Some(BTreeMap::from(sent))));
     let mut pages: Vec<(String, Scene)> = Vec::new();
     for turn in 0..50 {
         let now = start + TURN * turn;

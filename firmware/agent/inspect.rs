@@ -1,34 +1,30 @@
-//! `byway doctor` and `byway clients`: looks at the world anew, beside what the core has been told. Changes
+//! `byway doctor`: looks at the world anew, beside what the core has been told. Changes
 //! nothing, and leaves nothing on the disk that it tries.
 
 mod dns;
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use byway_core::clock::Source;
 use byway_core::relays::Role;
 use byway_core::{Egress, Expect, LanView, Settings, View, tailnet};
 use ipnet::IpNet;
 use tokio::sync::Mutex;
 
-use crate::control::{Client, Finding};
+use crate::control::Finding;
 use crate::dns::ResolvConf;
-use crate::net::{Net, Usage};
+use crate::net::Net;
 use crate::proof::Prober;
 use crate::spare::Spare;
 use crate::store::Store;
-use crate::tailnet::LocalApi;
 use crate::watchdog::Watch;
 
 #[derive(Debug)]
 pub struct Inspector {
     net: Arc<Mutex<Net>>,
     prober: Prober,
-    tailscaled: LocalApi,
     disk: Store,
     control: Option<String>,
     expect: Expect,
@@ -43,7 +39,6 @@ pub struct Inspector {
 impl Inspector {
     pub fn new(
         (net, prober): (Arc<Mutex<Net>>, Prober),
-        tailscaled: LocalApi,
         disk: Store,
         settings: &Settings,
         notes: Vec<String>,
@@ -52,23 +47,7 @@ impl Inspector {
     ) -> Self {
         let (control, expect) = (settings.control.clone(), settings.expect);
         let resolv_conf = ResolvConf::default();
-        Self { net, prober, tailscaled, disk, control, expect, resolv_conf, notes, watch, spare }
-    }
-
-    /// Peers that sent something through a door, by what the rule set counted.
-    pub async fn clients(&self) -> anyhow::Result<Vec<Client>> {
-        let usage = self.net.lock().await.usage().await?;
-        let peers = self.tailscaled.peers().await.context("tailscaled does not tell its peers")?;
-        let name_of = |address: IpAddr| {
-            peers.iter().find(|peer| peer.addresses.contains(&address)).map(|peer| peer.name.clone())
-        };
-        let client = |Usage { address, tx_bytes, rx_bytes }| Client {
-            name: name_of(address),
-            address,
-            tx_bytes,
-            rx_bytes,
-        };
-        Ok(usage.into_iter().map(client).collect())
+        Self { net, prober, disk, control, expect, resolv_conf, notes, watch, spare }
     }
 
     /// One finding a promise, in the order in which they depend on each other.

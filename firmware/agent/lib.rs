@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod cli;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod control;

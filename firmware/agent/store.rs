@@ -3,6 +3,7 @@
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
 mod clock;
+mod ledger;
 mod life;
 mod slots;
 mod stamps;

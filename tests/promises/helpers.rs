@@ -37,7 +37,8 @@ pub(super) fn are_told_of_nobody(stage: &mut Stage) -> Result<()> {
     let said = stage.byway.cli(&["clients", "--json"])?;
     let clients: Vec<Value> = serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))?;
     ensure!(!clients.is_empty(), "nobody is carried");
-    let addresses = clients.iter().filter_map(|client| client["address"].as_str().map(str::to_owned));
+    let addresses = clients.iter().filter_map(|client| client["addresses"].as_array()).flatten();
+    let addresses = addresses.filter_map(|address| address.as_str().map(str::to_owned));
     let public = ["192.0.2.", "198.51.100.", "203.0.113.", "2001:db8:"].map(str::to_owned);
     let names = ["phone".to_owned()];
     let all: Vec<String> = secrets.iter().cloned().chain(addresses).chain(public).chain(names).collect();

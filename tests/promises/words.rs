@@ -3,8 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use byway_lab::stage::Stage;
-use serde_json::Value;
+use byway_lab::stage::{Stage, is_as_wished};
+use serde_json::{Value, json};
+
+use crate::evidence::phone_addresses;
+use crate::ordeal::PATIENCE;
+
+/// It is looked at every few seconds.
+const COUNTED: Duration = Duration::from_secs(20);
 
 const PROMISES: [&str; 15] = [
     "rules",
@@ -88,14 +94,38 @@ pub(super) fn dns_tells_whose_an_answer_is(stage: &mut Stage) -> Result<()> {
 
 pub(super) fn clients_names_the_phone(stage: &mut Stage) -> Result<()> {
     stage.carry()?;
-    let said = stage.byway.cli(&["clients", "--json"])?;
-    let clients: Vec<Value> = serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))?;
-    ensure!(clients.len() == 2, "one row a family: {said:?}");
-    for client in clients {
+    let addresses = phone_addresses(stage)?.map(|address| address.to_string());
+    let is_counted = |status: &Value| {
+        let client = &status["clients"][0];
+        let seen = |name: &str| client[name].as_u64().is_some_and(|ago_s| ago_s < 120);
         let bytes = |name: &str| client[name].as_u64().unwrap_or_default();
-        ensure!(client["name"] == "phone" && bytes("tx_bytes") > 0 && bytes("rx_bytes") > 0, "{client}");
-    }
-    Ok(())
+        client["name"] == "phone"
+            && client["path"] == "direct"
+            && client["addresses"] == json!(addresses)
+            && bytes("tx_bytes") > 0
+            && bytes("rx_bytes") > 0
+            && seen("first_seen_s_ago")
+            && seen("last_seen_s_ago")
+    };
+    let told = stage.byway.wait_status("the phone to be counted", COUNTED, is_counted)?;
+    let said = stage.byway.cli(&["clients"])?;
+    ensure!(
+        said.code == Some(0) && said.stdout.contains("phone ") && said.stdout.contains(" direct\n"),
+        "{said:?}"
+    );
+    ensure!(said.stdout.lines().all(|line| line.len() <= 80), "{}", said.stdout);
+
+    // Neither a rule set that is loaded anew nor another agent of the same boot forgets it.
+    let before = told["clients"][0].clone();
+    stage.byway.kill9()?;
+    stage.byway.start()?;
+    stage.byway.wait_status("the privacy door again", PATIENCE, is_as_wished)?;
+    let goes_on = |status: &Value| {
+        let client = &status["clients"][0];
+        let more = |name: &str| client[name].as_u64() >= before[name].as_u64();
+        client["name"] == "phone" && more("tx_bytes") && more("rx_bytes") && more("first_seen_s_ago")
+    };
+    stage.byway.wait_status("what was counted to go on", COUNTED, goes_on).map(drop)
 }
 
 /// Nothing secret, nothing to change, and the same figures as everywhere else.

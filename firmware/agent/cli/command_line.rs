@@ -77,7 +77,8 @@ pub(super) enum Command {
         /// byway.toml; the files it names are looked for beside it.
         file: PathBuf,
     },
-    /// List the tailnet peers seen using the exit, with bytes each way.
+    /// List the tailnet peers that have gone out since the boot, the busiest first: bytes each way, when, and whether they
+    /// are reached directly or by a relay server of the tailnet's.
     Clients {
         /// For scripts.
         #[arg(long)]

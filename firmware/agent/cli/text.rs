@@ -1,5 +1,6 @@
 //! What people read on the terminal.
 
+mod clients;
 mod panel;
 mod relays;
 
@@ -8,11 +9,13 @@ use std::fmt::Write as _;
 use byway_core::last_stop::IN_GOOD_ORDER;
 use byway_core::{Egress, Phase};
 
-use crate::control::{Client, Finding, Lan, Logged, Seen, Status, Told, Upstream};
+use crate::control::{Finding, Lan, Logged, Seen, Status, Told, Upstream};
+pub(super) use clients::clients;
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{instead, relays, tested};
 
-/// Five lines, one more where the house has something of the box, and one where the machine did not stop in good order.
+/// Five lines; one more where the house has something of the box, where somebody goes out, and where the machine did not
+/// stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",
@@ -33,6 +36,9 @@ pub(super) fn status(status: &Status) -> String {
     if let Some(lan) = status.lan.as_ref().map(lan) {
         line(&mut text, "lan", &lan);
     }
+    if let Some(lately) = status.clients.as_deref().and_then(clients::lately) {
+        line(&mut text, "clients", &lately);
+    }
     if let Some(last_stop) = status.last_stop.as_ref().filter(|last| *last != IN_GOOD_ORDER) {
         _ = writeln!(text, "  last stop: {last_stop}");
     }
@@ -41,19 +47,6 @@ pub(super) fn status(status: &Status) -> String {
 
 pub(super) fn door(door: Option<Egress>) -> String {
     door.map_or_else(|| "none".to_owned(), |egress| egress.to_string())
-}
-
-pub(super) fn clients(clients: &[Client]) -> String {
-    if clients.is_empty() {
-        return "nobody has used the exit yet\n".to_owned();
-    }
-    let mut text = format!("{:<24} {:<40} {:>12} {:>12}\n", "NAME", "ADDRESS", "SENT", "RECEIVED");
-    for client in clients {
-        let name = client.name.as_deref().unwrap_or("-");
-        let (sent, received) = (bytes(client.tx_bytes), bytes(client.rx_bytes));
-        _ = writeln!(text, "{name:<24} {:<40} {sent:>12} {received:>12}", client.address);
-    }
-    text
 }
 
 pub(super) fn doctor(findings: &[Finding]) -> String {
@@ -188,6 +181,13 @@ fn lan(lan: &Lan) -> String {
     }
 }
 
+/// In the largest unit of which there is a whole one.
+fn ago(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3600, "h"), (60, "min")];
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= *unit);
+    unit.map_or_else(|| format!("{seconds} s ago"), |(unit, name)| format!("{} {name} ago", seconds / unit))
+}
+
 fn bytes(count: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     UNITS.into_iter().find(|(unit, _)| count >= *unit).map_or_else(
@@ -208,6 +208,14 @@ mod tests {
         assert_eq!(
             [bytes(0), bytes(1023), bytes(1536), bytes(5 << 30)],
             ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
+        );
+    }
+
+    #[test]
+    fn ages_are_told_in_the_largest_unit_of_which_there_is_a_whole_one() {
+        assert_eq!(
+            [0, 59, 60, 3599, 3600, 86_399, 86_400, 8_640_000].map(ago),
+            ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "100 d"].map(|age| format!("{age} ago"))
         );
     }
 

@@ -12,7 +12,7 @@
 //! | `POST /v1/relays/test {"wait_s":60}` | the same, once each was tested after the asking, or the time is over |
 //! | `GET /v1/panel` | [`Panel`]: what light and screen show, and on what; 503 when its thread does not answer |
 //! | `POST /v1/panel/test {"show":"red"}` | the same, once it shows that (`"green"`, `"amber"`, `"dark"`, `"full"`, `"frame"`, `"button"`) in place of the truth; null, or two minutes: the truth again |
-//! | `GET /v1/clients` | list of [`Client`] |
+//! | `GET /v1/clients` | list of [`Client`], the busiest first; 503 before the first look |
 //! | `GET /v1/doctor` | list of [`Finding`] |
 //! | `GET /v1/dns?name=example.org&type=AAAA` | [`Told`]; the type is `A` if left out |
 //! | `GET /v1/dns/log` | list of [`Logged`], the oldest first; 404 unless `[dns] log = true` |
@@ -21,18 +21,19 @@
 
 mod callers;
 pub mod client;
+mod clients;
 pub(crate) mod dns;
 pub mod panel;
 mod relays;
 pub mod server;
 mod status;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
+pub use clients::Client;
 pub use dns::{Asked, Logged, Question, Told};
 pub use panel::Panel;
 pub use relays::Relay;
@@ -68,18 +69,6 @@ pub struct UseRequest {
     /// Seconds to wait for the verdict.
     #[serde(default)]
     pub wait_s: u64,
-}
-
-/// A tailnet peer that was seen using the exit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// Its name on the tailnet; null when tailscaled does not know the address any more.
-    pub name: Option<String>,
-    pub address: IpAddr,
-    /// From the client to the internet, since the rule set was last loaded.
-    pub tx_bytes: u64,
-    /// From the internet to the client.
-    pub rx_bytes: u64,
 }
 
 /// One promise, checked just now.

@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
-use super::{Asked, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
+use super::{Asked, Client, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
 use crate::clock;
 use crate::inspect::Inspector;
 use crate::panel::Request as PanelRequest;
@@ -186,11 +186,8 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         (&Method::GET, "/v1/panel") => panel::show(desk, asks).await,
         (&Method::POST, "/v1/panel/test") => panel::test(desk, asks, read(request).await?).await,
         (&Method::GET, "/v1/clients") => {
-            let (_asking, _turn) = (asks.begin(), inspection.lock().await);
-            match inspector(desk)?.clients().await {
-                Ok(clients) => Ok(ok(&clients)),
-                Err(error) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}"))),
-            }
+            let view = desk.views.borrow().clone();
+            clients(&view).map(|clients| ok(&clients))
         }
         (&Method::GET, "/v1/doctor") => {
             let (_asking, _turn) = (asks.begin(), inspection.lock().await);
@@ -220,6 +217,12 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
 fn inspector(desk: &Desk) -> Result<&Inspector, Refusal> {
     let nobody = || Refusal(StatusCode::SERVICE_UNAVAILABLE, desk.views.borrow().why.clone());
     desk.inspector.as_deref().ok_or_else(nobody)
+}
+
+fn clients(view: &View) -> Result<Vec<Client>, Refusal> {
+    let nobody = "nobody has looked at the clients yet: try again in a moment";
+    let clients = view.clients.as_ref().map(|views| Client::list(views, clock::now()));
+    clients.ok_or_else(|| Refusal(StatusCode::SERVICE_UNAVAILABLE, nobody.to_owned()))
 }
 
 /// Hands the wish on and waits until it is reached, replaced by another, or the time is over.

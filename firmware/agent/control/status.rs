@@ -9,6 +9,8 @@ use byway_core::tailnet::{ExitNode, TailnetFacts};
 use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish};
 use serde::{Deserialize, Serialize};
 
+use super::Client;
+
 /// Unknown is null, never a guess.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -33,6 +35,8 @@ pub struct Status {
     pub clock_offset_ms: Option<i64>,
     pub clock_checked_s: Option<u64>,
     pub board: Board,
+    /// Who has gone out in this boot, the busiest first; null: nobody has looked yet.
+    pub clients: Option<Vec<Client>>,
     /// How the machine stopped last, and how often the agent crashed since; null at its first boot.
     pub last_stop: Option<String>,
     pub version: String,
@@ -153,6 +157,7 @@ impl Status {
             clock_offset_ms: view.clock.offset.map(|offset| offset.as_micros() / 1000),
             clock_checked_s: view.clock.checked.map(|checked| age(now, checked)),
             board: view.board.clone(),
+            clients: view.clients.as_ref().map(|clients| Client::list(clients, now)),
             last_stop: view.last_stop.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

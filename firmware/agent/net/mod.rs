@@ -25,6 +25,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use byway_core::clients::Count;
 use byway_core::posture::sysctl::{after_forwarding, before_forwarding, forwarding};
 use byway_core::posture::{TUNNEL, routing, ruleset};
 use byway_core::uplink::{Link, LinkState, Medium};
@@ -38,7 +39,7 @@ use self::listing::Listing;
 use self::reference::Reference;
 pub use self::seal::{seal_for_good, seal_now};
 pub use self::sysctl::flow_table;
-pub use self::usage::Usage;
+pub use self::usage::tailnet_bytes;
 
 /// Why the kernel does not look as ordered.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,8 @@ pub struct Net {
     proven: Option<Posture>,
     /// Of the rule set that was read back; none where somebody changed it in the same moment.
     generation: Option<u32>,
+    /// How often this has loaded a whole rule set, whose counters begin anew.
+    loads: u64,
 }
 
 impl Net {
@@ -81,7 +84,7 @@ impl Net {
         let address = connection.socket_mut().socket_mut().bind_auto().context("no netlink address")?;
         tokio::spawn(connection);
         let reference = Reference::start().await?;
-        Ok(Self { handle, port: address.port_number(), reference, proven: None, generation: None })
+        Ok(Self { handle, port: address.port_number(), reference, proven: None, generation: None, loads: 0 })
     }
 
     /// The netlink port from which this changes the kernel.
@@ -154,9 +157,10 @@ impl Net {
         Ok(sysctl::differences(&forwarding())?.is_empty())
     }
 
-    /// Who used a door since the rule set was last loaded.
-    pub async fn usage(&self) -> Result<Vec<Usage>> {
-        Ok(on_a_blocking_thread(usage::usage).await??)
+    /// What the rule set has counted since it was loaded.
+    pub async fn count(&self) -> Result<Count> {
+        let load = self.loads;
+        Ok(on_a_blocking_thread(move || usage::count(load)).await??)
     }
 
     /// Switches forwarding off until a posture is applied again.
@@ -209,14 +213,18 @@ impl Net {
                 Err(error) => tracing::debug!(%error, "a flip does not suffice, loading the whole rule set"),
             }
         }
-        self.load_and_compare(ruleset::whole(posture), posture).await
+        commit(ruleset::whole(posture)).await?;
+        self.loads += 1;
+        self.compare_rule_set(posture).await
     }
 
-    /// The door counts, so it goes first and has the processor to itself; the reference is made beside the reading.
     async fn load_and_compare(&mut self, text: String, posture: &Posture) -> Result<(), ApplyError> {
-        let began = Instant::now();
-        on_a_blocking_thread(move || nft::commit(&text)).await?.context("the rule set was not loaded")?;
-        tracing::debug!(elapsed_us = began.elapsed().as_micros(), "rule set committed");
+        commit(text).await?;
+        self.compare_rule_set(posture).await
+    }
+
+    /// The reference is made beside the reading, and not before: the door counts, so it goes first.
+    async fn compare_rule_set(&mut self, posture: &Posture) -> Result<(), ApplyError> {
         let reading = on_a_blocking_thread(listing_of_one_generation);
         let (found, wanted) = tokio::join!(reading, self.reference.of(posture));
         let (found, generation) = found??;
@@ -252,6 +260,13 @@ impl Net {
         }
         Ok(lines)
     }
+}
+
+async fn commit(text: String) -> Result<()> {
+    let began = Instant::now();
+    on_a_blocking_thread(move || nft::commit(&text)).await?.context("the rule set was not loaded")?;
+    tracing::debug!(elapsed_us = began.elapsed().as_micros(), "rule set committed");
+    Ok(())
 }
 
 /// Drops the tracked flows of every epoch before this one. A flip meanwhile does not matter: those flows were of

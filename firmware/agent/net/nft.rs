@@ -87,9 +87,9 @@ pub(super) fn listing() -> Result<Listing, Error> {
     Ok(Listing::parse(&json)?)
 }
 
-/// One set of our table, with its counters.
-pub(super) fn set(name: &str) -> Result<serde_json::Value, Error> {
-    Ok(serde_json::from_slice(&run(&["-j", "list", "set", "inet", "byway", name], "")?)?)
+/// The sets of our table, with their counters.
+pub(super) fn sets() -> Result<serde_json::Value, Error> {
+    Ok(serde_json::from_slice(&run(&["-j", "list", "sets", "table", "inet", "byway"], "")?)?)
 }
 
 fn run(args: &[&str], input: &str) -> Result<Vec<u8>, Error> {

@@ -1,19 +1,14 @@
 //! Who used a door, by what the rule set counted since it was last loaded.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::IpAddr;
 
+use byway_core::clients::{Count, Used};
+use byway_core::posture::TAILNET;
 use serde_json::Value;
 
 use super::nft;
-
-/// What one tailnet address sent and got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    pub address: IpAddr,
-    pub tx_bytes: u64,
-    pub rx_bytes: u64,
-}
 
 /// The sets of `ruleset.nft` that count, and whether they count what clients sent. Known by name: nft 1.0.6 does
 /// not list that a set is dynamic.
@@ -27,21 +22,42 @@ pub(super) fn counts(set: &str) -> bool {
     BOUNDS.contains(&set) || SETS.iter().any(|(name, _)| *name == set)
 }
 
-pub(super) fn usage() -> Result<Vec<Usage>, nft::Error> {
-    let mut used = BTreeMap::<IpAddr, Usage>::new();
-    for (set, sent) in SETS {
-        for (address, bytes) in elements(&nft::set(set)?) {
-            let usage = used.entry(address).or_insert(Usage { address, tx_bytes: 0, rx_bytes: 0 });
-            if sent { usage.tx_bytes += bytes } else { usage.rx_bytes += bytes }
-        }
-    }
-    Ok(used.into_values().collect())
+/// Bytes both ways by the tailnet's interface since it was made; `None`: it is not there.
+pub fn tailnet_bytes() -> Option<u64> {
+    let counter = |name: &str| {
+        let path = format!("/sys/class/net/{TAILNET}/statistics/{name}");
+        fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()
+    };
+    Some(counter("rx_bytes")?.wrapping_add(counter("tx_bytes")?))
 }
 
-/// `{"elem": {"val": ADDRESS, "counter": {"packets": N, "bytes": N}}}`, wherever nft nests it.
-fn elements(listing: &Value) -> Vec<(IpAddr, u64)> {
-    let objects = listing["nftables"].as_array().into_iter().flatten();
-    let elements = objects.filter_map(|object| object["set"]["elem"].as_array()).flatten();
+/// `load`: which rule set this is.
+pub(super) fn count(load: u64) -> Result<Count, nft::Error> {
+    Ok(Count { load, clients: used(&nft::sets()?) })
+}
+
+fn used(listing: &Value) -> Vec<Used> {
+    let mut used = BTreeMap::<IpAddr, Used>::new();
+    for set in objects(listing, "set") {
+        let counted = SETS.iter().find(|(name, _)| set["name"] == *name);
+        for (address, bytes) in counted.map_or_else(Vec::new, |_| elements(set)) {
+            let of_client = used.entry(address).or_insert(Used { address, sent: 0, got: 0 });
+            match counted {
+                Some((_, true)) => of_client.sent = bytes,
+                Some((_, false)) | None => of_client.got = bytes,
+            }
+        }
+    }
+    used.into_values().collect()
+}
+
+fn objects<'a>(listing: &'a Value, kind: &'static str) -> impl Iterator<Item = &'a Value> {
+    listing["nftables"].as_array().into_iter().flatten().filter_map(move |object| object.get(kind))
+}
+
+/// `{"elem": {"val": ADDRESS, "counter": {"packets": N, "bytes": N}}}`
+fn elements(set: &Value) -> Vec<(IpAddr, u64)> {
+    let elements = set["elem"].as_array().into_iter().flatten();
     elements
         .filter_map(|element| {
             let address = element["elem"]["val"].as_str()?.parse().ok()?;
@@ -57,10 +73,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_an_address_and_its_bytes_from_a_listing() {
-        let element = json!({"elem": {"val": "100.64.0.1", "counter": {"packets": 2, "bytes": 99}}});
-        let listing = json!({"nftables": [{"metainfo": {}}, {"set": {"name": "sent4", "elem": [element]}}]});
-        assert_eq!(elements(&listing), [("100.64.0.1".parse().unwrap(), 99)]);
-        assert_eq!(elements(&json!({"nftables": [{"set": {"name": "sent4"}}]})), []);
+    fn reads_addresses_and_their_bytes_from_a_listing() {
+        let element =
+            |bytes| json!([{"elem": {"val": "100.64.0.1", "counter": {"packets": 2, "bytes": bytes}}}]);
+        let listing = json!({"nftables": [
+            {"metainfo": {}},
+            {"set": {"name": "sent4", "elem": element(99)}},
+            {"set": {"name": "got4", "elem": element(7)}},
+            {"set": {"name": "flows4", "elem": element(1)}},
+            {"set": {"name": "got6"}},
+        ]});
+        let address = "100.64.0.1".parse().unwrap();
+        assert_eq!(used(&listing), [Used { address, sent: 99, got: 7 }]);
+        assert_eq!(used(&json!({"nftables": []})), []);
     }
 }

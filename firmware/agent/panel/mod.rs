@@ -5,11 +5,8 @@ mod ask;
 mod button;
 mod light;
 pub mod screen;
-mod traffic;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -25,8 +22,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::clock;
 use crate::config::{self, Night};
-use crate::inspect::Inspector;
 use crate::last_words;
+use crate::net::tailnet_bytes;
 use crate::reset;
 use crate::watchdog::{Pulse, Pulses};
 pub use ask::{On, Request, Shown, Wanted};
@@ -49,8 +46,6 @@ pub struct Wires {
     /// For those of the panel's threads.
     pub pulses: Pulses,
     pub requests: mpsc::Receiver<Request>,
-    /// Who tells who goes out; `None`: nobody does.
-    pub inspector: Option<Arc<Inspector>>,
     /// With room for one: nothing queues up.
     pub presses: mpsc::Sender<Input>,
 }
@@ -95,7 +90,6 @@ struct Face {
     /// What is drawn, for whoever asks.
     size: Size,
     button: Button,
-    clients: mpsc::Receiver<Option<BTreeMap<String, u64>>>,
     wires: Wires,
 }
 
@@ -122,7 +116,6 @@ impl Face {
             scene: None,
             size,
             button: Button::at(places),
-            clients: traffic::watch_clients(wires.inspector.clone()),
             wires,
         }
     }
@@ -141,8 +134,7 @@ impl Face {
                     Err(_) => break,
                 },
                 (at, edge) = self.button.next() => News::Heard(Heard::Button(at, edge)),
-                _ = columns.tick() => News::Heard(Heard::Bytes(traffic::bytes())),
-                Some(sent) = self.clients.recv() => News::Heard(Heard::Clients(sent)),
+                _ = columns.tick() => News::Heard(Heard::Bytes(tailnet_bytes())),
                 Some(request) = self.wires.requests.recv() => News::Asked(request),
                 room = self.wires.presses.reserve(), if self.panel.wants() => match room {
                     Ok(room) => {

@@ -1,5 +1,5 @@
-//! How the agent is attached to the house: who keeps the interfaces, who keeps the kernel, and what the others may know of
-//! the house from then on.
+//! How the agent is attached to the house: who keeps the interfaces, who keeps the kernel, who counts what goes through,
+//! and what the others may know of the house from then on.
 
 use std::sync::Arc;
 
@@ -10,10 +10,13 @@ use byway_core::{Input, Serve, Uplink};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::Paths;
+use crate::clients;
 use crate::config::Config;
 use crate::dns::HouseResolvers;
 use crate::net::keeper::{Keeper, Order};
 use crate::net::{Changes, Net};
+use crate::store::Store;
+use crate::tailnet::{self, LocalApi};
 use crate::uplink;
 use crate::watchdog::Pulses;
 
@@ -45,7 +48,7 @@ pub(super) async fn attach(
         resolvers: HouseResolvers::new(&config.uplink.dns, offers.subscribe()),
         offers: offers.subscribe(),
     };
-    let pulse = pulses.begin(Part::Kernel);
+    let (pulse, count) = (pulses.begin(Part::Kernel), tell.clone());
     let keeper = Keeper::new(
         Arc::clone(&net),
         interface.subscribe(),
@@ -61,6 +64,8 @@ pub(super) async fn attach(
     };
     let told = uplink::Told { core: tell, interface, offers, pulse: pulses.begin(Part::Uplink) };
     uplink::start(settings, Arc::clone(&net), of_links, told)?;
+    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
+    clients::watch(Arc::clone(&net), tailscaled, Store::new(&paths.run_dir), count).await;
     tokio::spawn(keeper.keep(orders, of_kernel));
     Ok((net, found, attached))
 }

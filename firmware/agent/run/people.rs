@@ -42,7 +42,6 @@ pub(super) fn receive(
         views: views.clone(),
         agent: pulses.of(Part::Loop),
         requests,
-        inspector: inspector.clone(),
         presses: press,
         pulses: pulses.clone(),
     };

@@ -320,10 +320,8 @@ fn inspector(
     for note in &notes {
         tracing::warn!("{note}");
     }
-    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
     Arc::new(Inspector::new(
         (net, prober),
-        tailscaled,
         Store::new(&paths.state_dir),
         settings,
         notes,

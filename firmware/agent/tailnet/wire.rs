@@ -9,6 +9,7 @@ use std::{
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use byway_core::clients::{self, Path};
 use byway_core::tailnet::{Node, Preference, Prefs, Status, UnknownState};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -17,6 +18,8 @@ use serde_json::{Map, Value, json};
 /// Somebody else on the tailnet. `LocalAPI` cannot tell whether they use this exit node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
+    /// The control server's, which stays.
+    pub id: String,
     pub name: String,
     pub addresses: Vec<IpAddr>,
     /// Since tailscaled started, at this end.
@@ -30,6 +33,14 @@ pub struct Peer {
     pub direct: bool,
     /// The relay server that is its home, by its short name.
     pub relay: Option<String>,
+}
+
+impl From<Peer> for clients::Peer {
+    fn from(peer: Peer) -> Self {
+        let relayed = peer.relay.filter(|_| peer.active).map(Path::Relayed);
+        let path = if peer.direct { Some(Path::Direct) } else { relayed };
+        Self { id: peer.id, name: peer.name, addresses: peer.addresses, path }
+    }
 }
 
 /// Who is calling, as `whois` tells it.
@@ -140,6 +151,7 @@ impl PeerReply {
     fn peer(self) -> Peer {
         Peer {
             name: self.name(),
+            id: self.id.unwrap_or_default(),
             addresses: self.addresses.unwrap_or_default(),
             rx_bytes: self.rx_bytes,
             tx_bytes: self.tx_bytes,

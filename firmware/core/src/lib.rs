@@ -22,6 +22,7 @@ extern crate std;
 
 mod agenda;
 pub mod board;
+pub mod clients;
 pub mod clock;
 mod egress;
 mod epoch;

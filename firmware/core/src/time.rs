@@ -3,11 +3,13 @@
 use core::ops::Add;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// No machine stays off for longer, and no agent is used for longer than it took to be made anew. A later clock is wrong.
 pub(crate) const PLAUSIBLE: Duration = Duration::from_hours(5 * 365 * 24);
 
 /// A moment, as time since boot, suspended time included (`CLOCK_BOOTTIME`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Uptime(Duration);
 
 impl Uptime {

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
+use crate::clients::{ClientView, Clients};
 use crate::evidence::{Evidence, Offload};
 use crate::machine::{House, household};
 use crate::names::NamesReport;
@@ -58,6 +59,8 @@ pub struct View {
     pub dns: DnsView,
     pub clock: ClockReport,
     pub board: Board,
+    /// Who has gone out in this boot, by name; `None`: nobody has looked yet.
+    pub clients: Option<Vec<ClientView>>,
     /// How the machine stopped last, and how often the agent crashed since; `None` at its first boot.
     pub last_stop: Option<String>,
 }
@@ -155,6 +158,7 @@ impl View {
             dns: DnsView { privacy: nobody.clone(), residential: nobody },
             clock: ClockReport::default(),
             board: Board::default(),
+            clients: None,
             last_stop: None,
         }
     }
@@ -172,7 +176,8 @@ impl View {
         let seen_as = self.seen_as.clone().map(|seen| SeenAs { checked: Uptime::default(), ..seen });
         let dns = self.dns.without_ages();
         let (clock, board) = (self.clock.without_ages(), self.board.without_ages());
-        Self { tunnel, relays, seen_as, dns, clock, board, ..self.clone() }
+        let clients = self.clients.as_ref().map(|all| all.iter().map(ClientView::without_ages).collect());
+        Self { tunnel, relays, seen_as, dns, clock, board, clients, ..self.clone() }
     }
 }
 
@@ -208,6 +213,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) drift: &'a Drift,
     pub(crate) clock: &'a ClockReport,
     pub(crate) board: &'a Board,
+    pub(crate) clients: &'a Clients,
 }
 
 impl Subject<'_> {
@@ -233,6 +239,7 @@ impl Subject<'_> {
             dns: self.dns(),
             clock: self.clock.clone(),
             board: self.board.clone(),
+            clients: self.clients.views(),
             last_stop: self.settings.last_stop.clone(),
         }
     }

@@ -1,11 +1,11 @@
 //! What the panel says of every view, word for word: the light, and each page in turn.
 //! `UPDATE_EXPECT=1` writes them anew: read the difference.
 
+mod crowd;
 mod drive;
 mod house;
 mod scenes;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -33,10 +33,8 @@ fn the_panel_says_this_of_every_view() {
 
 fn shown(view: View, room: Room) -> String {
     let start = house::at(100_000);
+    let view = View { clients: Some(crowd::clients(3, start)), ..view };
     let mut panel = Panel::new(start, Settings { room, off_hours: None }, Box::new(view));
-    panel.hear(start, Heard::Clients(Some(BTreeMap::new())));
-    let sent = ["phone", "laptop", "tablet"].map(|name| (String::from(name), 1));
-    panel.hear(start, Heard::Clients(Some(BTreeMap::from(sent))));
     let (mut text, mut seen) = (format!("light: {}\n", panel.told(start).light), Vec::new());
     for turn in 0..50 {
         let now = start + Duration::from_secs(6) * turn;

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use byway_core::board::{Board, Seen};
+use byway_core::clients::Ledger;
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::{Attempt, RelayId};
@@ -250,7 +251,9 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             let board = Board { under_voltage: Some(Seen::Now), ..Board::default() };
             vec![("too little power", Input::Board(board))]
         }
-        Input::Board(_) => proofs(drive),
+        Input::Board(_) => vec![("no peer is there", Input::Peers(Vec::new()))],
+        Input::Peers(_) => vec![("nothing is counted", Input::Counted(Ledger::default()))],
+        Input::Counted(_) => proofs(drive),
         Input::Proved(..) => vec![("the second relay is chosen", Input::UseRelay(RelayId(1)))],
         Input::UseRelay(_) => vec![("the relays are tested", Input::TestRelays)],
         Input::TestRelays => vec![("tick", Input::Tick)],

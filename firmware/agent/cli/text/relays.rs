@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use byway_core::relays::Role;
 
-use super::printable;
+use super::{ago, printable};
 use crate::control::Relay;
 
 pub(in super::super) fn relays(relays: &[Relay]) -> String {
@@ -99,13 +99,6 @@ fn trouble(relay: &Relay) -> Option<String> {
     }
 }
 
-/// In the largest unit of which there is a whole one.
-fn ago(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3600, "h"), (60, "min")];
-    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= *unit);
-    unit.map_or_else(|| format!("{seconds} s ago"), |(unit, name)| format!("{} {name} ago", seconds / unit))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,13 +187,5 @@ mod tests {
         let [mut relay, ..] = few();
         relay.name = "\u{1b}[2J".to_owned();
         assert!(!relays(&[relay.clone()]).contains('\u{1b}') && !tested(&[relay], 0).contains('\u{1b}'));
-    }
-
-    #[test]
-    fn ages_are_told_in_the_largest_unit_of_which_there_is_a_whole_one() {
-        assert_eq!(
-            [0, 59, 60, 3599, 3600, 86_399, 86_400, 8_640_000].map(ago),
-            ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "100 d"].map(|age| format!("{age} ago"))
-        );
     }
 }

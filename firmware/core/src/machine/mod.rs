@@ -39,6 +39,7 @@ pub use words::{Effect, Generation, Input, State, Unapplied};
 use self::contest::Contest;
 use crate::agenda::Agenda;
 use crate::board::Board;
+use crate::clients::Clients;
 use crate::evidence::Evidence;
 use crate::relays::{RelayId, Relays};
 use crate::tailnet::TailnetFacts;
@@ -66,6 +67,7 @@ pub struct Core {
     tailnet: TailnetFacts,
     clock: ClockReport,
     board: Board,
+    clients: Clients,
     agenda: Agenda,
 }
 
@@ -131,6 +133,7 @@ impl Core {
             tailnet: TailnetFacts::default(),
             clock: ClockReport::default(),
             board: Board::default(),
+            clients: Clients::default(),
             agenda: Agenda::default(),
         };
         let mut turn = Turn { now, effects: Vec::new() };
@@ -170,6 +173,8 @@ impl Core {
             Input::Names(egress, report) => self.evidence.learn_names(egress, report),
             Input::Clock(report) => self.on_clock(report, &turn),
             Input::Board(board) => self.board = board.after(&self.board),
+            Input::Peers(peers) => self.clients.peers = peers,
+            Input::Counted(ledger) => self.clients.ledger = Some(ledger),
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Mended(what) => self.kernel.drift.count(what),
@@ -218,6 +223,7 @@ impl Core {
             drift: &self.kernel.drift,
             clock: &self.clock,
             board: &self.board,
+            clients: &self.clients,
         }
         .view()
     }

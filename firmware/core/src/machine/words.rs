@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::board::Board;
+use crate::clients::{Ledger, Peer};
 use crate::names::NamesReport;
 use crate::relays::{Attempt, RelayId, Verdict};
 use crate::tailnet::TailnetFacts;
@@ -74,6 +75,10 @@ pub enum Input {
     Clock(ClockReport),
     /// What is known of the board under everything.
     Board(Board),
+    /// Everybody else on the tailnet.
+    Peers(Vec<Peer>),
+    /// What the kernel has counted of each client in this boot.
+    Counted(Ledger),
     /// Whether the newest wish is kept across reboots, and if not, why.
     Remembered(Result<(), String>),
     /// Something in the kernel differs from the posture that was read back.

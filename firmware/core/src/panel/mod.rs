@@ -10,8 +10,6 @@ mod scene;
 mod traffic;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -23,7 +21,6 @@ pub use scene::{Level, Picture, Scene, Shift};
 pub use traffic::{COLUMN, COLUMNS};
 
 use self::button::Button;
-use self::clients::Clients;
 use self::traffic::Traffic;
 use crate::{Phase, Uptime, View, Wish};
 
@@ -49,8 +46,6 @@ pub enum Heard {
     Button(Uptime, Edge),
     /// Bytes that went through the tailnet's interface since whenever, if there is one.
     Bytes(Option<u64>),
-    /// What each device has sent by the box since whenever, by its name; `None`: nobody can tell.
-    Clients(Option<BTreeMap<String, u64>>),
     /// The minute of the day on the house's wall, as the box's clock has it.
     Minute(u16),
     /// What to show in place of the truth, or the end of that.
@@ -87,7 +82,6 @@ pub struct Panel {
     /// When the first of them was shown.
     turned: Uptime,
     traffic: Traffic,
-    clients: Clients,
     minute: Option<u16>,
     test: Option<(Test, Uptime)>,
 }
@@ -109,7 +103,7 @@ pub struct Told {
 impl Panel {
     pub fn new(now: Uptime, settings: Settings, view: Box<View>) -> Self {
         let light = light_of(&view);
-        let pages = page::pages(&view, None, settings.room);
+        let pages = page::pages(&view, clients::lately(&view, now), settings.room);
         Self {
             settings,
             view,
@@ -123,7 +117,6 @@ impl Panel {
             pages,
             turned: now,
             traffic: Traffic::default(),
-            clients: Clients::default(),
             minute: None,
             test: None,
         }
@@ -132,15 +125,13 @@ impl Panel {
     pub fn hear(&mut self, now: Uptime, heard: Heard) {
         let is_told = match heard {
             Heard::Pulse(_) | Heard::Bytes(_) | Heard::Minute(_) => false,
-            Heard::View(_) | Heard::Button(..) | Heard::Clients(_) | Heard::Test(_) => true,
+            Heard::View(_) | Heard::Button(..) | Heard::Test(_) => true,
         };
         match heard {
             Heard::View(view) => self.view = view,
             Heard::Pulse(at) => self.pulse = self.pulse.max(at),
             Heard::Button(at, edge) => self.on_button(at.min(now), edge),
             Heard::Bytes(counter) => self.traffic.count(now, counter),
-            Heard::Clients(Some(sent)) => self.clients.look(now, sent),
-            Heard::Clients(None) => self.clients.lose_sight(),
             Heard::Minute(minute) => self.minute = Some(minute),
             Heard::Test(test) => self.test = test.map(|test| (test, now)),
         }

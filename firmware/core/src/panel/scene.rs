@@ -98,7 +98,7 @@ impl Panel {
             Some(_) | None if self.is_stale(now) => {
                 text("the box hangs: unplug it, wait ten seconds, plug it in")
             }
-            Some(_) | None => page::pages(&self.view, self.clients.count(), room),
+            Some(_) | None => page::pages(&self.view, super::clients::lately(&self.view, now), room),
         }
     }
 

@@ -160,6 +160,8 @@ impl Judge {
             | Input::Remembered(_)
             | Input::Clock(_)
             | Input::Board(_)
+            | Input::Peers(_)
+            | Input::Counted(_)
             | Input::Drifted(_)
             | Input::Names(..)
             | Input::Mended(_)

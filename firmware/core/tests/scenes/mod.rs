@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use byway_core::board::{Board, Seen};
+use byway_core::clients::{Count, Ledger, Path, Peer, Used};
 use byway_core::clock::{self, ClockReport, Offset, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::Obstacle;
@@ -18,7 +19,7 @@ use crate::house;
 /// What it is called, and how to get there.
 pub(crate) type Scene = (&'static str, fn() -> Drive);
 
-pub(crate) const SCENES: [Scene; 51] = [
+pub(crate) const SCENES: [Scene; 52] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -112,6 +113,18 @@ pub(crate) const SCENES: [Scene; 51] = [
         drive
     }),
     ("open by another provider", another_provider),
+    ("a phone goes out, and somebody whom tailscaled does not know", || {
+        let mut drive = open(Egress::Privacy);
+        drive.feed(Input::Peers(vec![phone()]));
+        let stranger = IpAddr::from([100, 64, 0, 9]);
+        let sent = phone().addresses.into_iter().chain([stranger]);
+        let clients = sent.map(|address| Used { address, sent: 10, got: 200 }).collect();
+        let mut ledger = Ledger::default();
+        ledger.enter(drive.now(), &Count::default());
+        ledger.enter(drive.now(), &Count { clients, ..Count::default() });
+        drive.feed(Input::Counted(ledger));
+        drive
+    }),
     ("open by privacy, the time is known", || {
         let mut drive = open(Egress::Privacy);
         let report = ClockReport {
@@ -309,4 +322,14 @@ fn running(exit_node: Option<ExitNode>) -> TailnetFacts {
     let (name, node_id) = (Some(String::from("byway-1")), Some(String::from("7")));
     let control = house::settings().control;
     TailnetFacts { name, node_id, exit_node, control, online: true, ..in_state(BackendState::Running) }
+}
+
+/// A phone with an address of each family.
+fn phone() -> Peer {
+    Peer {
+        id: String::from("n1"),
+        name: String::from("phone"),
+        addresses: vec![IpAddr::from([100, 64, 0, 7]), "fd7a:115c:a1e0::7".parse().expect("an address")],
+        path: Some(Path::Direct),
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use byway_core::board::Board;
+use byway_core::clients::ClientView;
 use byway_core::clock::ClockReport;
 use byway_core::names::NamesReport;
 use byway_core::relays::{RelayView, Role};
@@ -31,6 +32,7 @@ pub(crate) fn told(view: &View) -> String {
         dns,
         clock,
         board,
+        clients,
         last_stop,
     } = view;
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
@@ -44,7 +46,7 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}",
+         {}seen as: {}\nuplink: {}\n{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
@@ -58,6 +60,7 @@ pub(crate) fn told(view: &View) -> String {
         asked(&dns.residential),
         time(clock),
         parts(board),
+        clients.iter().flatten().map(client).collect::<String>(),
         last_stop.as_ref().map_or_else(String::new, |last| format!("last stop: {last}\n")),
     )
 }
@@ -74,6 +77,15 @@ fn relay_told(view: &RelayView) -> String {
     format!(
         "relay: {name} at {endpoint}, {role:?}, {round_trip}, mtu {mtu}, proven {proven}, tested {tested}, \
          {failures} failures, {obstacle}, seen as {seen_as:?}\n"
+    )
+}
+
+fn client(view: &ClientView) -> String {
+    let ClientView { name, addresses, tx_bytes, rx_bytes, since, last_seen, path } = view;
+    let [since, last_seen] = [since, last_seen].map(|when| or_none(when.map(Uptime::elapsed_since_boot)));
+    let (name, path) = (or_none(name.as_ref()), or_none(path.as_ref()));
+    format!(
+        "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}\n"
     )
 }
 

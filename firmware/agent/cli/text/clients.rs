@@ -1,0 +1,109 @@
+//! Clients as a table of 80 columns: what does not fit beside one stands below it.
+
+use std::fmt::Write as _;
+
+use super::{ago, bytes, printable};
+use crate::control::Client;
+
+/// Longer names push the rest aside.
+const NAME: usize = 15;
+
+pub(in super::super) fn clients(clients: &[Client]) -> String {
+    if clients.is_empty() {
+        return "nobody has gone out since the boot\n".to_owned();
+    }
+    let mut text = row(["NAME", "SENT", "RECEIVED", "LAST SEEN", "FIRST SEEN", "PATH"]);
+    for client in clients {
+        let seen = |ago_s: Option<u64>| ago_s.map_or_else(|| "-".to_owned(), ago);
+        text += &row([
+            &printable(&client.called()),
+            &bytes(client.tx_bytes),
+            &bytes(client.rx_bytes),
+            &seen(client.last_seen_s_ago),
+            &seen(client.first_seen_s_ago),
+            &path(client),
+        ]);
+        let addresses: Vec<String> = client.addresses.iter().map(ToString::to_string).collect();
+        if client.name.is_some() {
+            _ = writeln!(text, "  {}", addresses.join(", "));
+        }
+    }
+    text
+}
+
+/// Who has gone out within a minute, in a line; nobody: none.
+pub(in super::super) fn lately(clients: &[Client]) -> Option<String> {
+    let seen = |client: &&Client| client.last_seen_s_ago.is_some_and(|ago_s| ago_s < 60);
+    let names: Vec<String> = clients.iter().filter(seen).map(|client| printable(&client.called())).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+fn row([name, sent, received, last, first, path]: [&str; 6]) -> String {
+    let line = format!("{name:<NAME$} {sent:>10} {received:>10}  {last:>10}  {first:>10}  {path}");
+    format!("{}\n", line.trim_end())
+}
+
+fn path(client: &Client) -> String {
+    let by = client.relay.as_ref().map_or_else(String::new, |relay| format!(" by {relay}"));
+    printable(&client.path.as_ref().map_or_else(|| "-".to_owned(), |path| format!("{path}{by}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> [Client; 2] {
+        let phone = Client {
+            name: Some("phone".to_owned()),
+            addresses: ["100.64.0.1", "fd7a:115c:a1e0::1"].map(|it| it.parse().unwrap()).to_vec(),
+            tx_bytes: 1 << 30,
+            rx_bytes: 1000 << 30,
+            first_seen_s_ago: Some(11 * 86_400),
+            last_seen_s_ago: Some(59),
+            path: Some("relayed".to_owned()),
+            relay: Some("nue".to_owned()),
+        };
+        let stranger = Client {
+            name: None,
+            addresses: Vec::from(["100.64.0.9".parse().unwrap()]),
+            tx_bytes: 60,
+            rx_bytes: 0,
+            first_seen_s_ago: None,
+            last_seen_s_ago: None,
+            path: None,
+            relay: None,
+        };
+        [phone, stranger]
+    }
+
+    #[test]
+    fn clients_are_a_table_with_addresses_below() {
+        let text = clients(&some());
+        assert_eq!(
+            text,
+            "NAME                  SENT   RECEIVED   LAST SEEN  FIRST SEEN  PATH\n\
+             phone              1.0 GiB 1000.0 GiB    59 s ago    11 d ago  relayed by nue\n  \
+               100.64.0.1, fd7a:115c:a1e0::1\n\
+             100.64.0.9            60 B        0 B           -           -  -\n"
+        );
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        assert_eq!(clients(&[]), "nobody has gone out since the boot\n");
+    }
+
+    #[test]
+    fn who_was_seen_within_a_minute_is_named() {
+        assert_eq!(lately(&some()).as_deref(), Some("phone"));
+        let [phone, _] = some();
+        assert_eq!(lately(&[Client { last_seen_s_ago: Some(60), ..phone }]), None);
+    }
+
+    #[test]
+    fn a_name_moves_no_cursor() {
+        let [mut phone, _] = some();
+        phone.name = Some("\u{1b}[2J".to_owned());
+        phone.relay = phone.name.clone();
+        assert!(
+            !clients(&[phone.clone()]).contains('\u{1b}') && !lately(&[phone]).unwrap().contains('\u{1b}')
+        );
+    }
+}

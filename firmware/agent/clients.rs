@@ -1,0 +1,88 @@
+//! Looks who goes out by the box: what the kernel has counted, and who tailscaled says they are. What is told of them is
+//! decided in [`byway_core::clients`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use byway_core::Input;
+use byway_core::clients::{Ledger, Peer};
+use byway_core::stamps::Boot;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::net::{Net, tailnet_bytes};
+use crate::store::Store;
+use crate::tailnet::LocalApi;
+
+/// Between two looks, while anything goes through.
+const LOOK: Duration = Duration::from_secs(5);
+/// The same while nothing does: names and addresses may change.
+const SELDOM: Duration = Duration::from_mins(1);
+
+struct Watch {
+    net: Arc<Mutex<Net>>,
+    tailscaled: LocalApi,
+    /// In memory, for the next agent of this boot.
+    store: Store,
+    boot: Boot,
+    ledger: Ledger,
+    /// As they were told last.
+    peers: Option<Vec<Peer>>,
+    inputs: mpsc::Sender<Input>,
+}
+
+/// To be called before the first order to the kernel, which ends what was counted until then; goes on by itself.
+pub async fn watch(net: Arc<Mutex<Net>>, tailscaled: LocalApi, store: Store, inputs: mpsc::Sender<Input>) {
+    let boot = clock::boot();
+    let ledger = store.ledger(boot).told().unwrap_or_default();
+    let mut watch = Watch { net, tailscaled, store, boot, ledger, peers: None, inputs };
+    watch.count().await;
+    tokio::spawn(watch.go_on());
+}
+
+impl Watch {
+    /// Until nobody listens any more.
+    async fn go_on(mut self) {
+        let mut rounds = interval(LOOK);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut seen, mut looked) = (None, None::<Instant>);
+        while !self.inputs.is_closed() {
+            rounds.tick().await;
+            let bytes = tailnet_bytes();
+            let is_time = looked.is_none_or(|looked| looked.elapsed() >= SELDOM);
+            if bytes != seen || is_time {
+                (seen, looked) = (bytes, Some(Instant::now()));
+                self.count().await;
+                self.learn_peers().await;
+                self.tell(Input::Counted(self.ledger.clone())).await;
+            }
+        }
+    }
+
+    async fn count(&mut self) {
+        match self.net.lock().await.count().await {
+            Ok(count) => self.ledger.enter(clock::uptime(), &count),
+            Err(error) => return tracing::debug!("clients are not counted: {error:#}"),
+        }
+        if let Err(error) = self.store.remember_ledger(self.boot, &self.ledger) {
+            tracing::warn!("what was counted of clients is forgotten when the agent ends: {error}");
+        }
+    }
+
+    async fn learn_peers(&mut self) {
+        let peers = match self.tailscaled.peers().await {
+            Ok(peers) => peers.into_iter().map(Peer::from).collect(),
+            Err(error) => return tracing::debug!("tailscaled does not tell its peers: {error}"),
+        };
+        if self.peers.as_ref() != Some(&peers) {
+            self.peers = Some(peers.clone());
+            self.tell(Input::Peers(peers)).await;
+        }
+    }
+
+    async fn tell(&self, input: Input) {
+        // Nobody receives any more when the agent is stopping.
+        _ = self.inputs.send(input).await;
+    }
+}
