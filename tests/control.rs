@@ -32,6 +32,7 @@ use byway::net::Net;
 use byway::panel::Request;
 use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
+use byway::tailnet::LocalApi;
 use byway::watchdog::Watch;
 use byway_core::relays::{RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
@@ -351,7 +352,9 @@ async fn run(
     });
     let (questions, asked) = mpsc::channel(16);
     tokio::spawn(answer_names(asked));
-    let desk = Desk { views, orders: ask, questions, panel, inspector: Some(Arc::new(inspector)) };
+    let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
+    let desk =
+        Desk { views, orders: ask, questions, tailscaled, panel, inspector: Some(Arc::new(inspector)) };
     serve(listen(run_dir).unwrap(), desk).await;
 }
 
@@ -422,6 +425,7 @@ fn settings() -> Settings {
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),
+        paused: Vec::new(),
         last_stop: None,
         seed: 0,
     }

@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 36] = [
+const SCENES: [Script; 39] = [
     (
         "privacy",
         &[
@@ -102,6 +102,12 @@ const SCENES: [Script; 36] = [
     ("owner's house", &[include_str!("ruleset/probes/owners.txt")]),
     ("mute house", &[include_str!("ruleset/probes/mute.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
+    ("pause by privacy", &["history privacy pause", PAUSE]),
+    ("pause by residential", &["history residential pause", PAUSE]),
+    (
+        "privacy after a pause",
+        &["history residential pause privacy", include_str!("ruleset/probes/pause_and_flip.txt")],
+    ),
     ("no address yet", &[include_str!("ruleset/probes/no_address.txt")]),
     ("members, privacy", &["house served", "history privacy", HOUSEHOLD]),
     ("members, residential", &["house served", "history residential", HOUSEHOLD]),
@@ -131,6 +137,8 @@ const STUB_LOSES_ITS_DOOR: &str = include_str!("ruleset/probes/stub_loses_its_do
 const STAYS: &str = include_str!("ruleset/probes/stays_in_the_house.txt");
 const TO_SEALED: &str = include_str!("ruleset/probes/to_sealed.txt");
 const NO_DOOR_ROUTE: &str = include_str!("ruleset/probes/no_door_route.txt");
+
+const PAUSE: &str = include_str!("ruleset/probes/pause.txt");
 
 #[test]
 fn privacy() -> Result<()> {
@@ -252,6 +260,13 @@ fn mute_house() -> Result<()> {
 #[test]
 fn crowd() -> Result<()> {
     holds("crowd")
+}
+
+#[test]
+fn pause_by_each_door() -> Result<()> {
+    holds("pause by privacy")?;
+    holds("pause by residential")?;
+    holds("privacy after a pause")
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use byway_core::Input;
-use byway_core::clients::{Ledger, Peer};
+use byway_core::clients::{Ledger, Roll};
 use byway_core::stamps::Boot;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -28,7 +28,7 @@ struct Watch {
     boot: Boot,
     ledger: Ledger,
     /// As they were told last.
-    peers: Option<Vec<Peer>>,
+    roll: Option<Roll>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -36,7 +36,7 @@ struct Watch {
 pub async fn watch(net: Arc<Mutex<Net>>, tailscaled: LocalApi, store: Store, inputs: mpsc::Sender<Input>) {
     let boot = clock::boot();
     let ledger = store.ledger(boot).told().unwrap_or_default();
-    let mut watch = Watch { net, tailscaled, store, boot, ledger, peers: None, inputs };
+    let mut watch = Watch { net, tailscaled, store, boot, ledger, roll: None, inputs };
     watch.count().await;
     tokio::spawn(watch.go_on());
 }
@@ -71,13 +71,13 @@ impl Watch {
     }
 
     async fn learn_peers(&mut self) {
-        let peers = match self.tailscaled.peers().await {
-            Ok(peers) => peers.into_iter().map(Peer::from).collect(),
+        let roll = match self.tailscaled.roll().await {
+            Ok(roll) => roll,
             Err(error) => return tracing::debug!("tailscaled does not tell its peers: {error}"),
         };
-        if self.peers.as_ref() != Some(&peers) {
-            self.peers = Some(peers.clone());
-            self.tell(Input::Peers(peers)).await;
+        if self.roll.as_ref() != Some(&roll) {
+            self.roll = Some(roll.clone());
+            self.tell(Input::Peers(roll)).await;
         }
     }
 

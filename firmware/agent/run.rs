@@ -119,6 +119,8 @@ impl Agent {
                         Wanted::Toggle => Input::Toggled,
                         Wanted::UseRelay(relay) => Input::UseRelay(relay),
                         Wanted::TestRelays => Input::TestRelays,
+                        Wanted::PauseClient(client) => Input::ClientPaused(client),
+                        Wanted::ResumeClient(id) => Input::ClientResumed(id),
                     })
                 }
                 Some(report) = ears.tailnet.recv() => self.hear_of_tailnet(report),
@@ -184,7 +186,7 @@ impl Agent {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Apply(generation, posture) => {
+                Effect::Apply(generation, posture) | Effect::Amend(generation, posture) => {
                     self.kernel.send(keeper::Order::Apply(generation, Box::new(posture))).await?;
                 }
                 Effect::ShutNames => _ = self.names.send_replace(None),
@@ -193,6 +195,10 @@ impl Agent {
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => effects.extend(self.remember(wish)),
                 Effect::RememberRelay(relay) => effects.extend(self.remember_relay(relay)),
+                Effect::RememberPaused(paused) => {
+                    let kept = self.wishes.remember_paused(clock::uptime(), paused);
+                    effects.extend(self.step(Input::Remembered(kept)));
+                }
                 Effect::Prove(attempt) => self.relays.prove(attempt),
                 Effect::Handshake(relay, endpoint) => self.shake_hands(relay, endpoint),
                 Effect::HangUp => self.hang_up(),

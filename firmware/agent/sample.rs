@@ -22,6 +22,7 @@ pub(crate) fn settings() -> Settings {
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),
+        paused: Vec::new(),
         last_stop: None,
         seed: 0,
         upstreams: Upstreams {

@@ -1,4 +1,4 @@
-//! Remembers across power cuts: the last wish, the relay that somebody chose, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `stamps` what the
+//! Remembers across power cuts: the last wish, the relay that somebody chose, for whom nothing is carried, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `stamps` what the
 //! handshakes' stamps are above, `clock` what the time was. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use byway_core::clients::PausedClient;
 use byway_core::{Egress, Wish};
 
 pub use self::clock::ClockFile;
@@ -29,6 +30,7 @@ pub use self::stamps::StampFile;
 const VERSION: u32 = 1;
 const WISH: &str = "wish";
 const RELAY: &str = "relay";
+const PAUSED: &str = "paused";
 const NAMES: &str = "names";
 const DOMAIN: &str = "domain";
 const PROBE: &str = "probe";
@@ -109,6 +111,11 @@ struct Relay {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Paused {
+    paused: Vec<PausedClient>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Names {
     names: Addresses,
 }
@@ -140,6 +147,15 @@ impl Store {
 
     pub fn remember_relay(&self, name: &str) -> Result<(), StoreError> {
         self.remember(RELAY, Relay { relay: Some(name.to_owned()) })
+    }
+
+    /// For whom nothing is carried.
+    pub fn paused(&self) -> Recalled<Vec<PausedClient>> {
+        self.recall(PAUSED, Paused { paused: Vec::new() }).map(|saved| saved.paused)
+    }
+
+    pub fn remember_paused(&self, paused: &[PausedClient]) -> Result<(), StoreError> {
+        self.remember(PAUSED, Paused { paused: paused.to_vec() })
     }
 
     /// The last good addresses, none if they cannot be read.

@@ -78,6 +78,7 @@ fn view() -> View {
             ports: Vec::new(),
         }],
         preferred: RelayId(0),
+        paused: Vec::new(),
         last_stop: None,
         seed: 0,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },

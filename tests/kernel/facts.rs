@@ -7,7 +7,7 @@ use std::time::Duration;
 use byway_core::{Door, Egress, Epoch, Facts, HouseAccess, Posture, TunnelEnd, Uplink, Uptime};
 
 pub(crate) fn open(egress: Egress, facts: Facts, number: u64) -> Posture {
-    Posture { facts, door: Some(Door { egress, epoch: epoch(number) }) }
+    Posture { door: Some(Door { egress, epoch: epoch(number) }), ..Posture::sealed(facts) }
 }
 
 pub(crate) fn epoch(number: u64) -> Epoch {

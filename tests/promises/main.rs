@@ -28,6 +28,7 @@ mod ordeal;
 mod outages;
 mod owner;
 mod path;
+mod pauses;
 mod port_scan;
 mod quiet;
 mod relay;
@@ -56,6 +57,10 @@ const PROMISES: &[Promise] = &[
     ("doctor_prints_every_promise", words::doctor_prints_every_promise),
     ("dns_tells_by_which_door_and_whom_an_answer_came", words::dns_tells_whose_an_answer_is),
     ("clients_names_the_phone_and_counts_its_bytes", words::clients_names_the_phone),
+    (
+        "a_paused_client_is_refused_at_once_and_after_a_boot_and_another_carried",
+        pauses::one_client_is_refused_and_another_carried,
+    ),
     ("wg_shows_the_tunnel_and_sets_nothing", words::wg_shows_the_tunnel),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),
     ("fifty_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::fifty_flips_under_load),

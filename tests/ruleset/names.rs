@@ -100,7 +100,11 @@ impl Names {
             // The box in the tailnet, one of its clients, and another one.
             "box" => both(BOX4.octets(), BOX6.segments()),
             "client" => {
-                both([100, 64, 1 + round, number], [0xfd7a, 0x115c, 0xa1e0, 0, 0, 1, round.into(), host])
+                let [v4, v6] = client(round, number);
+                Some(match self.family {
+                    Family::V4 => v4,
+                    Family::V6 => v6,
+                })
             }
             "other" => {
                 both([100, 64, 101 + round, number], [0xfd7a, 0x115c, 0xa1e0, 0, 0, 2, round.into(), host])
@@ -128,6 +132,13 @@ fn interface(door: Option<Egress>) -> Result<String> {
         Egress::Residential => "eth0",
     };
     Ok(String::from(interface))
+}
+
+/// Of the probe with this number, in this round.
+pub(crate) fn client(round: u8, number: u8) -> [IpAddr; 2] {
+    let round = round % 100;
+    let v6 = [0xfd7a, 0x115c, 0xa1e0, 0, 0, 1, round.into(), number.into()];
+    [IpAddr::from([100, 64, 1 + round, number]), IpAddr::from(v6)]
 }
 
 pub(crate) const BOX4: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 2);

@@ -15,6 +15,8 @@ pub(crate) struct Scene {
     pub(crate) house: &'static str,
     /// The first is loaded whole; to each of the others the box is flipped.
     pub(crate) history: Vec<Option<Egress>>,
+    /// From this part of it on each probe's client is paused.
+    pub(crate) pause: Option<usize>,
     /// A word of the mutants that this is for, where it has nothing to say about the rest.
     pub(crate) about: &'static str,
     /// What somebody else does once the last door is open, and how it is undone.
@@ -37,6 +39,7 @@ impl Scene {
             name,
             house: "dual-stack",
             history: Vec::new(),
+            pause: None,
             about: "",
             damage: Vec::new(),
             repair: Vec::new(),
@@ -68,7 +71,16 @@ impl Scene {
     fn take(&mut self, title: &'static str, steps: &[&'static str]) -> Result<()> {
         match title.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["house", house] => self.house = house,
-            ["history", doors @ ..] => self.history = doors.iter().map(door).collect::<Result<_>>()?,
+            ["history", doors @ ..] => {
+                for word in doors {
+                    let is_pause = *word == "pause";
+                    if is_pause {
+                        self.pause = Some(self.history.len());
+                    }
+                    let before = self.history.last().copied().flatten().filter(|_| is_pause);
+                    self.history.push(if is_pause { before } else { door(word)? });
+                }
+            }
             ["about", word] => self.about = word,
             ["damage"] => self.damage = steps.to_vec(),
             ["repair"] => self.repair = steps.to_vec(),

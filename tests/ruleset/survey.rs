@@ -63,7 +63,7 @@ fn of_scene(scene: &Scene) -> Result<Vec<(Mutant, Vec<String>)>> {
 }
 
 fn mutants(scene: &Scene, facts: &Facts) -> BTreeSet<Mutant> {
-    let all = mutant::of_rule_sets(&texts(scene, facts)).into_iter().chain(mutant::of_routing(facts));
+    let all = mutant::of_rule_sets(&texts(scene, facts, 0)).into_iter().chain(mutant::of_routing(facts));
     let wanted = std::env::var(WANTED).unwrap_or_default();
     let told = all.map(|mutant| (mutant.to_string(), mutant));
     let told = told.filter(|(label, _)| label.contains(scene.about) && label.contains(&wanted));

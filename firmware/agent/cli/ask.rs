@@ -9,7 +9,7 @@ use hyper::Method;
 
 use super::{Ending, text};
 use crate::control::client::Client;
-use crate::control::{self, EgressRequest, Finding, Logged, Status, Told, WaitRequest};
+use crate::control::{EgressRequest, Finding, Logged, Status, Told, WaitRequest};
 
 pub(super) fn status(run_dir: &Path, json: bool, watch: bool) -> anyhow::Result<Ending> {
     let show = |status: &Status| -> anyhow::Result<()> {
@@ -65,16 +65,6 @@ pub(super) fn seal(run_dir: &Path) -> anyhow::Result<Ending> {
         }
         Ok(Ending::Done)
     })
-}
-
-pub(super) fn clients(run_dir: &Path, json: bool) -> anyhow::Result<Ending> {
-    let clients: Vec<control::Client> = wait_for(async { Client::new(run_dir).get("/v1/clients").await })?;
-    if json {
-        println!("{}", serde_json::to_string(&clients)?);
-    } else {
-        print!("{}", text::clients(&clients));
-    }
-    Ok(Ending::Done)
 }
 
 pub(super) fn doctor(run_dir: &Path, json: bool) -> anyhow::Result<Ending> {

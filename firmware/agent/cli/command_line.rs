@@ -78,8 +78,11 @@ pub(super) enum Command {
         file: PathBuf,
     },
     /// List the tailnet peers that have gone out since the boot, the busiest first: bytes each way, when, and whether they
-    /// are reached directly or by a relay server of the tailnet's.
+    /// are reached directly or by a relay server of the tailnet's. A client that is paused is listed in any case.
+    #[command(args_conflicts_with_subcommands = true)]
     Clients {
+        #[command(subcommand)]
+        deed: Option<ClientDeed>,
         /// For scripts.
         #[arg(long)]
         json: bool,
@@ -206,6 +209,24 @@ pub(super) enum Deed {
     },
 }
 
+/// What `byway clients` does beside listing them.
+#[derive(Debug, Subcommand)]
+pub(super) enum ClientDeed {
+    /// Refuse whatever this client sends by the box from now on, its running flows and questions for names too, and after
+    /// reboots until it is resumed. Nobody else notices; the box itself answers the client as before.
+    Pause(ClientName),
+    /// Let it go out again.
+    Resume(ClientName),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ClientName {
+    /// As the tailnet names it, the beginning of that where no other name begins so, or one of its addresses.
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) run_dir: RunDir,
+}
+
 /// What `byway panel` does.
 #[derive(Debug, Subcommand)]
 pub(super) enum PanelDeed {
@@ -297,6 +318,23 @@ mod tests {
             ("relays use a b", "'b'"),
             ("relays --json test", "cannot be used with"),
             ("relays prove", "'prove'"),
+        ] {
+            refused(wrong, hint);
+        }
+    }
+
+    #[test]
+    fn clients_are_listed_paused_or_resumed() {
+        for right in
+            ["clients", "clients --json", "clients pause phone", "clients resume 100.64.0.1 --run-dir /x"]
+        {
+            assert!(parse(&format!("byway {right}")).is_ok(), "{right}");
+        }
+        for (wrong, hint) in [
+            ("clients pause", "<NAME>"),
+            ("clients pause a b", "'b'"),
+            ("clients --json pause a", "cannot be used with"),
+            ("clients stop a", "'stop'"),
         ] {
             refused(wrong, hint);
         }

@@ -4,6 +4,7 @@
 
 mod ask;
 mod check;
+mod clients;
 mod command_line;
 mod logs;
 mod panel;
@@ -29,7 +30,7 @@ use crate::run;
 use crate::store::folder_of;
 use crate::watchdog;
 
-use command_line::{Cli, Command, Deed, Names, PanelDeed, RunDir, SpareDeed};
+use command_line::{Cli, ClientDeed, ClientName, Command, Deed, Names, PanelDeed, RunDir, SpareDeed};
 
 /// How a command ended; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,13 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Egress { wish, wait, run_dir } => ask::egress(&run_dir.run_dir, wish, wait.seconds()),
         Command::Toggle { wait, run_dir } => ask::toggle(&run_dir.run_dir, wait.seconds()),
         Command::Check { file } => Ok(check::check(&file)),
-        Command::Clients { json, run_dir } => ask::clients(&run_dir.run_dir, json),
+        Command::Clients { deed: None, json, run_dir } => clients::list(&run_dir.run_dir, json),
+        Command::Clients { deed: Some(ClientDeed::Pause(ClientName { name, run_dir })), .. } => {
+            clients::pause(&run_dir.run_dir, name)
+        }
+        Command::Clients { deed: Some(ClientDeed::Resume(ClientName { name, run_dir })), .. } => {
+            clients::resume(&run_dir.run_dir, name)
+        }
         Command::Relays { deed: None, json, run_dir } => relays::list(&run_dir.run_dir, json),
         Command::Relays { deed: Some(Deed::Use { name, wait, run_dir }), .. } => {
             relays::use_one(&run_dir.run_dir, &name, wait.seconds())

@@ -10,12 +10,12 @@ use byway_core::last_stop::IN_GOOD_ORDER;
 use byway_core::{Egress, Phase};
 
 use crate::control::{Finding, Lan, Logged, Seen, Status, Told, Upstream};
-pub(super) use clients::clients;
+pub(super) use clients::{clients, paused};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{instead, relays, tested};
 
-/// Five lines; one more where the house has something of the box, where somebody goes out, and where the machine did not
-/// stop in good order.
+/// Five lines; one more where the house has something of the box, where somebody goes out, where somebody is kept from it,
+/// and where the machine did not stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",
@@ -38,6 +38,9 @@ pub(super) fn status(status: &Status) -> String {
     }
     if let Some(lately) = status.clients.as_deref().and_then(clients::lately) {
         line(&mut text, "clients", &lately);
+    }
+    if let Some(paused) = status.clients.as_deref().and_then(paused) {
+        line(&mut text, "paused", &paused);
     }
     if let Some(last_stop) = status.last_stop.as_ref().filter(|last| *last != IN_GOOD_ORDER) {
         _ = writeln!(text, "  last stop: {last_stop}");

@@ -13,6 +13,7 @@
 //! | `GET /v1/panel` | [`Panel`]: what light and screen show, and on what; 503 when its thread does not answer |
 //! | `POST /v1/panel/test {"show":"red"}` | the same, once it shows that (`"green"`, `"amber"`, `"dark"`, `"full"`, `"frame"`, `"button"`) in place of the truth; null, or two minutes: the truth again |
 //! | `GET /v1/clients` | list of [`Client`], the busiest first; 503 before the first look |
+//! | `PUT /v1/clients {"client":"phone","paused":true}` | the same, once the kernel holds that; 404 for whom nobody, or more than one, is known by |
 //! | `GET /v1/doctor` | list of [`Finding`] |
 //! | `GET /v1/dns?name=example.org&type=AAAA` | [`Told`]; the type is `A` if left out |
 //! | `GET /v1/dns/log` | list of [`Logged`], the oldest first; 404 unless `[dns] log = true` |
@@ -34,6 +35,7 @@ use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
 pub use clients::Client;
+pub(crate) use clients::find as find_client;
 pub use dns::{Asked, Logged, Question, Told};
 pub use panel::Panel;
 pub use relays::Relay;
@@ -69,6 +71,14 @@ pub struct UseRequest {
     /// Seconds to wait for the verdict.
     #[serde(default)]
     pub wait_s: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRequest {
+    /// A name, the beginning of one alone, or an address.
+    pub client: String,
+    pub paused: bool,
 }
 
 /// One promise, checked just now.

@@ -1,5 +1,6 @@
 //! The agent's side of the control socket.
 
+mod clients;
 mod panel;
 mod relays;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use byway_core::View;
+use byway_core::clients::PausedClient;
 use byway_core::relays::RelayId;
 use futures_util::stream;
 use http_body_util::combinators::BoxBody;
@@ -32,10 +34,11 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
-use super::{Asked, Client, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
+use super::{Asked, ClientRequest, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
 use crate::clock;
 use crate::inspect::Inspector;
 use crate::panel::Request as PanelRequest;
+use crate::tailnet::LocalApi;
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -49,12 +52,15 @@ const BUFFER: usize = 16 * 1024;
 const MOST_TURNED_AWAY: usize = 8;
 
 /// What somebody wishes, by whatever way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Wanted {
     Egress(byway_core::Wish),
     Toggle,
     UseRelay(RelayId),
     TestRelays,
+    PauseClient(PausedClient),
+    /// By its node's id.
+    ResumeClient(String),
 }
 
 /// A wish on its way to the core; the answer is the view right after the core heard of it.
@@ -71,6 +77,7 @@ pub struct Desk {
     pub orders: mpsc::Sender<Order>,
     /// To the stub.
     pub questions: mpsc::Sender<Question>,
+    pub tailscaled: LocalApi,
     /// To the panel's thread.
     pub panel: mpsc::Sender<PanelRequest>,
     /// `None`: there is no configuration to inspect anything by.
@@ -187,7 +194,12 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         (&Method::POST, "/v1/panel/test") => panel::test(desk, asks, read(request).await?).await,
         (&Method::GET, "/v1/clients") => {
             let view = desk.views.borrow().clone();
-            clients(&view).map(|clients| ok(&clients))
+            clients::list(&view)
+        }
+        (&Method::PUT, "/v1/clients") => {
+            let asked: ClientRequest = read(request).await?;
+            let _asking = asks.begin();
+            clients::pause(desk, &asked).await
         }
         (&Method::GET, "/v1/doctor") => {
             let (_asking, _turn) = (asks.begin(), inspection.lock().await);
@@ -217,12 +229,6 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
 fn inspector(desk: &Desk) -> Result<&Inspector, Refusal> {
     let nobody = || Refusal(StatusCode::SERVICE_UNAVAILABLE, desk.views.borrow().why.clone());
     desk.inspector.as_deref().ok_or_else(nobody)
-}
-
-fn clients(view: &View) -> Result<Vec<Client>, Refusal> {
-    let nobody = "nobody has looked at the clients yet: try again in a moment";
-    let clients = view.clients.as_ref().map(|views| Client::list(views, clock::now()));
-    clients.ok_or_else(|| Refusal(StatusCode::SERVICE_UNAVAILABLE, nobody.to_owned()))
 }
 
 /// Hands the wish on and waits until it is reached, replaced by another, or the time is over.

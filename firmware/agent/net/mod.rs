@@ -200,9 +200,10 @@ impl Net {
     }
 
     async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {
-        let suffices = match proven.map(|proven| &proven.facts) {
-            Some(facts) if posture.facts == *facts => Some(ruleset::flip(posture)),
-            Some(facts) if posture.facts.differ_in_relay_alone(facts) => {
+        let suffices = match proven {
+            Some(proven) if posture.differs_in_refused_alone(proven) => Some(ruleset::refuse(posture)),
+            Some(proven) if posture.facts == proven.facts => Some(ruleset::flip(posture)),
+            Some(proven) if posture.facts.differ_in_relay_alone(&proven.facts) => {
                 Some(ruleset::flip_to_relay(posture))
             }
             Some(_) | None => None,

@@ -12,6 +12,7 @@ use crate::control::Question;
 use crate::control::server::{self, Desk, Order};
 use crate::inspect::Inspector;
 use crate::panel::{self, Thread, Wires};
+use crate::tailnet::LocalApi;
 use crate::watchdog::Pulses;
 
 /// A press that was not heard yet gives way to the next.
@@ -24,6 +25,7 @@ pub(super) struct Hall {
     pub(super) views: watch::Receiver<View>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) questions: mpsc::Sender<Question>,
+    pub(super) tailscaled: LocalApi,
     /// `None`: there is no configuration to inspect anything by.
     pub(super) inspector: Option<Arc<Inspector>>,
 }
@@ -32,7 +34,7 @@ pub(super) struct Hall {
 pub(super) fn receive(
     panel: &config::Panel,
     run_dir: &Path,
-    Hall { views, orders, questions, inspector }: Hall,
+    Hall { views, orders, questions, tailscaled, inspector }: Hall,
     pulses: &Pulses,
     thread: &mut Option<Thread>,
 ) -> anyhow::Result<mpsc::Receiver<Input>> {
@@ -46,7 +48,7 @@ pub(super) fn receive(
         pulses: pulses.clone(),
     };
     *thread = Some(panel::start(panel.clone(), wires)?);
-    let desk = Desk { views, orders, questions, panel: ask, inspector };
+    let desk = Desk { views, orders, questions, tailscaled, panel: ask, inspector };
     tokio::spawn(server::serve(server::listen(run_dir)?, desk));
     Ok(presses)
 }

@@ -158,7 +158,8 @@ async fn run(
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     watch_surroundings((&by_isp, &attached), &told, &tell);
-    let hall = Hall { views: told.clone(), orders: ask, questions, inspector: Some(inspector) };
+    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
+    let hall = Hall { views: told.clone(), orders: ask, questions, tailscaled, inspector: Some(inspector) };
     let presses = people::receive(&config.panel, &paths.run_dir, hall, pulses, thread)?;
     serve_lan(config, paths, (net, told.clone()));
     let tailnet = join_tailnet(config, paths, by_isp, told, pulses);
@@ -303,6 +304,7 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
         serve: config.lan.serve.clone(),
         reach: config.tailnet.advertise_lan,
         house_access: HouseAccess { ping: config.lan.ping, ssh: config.ssh.lan },
+        paused: store.paused().told(),
         last_stop: last_words::sentence(),
         seed: RandomState::new().hash_one(()),
     })

@@ -1,9 +1,10 @@
-//! Keeps on the disk what people chose: the last wish, and the relay that is to carry. A disk that does not take it is
+//! Keeps on the disk what people chose: the last wish, the relay that is to carry, and whom nothing is carried for. A disk that does not take it is
 //! tried again until it does, since somebody may empty it one day; the choice counts meanwhile.
 
 use std::time::Duration;
 
 use byway_core::Uptime;
+use byway_core::clients::PausedClient;
 use byway_core::relays::RelayId;
 
 use crate::config::Mullvad;
@@ -23,6 +24,7 @@ pub(super) struct WishKeeper {
 struct Unsaved {
     wish: Option<LastWish>,
     relay: Option<String>,
+    paused: Option<Vec<PausedClient>>,
 }
 
 impl WishKeeper {
@@ -42,19 +44,27 @@ impl WishKeeper {
         self.save(now)
     }
 
+    /// The same, of those for whom nothing is carried.
+    pub(super) fn remember_paused(&mut self, now: Uptime, paused: Vec<PausedClient>) -> Result<(), String> {
+        self.unsaved.paused = Some(paused);
+        self.save(now)
+    }
+
     /// To be called now and then; says how it went if it was time to try again.
     pub(super) fn look(&mut self, now: Uptime) -> Option<Result<(), String>> {
-        let all_saved = self.unsaved.wish.is_none() && self.unsaved.relay.is_none();
+        let Unsaved { wish, relay, paused } = &self.unsaved;
+        let all_saved = wish.is_none() && relay.is_none() && paused.is_none();
         (!all_saved && now.since(self.tried) >= TRY_AGAIN).then(|| self.save(now))
     }
 
-    /// What one refuses does not keep the other from being saved.
+    /// What one refuses does not keep the others from being saved.
     fn save(&mut self, now: Uptime) -> Result<(), String> {
         self.tried = now;
-        let Self { store, unsaved: Unsaved { wish, relay }, .. } = self;
+        let Self { store, unsaved: Unsaved { wish, relay, paused }, .. } = self;
         let kept_wish = keep(wish, |wish| store.remember_wish(*wish));
         let kept_relay = keep(relay, |name| store.remember_relay(name));
-        kept_wish.and(kept_relay).map_err(|error| error.to_string())
+        let kept_paused = keep(paused, |paused| store.remember_paused(paused));
+        kept_wish.and(kept_relay).and(kept_paused).map_err(|error| error.to_string())
     }
 }
 

@@ -19,7 +19,7 @@ const NODE: &str = "tailscale/tailscaled.state";
 const LOGIN: &str = "profile-";
 /// What people chose, and how far the handshakes' stamps are reserved: after power cuts these are hours ahead of the clock, and
 /// without them no relay would answer for as long. All else below the state's folder is found again.
-const BESIDE: [&str; 3] = ["wish.json", "relay.json", "stamps"];
+const BESIDE: [&str; 4] = ["wish.json", "relay.json", "paused.json", "stamps"];
 /// Of the configuration's folder: what is half written, and what was replaced.
 const LEFT_OUT: [&str; 2] = ["new", "old"];
 /// An auth key that has served leaves its file empty.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use byway_core::clients::Roll;
 use byway_core::tailnet::{Preference, Status};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -94,6 +95,12 @@ impl LocalApi {
     pub async fn peers(&self) -> Result<Vec<Peer>, Error> {
         let reply: StatusReply = self.get_up_to(LONGEST_LIST, "status").await?;
         Ok(reply.peers())
+    }
+
+    /// The same, and where tailscaled answers their questions for names.
+    pub async fn roll(&self) -> Result<Roll, Error> {
+        let reply: StatusReply = self.get_up_to(LONGEST_LIST, "status").await?;
+        Ok(reply.roll())
     }
 
     pub async fn prefs(&self) -> Result<TailscaledPrefs, Error> {

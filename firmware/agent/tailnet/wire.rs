@@ -9,7 +9,7 @@ use std::{
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use byway_core::clients::{self, Path};
+use byway_core::clients::{self, Path, Roll};
 use byway_core::tailnet::{Node, Preference, Prefs, Status, UnknownState};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -107,6 +107,8 @@ struct PeerReply {
     active: bool,
     expired: bool,
     key_expiry: Option<String>,
+    #[serde(rename = "PeerAPIURL")]
+    peer_api: Option<Vec<String>>,
 }
 
 impl StatusReply {
@@ -119,6 +121,14 @@ impl StatusReply {
             node: self.me.and_then(PeerReply::node),
             domain: self.current_tailnet.and_then(TailnetReply::domain),
         })
+    }
+
+    pub(super) fn roll(mut self) -> Roll {
+        let urls = self.me.as_mut().and_then(|me| me.peer_api.take()).unwrap_or_default();
+        let mut name_ports: Vec<u16> = urls.iter().filter_map(|url| port_of(url)).collect();
+        name_ports.sort_unstable();
+        name_ports.dedup();
+        Roll { peers: self.peers().into_iter().map(clients::Peer::from).collect(), name_ports }
     }
 
     pub(super) fn peers(self) -> Vec<Peer> {
@@ -302,6 +312,11 @@ impl WhoIsReply {
     pub(super) fn caller(self) -> Caller {
         Caller { node: self.node.name.trim_end_matches('.').into(), user: self.user_profile.login_name }
     }
+}
+
+/// Of `http://100.64.0.2:40123`, `http://[fd7a:115c:a1e0::2]:40123`.
+fn port_of(url: &str) -> Option<u16> {
+    url.rsplit_once(':')?.1.parse().ok()
 }
 
 /// What cannot be read is not counted as approved.

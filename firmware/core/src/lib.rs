@@ -48,7 +48,7 @@ pub use egress::{Egress, Wish};
 pub use epoch::Epoch;
 pub use evidence::{Exit, ExitReport, Lack, Offload, PingReport, TunnelReport};
 pub use machine::{Core, Effect, Generation, Input, State, Unapplied};
-pub use posture::{Door, Facts, HouseAccess, Household, Mac, Posture, TunnelEnd, Uplink};
+pub use posture::{Door, Facts, HouseAccess, Household, Mac, Posture, Refused, TunnelEnd, Uplink};
 pub use settings::{Expect, RelaySettings, Serve, Settings, Upstreams, lent_out};
 pub use time::Uptime;
 pub use view::{DnsView, Drift, LanView, Phase, SeenAs, TunnelView, UplinkView, UpstreamView, View};

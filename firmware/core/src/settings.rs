@@ -6,6 +6,7 @@ use core::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::clients::PausedClient;
 use crate::relays::RelayId;
 use crate::uplink::Interfaces;
 use crate::{Egress, HouseAccess, TunnelEnd};
@@ -83,6 +84,8 @@ pub struct Settings {
     pub serve: Serve,
     /// Whether tailnet peers may reach the house's own network.
     pub reach: bool,
+    /// For whom nothing is carried, as it was remembered.
+    pub paused: Vec<PausedClient>,
     /// How the machine stopped last, and how often the agent crashed since.
     pub last_stop: Option<String>,
     /// Different for each box and start: whatever is not to happen everywhere at once.

@@ -13,6 +13,7 @@ use crate::clients::{ClientView, Clients};
 use crate::evidence::{Evidence, Offload};
 use crate::machine::{House, household};
 use crate::names::NamesReport;
+use crate::posture::Refused;
 use crate::relays::{RelayView, Relays, Role};
 use crate::tailnet::{self, TailnetFacts};
 use crate::{ClockReport, Egress, Expect, Facts, Lack, Serve, Settings, State, Uptime, Wish};
@@ -214,6 +215,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) clock: &'a ClockReport,
     pub(crate) board: &'a Board,
     pub(crate) clients: &'a Clients,
+    /// As it was read back.
+    pub(crate) refused: Option<&'a Refused>,
 }
 
 impl Subject<'_> {
@@ -239,7 +242,7 @@ impl Subject<'_> {
             dns: self.dns(),
             clock: self.clock.clone(),
             board: self.board.clone(),
-            clients: self.clients.views(),
+            clients: self.clients.views(self.refused),
             last_stop: self.settings.last_stop.clone(),
         }
     }

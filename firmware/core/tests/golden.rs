@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use byway_core::posture::routing::{Family, plan};
-use byway_core::posture::ruleset::{flip, flip_to_relay, whole};
+use byway_core::posture::ruleset::{flip, flip_to_relay, refuse, whole};
 use byway_core::posture::sysctl::{Sysctl, after_forwarding, before_forwarding, forwarding};
-use byway_core::{Door, Egress, Epoch, Facts, HouseAccess, Household, Lack, Mac, Posture, Settings};
+use byway_core::{Door, Egress, Epoch, Facts, HouseAccess, Household, Lack, Mac, Posture, Refused, Settings};
 use expect_test::expect_file;
 use scenes::SCENES;
 use told::told;
@@ -53,6 +53,7 @@ fn a_flip_is_one_batch() {
     expect_file!["golden/flip_to_sealed.nft"].assert_eq(&flip(&Posture::sealed(facts())));
     expect_file!["golden/flip_to_privacy.nft"].assert_eq(&flip(&by(Egress::Privacy, facts())));
     expect_file!["golden/flip_to_residential.nft"].assert_eq(&flip(&by(Egress::Residential, facts())));
+    expect_file!["golden/refuse.nft"].assert_eq(&refuse(&refusing(by(Egress::Privacy, facts()))));
     expect_file!["golden/flip_to_relay.nft"].assert_eq(&flip_to_relay(&by(Egress::Privacy, facts())));
 }
 
@@ -98,6 +99,21 @@ fn a_house_whose_machines_are_served_and_reached() {
 fn machines_with_an_interface_to_themselves() {
     expect_file!["golden/apart.nft"].assert_eq(&whole(&by(Egress::Privacy, apart())));
     expect_file!["golden/apart.plan"].assert_eq(&planned(&Posture::sealed(apart())));
+}
+
+/// The whole rule set and every flip take along what a pause alone writes.
+#[test]
+fn who_is_refused_is_so_by_every_order() {
+    let (open, sealed) = (refusing(by(Egress::Privacy, facts())), refusing(Posture::sealed(facts())));
+    for posture in [&open, &sealed] {
+        assert!(flip(posture).ends_with(&refuse(posture)), "{}", flip(posture));
+        assert!(flip_to_relay(posture).contains(&refuse(posture)), "{}", flip_to_relay(posture));
+        for set in
+            ["paused4  { type ipv4_addr; elements = { 100.64.0.7 } }", "elements = { 53, 41653, 40123 }"]
+        {
+            assert!(whole(posture).contains(set), "{set}");
+        }
+    }
 }
 
 #[test]
@@ -179,7 +195,13 @@ fn apart() -> Facts {
 
 fn by(egress: Egress, facts: Facts) -> Posture {
     let epoch = Epoch::fresh(None, house::at(5_000));
-    Posture { facts, door: Some(Door { egress, epoch }) }
+    Posture { door: Some(Door { egress, epoch }), ..Posture::sealed(facts) }
+}
+
+fn refusing(posture: Posture) -> Posture {
+    let clients =
+        ["100.64.0.7", "fd7a:115c:a1e0::7"].map(|address| address.parse().expect("an address")).to_vec();
+    Posture { refused: Refused { clients, name_ports: Vec::from([40_123]) }, ..posture }
 }
 
 fn planned(posture: &Posture) -> String {

@@ -31,6 +31,7 @@ proptest! {
         world.runs(60_000);
         let view = world.core.view();
         prop_assert!(view.is_as_wished(), "{view:#?}");
+        world.judges_pauses();
         world.does(Deed::Wish(Wish::Sealed));
         world.runs(50);
         prop_assert!(world.core.view().is_as_wished(), "{:#?}", world.core.view());
@@ -141,6 +142,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (0..2usize, any::<bool>()).prop_map(|(which, answers)| Deed::Relay(which, answers)),
         1 => (0..2usize).prop_map(Deed::UseRelay),
         1 => Just(Deed::TestRelays),
+        2 => (1..3u8, any::<bool>()).prop_map(|(which, paused)| Deed::PauseClient(which, paused)),
         3 => answer.prop_map(Deed::Exit),
         2 => (0..3u8).prop_map(Deed::Uplink),
         2 => any::<bool>().prop_map(Deed::Gateway),

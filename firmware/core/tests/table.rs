@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use byway_core::board::{Board, Seen};
-use byway_core::clients::Ledger;
+use byway_core::clients::{Ledger, PausedClient, Roll};
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::{Attempt, RelayId};
@@ -251,14 +251,21 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             let board = Board { under_voltage: Some(Seen::Now), ..Board::default() };
             vec![("too little power", Input::Board(board))]
         }
-        Input::Board(_) => vec![("no peer is there", Input::Peers(Vec::new()))],
+        Input::Board(_) => vec![("no peer is there", Input::Peers(Roll::default()))],
         Input::Peers(_) => vec![("nothing is counted", Input::Counted(Ledger::default()))],
-        Input::Counted(_) => proofs(drive),
+        Input::Counted(_) => vec![("a client is paused", Input::ClientPaused(client()))],
+        Input::ClientPaused(_) => vec![("a client is resumed", Input::ClientResumed(client().id))],
+        Input::ClientResumed(_) => proofs(drive),
         Input::Proved(..) => vec![("the second relay is chosen", Input::UseRelay(RelayId(1)))],
         Input::UseRelay(_) => vec![("the relays are tested", Input::TestRelays)],
         Input::TestRelays => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
+}
+
+fn client() -> PausedClient {
+    let addresses = vec![IpAddr::from([100, 64, 0, 7])];
+    PausedClient { id: String::from("n1"), name: String::from("phone"), addresses }
 }
 
 /// Of the attempt that is under way.
@@ -365,8 +372,10 @@ fn effects(effects: &[Effect]) -> String {
 fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Apply(generation, posture) => format!("apply #{} {}", generation.0, order(posture)),
+        Effect::Amend(generation, posture) => format!("amend #{} {}", generation.0, order(posture)),
         Effect::Remember(wish) => format!("remember {wish}"),
         Effect::RememberRelay(relay) => format!("remember relay {}", relay.0),
+        Effect::RememberPaused(paused) => format!("remember {} paused", paused.len()),
         Effect::Prove(Attempt { relay, endpoint, .. }) => format!("prove {} at {endpoint}", relay.0),
         Effect::Handshake(relay, _) => format!("handshake with {}", relay.0),
         Effect::HangUp => String::from("hang up"),
@@ -386,7 +395,11 @@ fn order(posture: &Posture) -> String {
         Some(uplink) if *uplink == house::uplink() => "",
         Some(_) => " with the new uplink",
     };
-    format!("{}{uplink}", door(posture.door, "sealed"))
+    let refused = match posture.refused.clients.len() {
+        0 => String::new(),
+        count => format!(" refusing {count}"),
+    };
+    format!("{}{uplink}{refused}", door(posture.door, "sealed"))
 }
 
 fn door(door: Option<Door>, none: &str) -> String {

@@ -1,4 +1,4 @@
-//! The owner's phone on another network: the whole tailscaled, and what its owner sees of the internet.
+//! A device of the owner's on another network, the phone or the laptop: the whole tailscaled, and what its owner sees of the internet.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -28,29 +28,31 @@ pub enum Family {
     V6,
 }
 
-/// The running phone.
+/// The running phone, or another such device.
 #[derive(Debug)]
 pub struct Phone {
+    /// Its name on the tailnet.
+    host: &'static str,
     tailscale: Tailscale,
     namespace: Namespace,
 }
 
 impl Phone {
     pub(crate) fn start(
+        host: &'static str,
         namespace: Namespace,
         peers: &Peers,
         folder: &Path,
         authority: &Path,
     ) -> Result<Self> {
         let daemon = peers.tailscaled();
-        let tailscale =
-            Tailscale::start(namespace.clone(), &daemon, peers, &folder.join("phone"), authority)?;
-        Ok(Self { tailscale, namespace })
+        let tailscale = Tailscale::start(namespace.clone(), &daemon, peers, &folder.join(host), authority)?;
+        Ok(Self { host, tailscale, namespace })
     }
 
     /// Joins the tailnet; 5 to 6 seconds, most of it tailscale's own look at the network.
     pub fn up(&self, auth_key: &str) -> Result<()> {
-        self.tailscale.up("phone", auth_key, &[])
+        self.tailscale.up(self.host, auth_key, &[])
     }
 
     /// Sends everything by the exit node `name` (or at this address), as soon as the tailnet offers it. The first packet of a fresh

@@ -73,7 +73,7 @@ pub struct RelaySite {
 /// One network namespace of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The internet's router: `c-house`, `c-phone`, `c-ctl`, `c-srv`, `c-relay`, `c-relay2`, `c-relay3`.
+    /// The internet's router: `c-house`, `c-phone`, `c-laptop`, `c-ctl`, `c-srv`, `c-relay`, `c-relay2`, `c-relay3`.
     Core,
     /// The relative's router: `wan`, and the bridge `lan` that its sockets belong to.
     House,
@@ -83,6 +83,8 @@ pub enum Place {
     Neighbour,
     /// The owner's phone, on another network: `eth0`.
     Phone,
+    /// Another device of the owner's, on a third network, switched off until a test wants it: `eth0`.
+    Laptop,
     /// Servers on the internet: `eth0`.
     Srv,
     /// Mullvad's relays ([`RELAYS`]): `eth0`.
@@ -94,12 +96,13 @@ pub enum Place {
 }
 
 impl Place {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Core,
         Self::House,
         Self::Box,
         Self::Neighbour,
         Self::Phone,
+        Self::Laptop,
         Self::Srv,
         Self::Relay,
         Self::SecondRelay,
@@ -114,6 +117,7 @@ impl Place {
             Self::Box => "box",
             Self::Neighbour => "neighbour",
             Self::Phone => "phone",
+            Self::Laptop => "laptop",
             Self::Srv => "srv",
             Self::Relay => "relay",
             Self::SecondRelay => "relay2",
@@ -125,7 +129,7 @@ impl Place {
     fn forwards(self) -> bool {
         match self {
             Self::Core | Self::House | Self::Relay | Self::SecondRelay | Self::ThirdRelay => true,
-            Self::Box | Self::Neighbour | Self::Phone | Self::Srv | Self::Ctl => false,
+            Self::Box | Self::Neighbour | Self::Phone | Self::Laptop | Self::Srv | Self::Ctl => false,
         }
     }
 
@@ -135,6 +139,7 @@ impl Place {
             Self::House | Self::Neighbour => "192.168.77.1",
             Self::Core
             | Self::Phone
+            | Self::Laptop
             | Self::Srv
             | Self::Relay
             | Self::SecondRelay
@@ -154,7 +159,7 @@ struct Cable {
     prefix: u8,
 }
 
-const CABLES: [Cable; 7] = [
+const CABLES: [Cable; 8] = [
     Cable {
         place: Place::House,
         core_device: "c-house",
@@ -170,6 +175,14 @@ const CABLES: [Cable; 7] = [
         core: ["203.0.113.1", "2001:db8:20::1"],
         own: ["203.0.113.20", "2001:db8:20::20"],
         prefix: 25,
+    },
+    Cable {
+        place: Place::Laptop,
+        core_device: "c-laptop",
+        device: "eth0",
+        core: ["192.0.2.225", "2001:db8:60::1"],
+        own: ["192.0.2.230", "2001:db8:60::230"],
+        prefix: 27,
     },
     Cable {
         place: Place::Ctl,

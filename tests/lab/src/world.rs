@@ -65,7 +65,7 @@ impl World {
         let [relay, nearby, remote] = Relay::start_all(&topology, &peers)?;
         let control =
             Control::start(namespace(Place::Ctl), &peers, &folder.join("headscale"), &certs.control)?;
-        let phone = Phone::start(namespace(Place::Phone), &peers, &folder, &certs.authority)?;
+        let phone = Phone::start("phone", namespace(Place::Phone), &peers, &folder, &certs.authority)?;
         phone.up(&control.phone_key()?).context("the phone cannot join the tailnet")?;
         Ok(Self {
             phone,
@@ -82,6 +82,14 @@ impl World {
             certs,
             topology,
         })
+    }
+
+    /// Switches the owner's laptop on, which joins the tailnet; dropping it switches it off.
+    pub fn laptop(&self) -> Result<Phone> {
+        let namespace = self.namespace(Place::Laptop);
+        let laptop = Phone::start("laptop", namespace, &self.peers, &self.folder(), self.authority())?;
+        laptop.up(&self.control.phone_key()?).context("the laptop cannot join the tailnet")?;
+        Ok(laptop)
     }
 
     /// All of them, in the order of the cards.

@@ -38,12 +38,22 @@ pub(in super::super) fn lately(clients: &[Client]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
+/// For whom nothing is carried, in a line; nobody: none.
+pub(in super::super) fn paused(clients: &[Client]) -> Option<String> {
+    let paused = clients.iter().filter(|client| client.paused);
+    let names: Vec<String> = paused.map(|client| printable(&client.called())).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 fn row([name, sent, received, last, first, path]: [&str; 6]) -> String {
     let line = format!("{name:<NAME$} {sent:>10} {received:>10}  {last:>10}  {first:>10}  {path}");
     format!("{}\n", line.trim_end())
 }
 
 fn path(client: &Client) -> String {
+    if client.paused {
+        return "paused".to_owned();
+    }
     let by = client.relay.as_ref().map_or_else(String::new, |relay| format!(" by {relay}"));
     printable(&client.path.as_ref().map_or_else(|| "-".to_owned(), |path| format!("{path}{by}")))
 }
@@ -62,6 +72,7 @@ mod tests {
             last_seen_s_ago: Some(59),
             path: Some("relayed".to_owned()),
             relay: Some("nue".to_owned()),
+            paused: false,
         };
         let stranger = Client {
             name: None,
@@ -72,6 +83,7 @@ mod tests {
             last_seen_s_ago: None,
             path: None,
             relay: None,
+            paused: false,
         };
         [phone, stranger]
     }
@@ -95,6 +107,15 @@ mod tests {
         assert_eq!(lately(&some()).as_deref(), Some("phone"));
         let [phone, _] = some();
         assert_eq!(lately(&[Client { last_seen_s_ago: Some(60), ..phone }]), None);
+    }
+
+    #[test]
+    fn who_is_paused_is_named_and_told_in_the_table() {
+        let [phone, stranger] = some();
+        assert_eq!(paused(&[phone.clone(), stranger.clone()]), None);
+        let both = [Client { paused: true, ..phone }, stranger];
+        assert_eq!(paused(&both).as_deref(), Some("phone"));
+        assert!(clients(&both).lines().nth(1).unwrap().ends_with("  paused"), "{}", clients(&both));
     }
 
     #[test]

@@ -146,6 +146,17 @@ async fn lists_peers_relay_hosts_and_callers() {
     assert_eq!(names, [("laptop", false, Some("lab")), ("phone", true, Some("lab"))]);
     assert_eq!((peers[1].rx_bytes, peers[1].tx_bytes), (5, 9));
 
+    let asked_by_peers = RUNNING.replacen(
+        "\"Self\":{",
+        r#""Self":{"PeerAPIURL":["http://100.64.0.2:40123","http://[fd7a:115c:a1e0::2]:40123"],"#,
+        1,
+    );
+    fake.answer("GET status", 200, &asked_by_peers);
+    let roll = fake.api().roll().await.unwrap();
+    let names: Vec<_> = roll.peers.iter().map(|it| (it.name.as_str(), it.path.clone())).collect();
+    assert_eq!(names, [("laptop", None), ("phone", Some(byway_core::clients::Path::Direct))]);
+    assert_eq!(roll.name_ports, [40_123]);
+
     fake.answer(
         "GET derpmap",
         200,

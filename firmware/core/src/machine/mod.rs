@@ -17,8 +17,11 @@
 //! Beside it runs what the tunnel leads to (`relay`): a door whose relay alone changes goes from `Open` by `Applying` to
 //! `Open`, in one transaction.
 //!
+//! Nor is it a state who is refused, by the owner's word (`amend`): a door stays open meanwhile.
+//!
 //! `on_*` decides, `to_*` changes the state and is the only writer of it.
 
+mod amend;
 mod contest;
 mod demand;
 mod house;
@@ -85,6 +88,8 @@ struct Kernel {
     generation: Generation,
     epoch: Option<Epoch>,
     posture: Option<Posture>,
+    /// The order that changes nothing but who is refused, while it is on its way.
+    amending: Option<(Generation, Posture)>,
     /// When and why it did not open a door.
     refused: Option<(Uptime, String)>,
     drift: Drift,
@@ -117,6 +122,7 @@ impl Core {
             household,
             reach,
         };
+        let clients = Clients::new(settings.paused.clone());
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,
@@ -133,7 +139,7 @@ impl Core {
             tailnet: TailnetFacts::default(),
             clock: ClockReport::default(),
             board: Board::default(),
-            clients: Clients::default(),
+            clients,
             agenda: Agenda::default(),
         };
         let mut turn = Turn { now, effects: Vec::new() };
@@ -173,8 +179,10 @@ impl Core {
             Input::Names(egress, report) => self.evidence.learn_names(egress, report),
             Input::Clock(report) => self.on_clock(report, &turn),
             Input::Board(board) => self.board = board.after(&self.board),
-            Input::Peers(peers) => self.clients.peers = peers,
+            Input::Peers(roll) => self.on_peers(roll, &mut turn),
             Input::Counted(ledger) => self.clients.ledger = Some(ledger),
+            Input::ClientPaused(client) => self.on_client_paused(client, &mut turn),
+            Input::ClientResumed(id) => self.on_client_resumed(&id, &mut turn),
             Input::Remembered(result) => self.unsaved = result.err(),
             Input::Drifted(what) => self.on_drifted(what, &mut turn),
             Input::Mended(what) => self.kernel.drift.count(what),
@@ -182,6 +190,7 @@ impl Core {
         }
         self.pursue_relay(&mut turn);
         self.pursue(&mut turn);
+        self.amend(&mut turn);
         while let Some(why) = self.agenda.take_due(now) {
             self.on_due(why, &mut turn);
         }
@@ -224,6 +233,7 @@ impl Core {
             clock: &self.clock,
             board: &self.board,
             clients: &self.clients,
+            refused: self.kernel.posture.as_ref().map(|posture| &posture.refused),
         }
         .view()
     }

@@ -78,6 +78,9 @@ impl Core {
         result: Result<(), Unapplied>,
         turn: &mut Turn,
     ) {
+        if let Some((_, posture)) = self.kernel.amending.take_if(|(ordered, _)| *ordered == generation) {
+            return self.on_amended(posture, result, turn);
+        }
         let State::Applying { generation: ordered, posture, .. } = &self.state else { return };
         if generation != *ordered {
             return;

@@ -77,10 +77,10 @@ impl Core {
     fn to_ordered(&mut self, door: Option<Door>, lack: Option<Lack>, turn: &mut Turn) {
         self.kernel.generation = Generation(self.kernel.generation.0 + 1);
         let generation = self.kernel.generation;
-        let posture = Posture { facts: self.facts.clone(), door };
+        let posture = Posture { facts: self.facts.clone(), door, refused: self.clients.refused() };
         turn.effects.push(Effect::ShutNames);
         turn.effects.push(Effect::Apply(generation, posture.clone()));
-        self.kernel.posture = None;
+        (self.kernel.posture, self.kernel.amending) = (None, None);
         self.agenda.stop(Why::Patience);
         // The door of the epoch before may still be open: its flows must not lose their stamp and get a new one.
         self.agenda.stop(Why::Forget);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::board::Board;
-use crate::clients::{Ledger, Peer};
+use crate::clients::{Ledger, PausedClient, Roll};
 use crate::names::NamesReport;
 use crate::relays::{Attempt, RelayId, Verdict};
 use crate::tailnet::TailnetFacts;
@@ -47,6 +47,10 @@ pub enum Input {
     Toggled,
     /// No door, or the last egress again where none was wished.
     Paused,
+    /// Nothing is to be carried for this client any more.
+    ClientPaused(PausedClient),
+    /// It may go out again, by its node's id.
+    ClientResumed(String),
     /// Somebody wants this relay to carry, whichever comes first in the list.
     UseRelay(RelayId),
     /// Somebody wants every relay proven now.
@@ -76,7 +80,7 @@ pub enum Input {
     /// What is known of the board under everything.
     Board(Board),
     /// Everybody else on the tailnet.
-    Peers(Vec<Peer>),
+    Peers(Roll),
     /// What the kernel has counted of each client in this boot.
     Counted(Ledger),
     /// Whether the newest wish is kept across reboots, and if not, why.
@@ -94,10 +98,14 @@ pub enum Input {
 pub enum Effect {
     /// Make the kernel look so, read it back, report [`Input::Applied`].
     Apply(Generation, Posture),
+    /// Whom nothing is carried for is all that is new: make it so, read it back, report [`Input::Applied`].
+    Amend(Generation, Posture),
     /// Keep across reboots.
     Remember(Wish),
     /// Likewise, whom the owner prefers.
     RememberRelay(RelayId),
+    /// Likewise, for whom nothing is carried.
+    RememberPaused(Vec<PausedClient>),
     /// Prove a relay, beside the tunnel; report [`Input::Proved`].
     Prove(Attempt),
     /// The tunnel leads to this relay, there; start a handshake now: the rule set has just begun to let it through.

@@ -27,6 +27,7 @@ mod tests {
 
     fn seen(last_seen: Option<u64>) -> ClientView {
         ClientView {
+            id: None,
             name: None,
             addresses: Vec::new(),
             tx_bytes: 1,
@@ -34,6 +35,7 @@ mod tests {
             since: None,
             last_seen: last_seen.map(at),
             path: None,
+            paused: false,
         }
     }
 

@@ -210,17 +210,33 @@ pub struct Door {
     pub epoch: Epoch,
 }
 
+/// Whom nothing is carried for, by the owner's word: the same by every door.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Sorted.
+    pub clients: Vec<IpAddr>,
+    /// Where tailscaled answers their questions for names, beside the stub.
+    pub name_ports: Vec<u16>,
+}
+
 /// What the kernel must look like. The default is the boot's: sealed, and knowing nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Posture {
     pub facts: Facts,
     /// `None` is sealed.
     pub door: Option<Door>,
+    pub refused: Refused,
 }
 
 impl Posture {
     pub const fn sealed(facts: Facts) -> Self {
-        Self { facts, door: None }
+        let refused = Refused { clients: Vec::new(), name_ports: Vec::new() };
+        Self { facts, door: None, refused }
+    }
+
+    /// Nothing else is new: a change of a few elements, which no flow of anybody else notices.
+    pub fn differs_in_refused_alone(&self, before: &Self) -> bool {
+        self.facts == before.facts && self.door == before.door
     }
 
     /// The interface that client packets leave by.

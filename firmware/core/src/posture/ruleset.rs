@@ -11,12 +11,15 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Door, Facts, HouseAccess, Mark, Posture, TUNNEL, Uplink};
+use super::{Door, Facts, HouseAccess, Mark, Posture, Refused, STUB_PORT, TUNNEL, Uplink};
 use crate::Egress;
 
 /// Where tailnet addresses are taken from.
 pub const TAILNET4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
 pub const TAILNET6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfd7a, 0x115c, 0xa1e0, 0, 0, 0, 0, 0), 48);
+
+/// Where the box itself is asked for names.
+const DNS_PORT: u16 = 53;
 
 /// What a flip rewrites beside `door`, in the order of `ruleset.nft`.
 pub const FLIPPED_CHAINS: [&str; 5] = ["steer", "epoch", "epoch_back", "own", "dns_out"];
@@ -70,18 +73,24 @@ pub fn flip(posture: &Posture) -> String {
     if let Some(interface) = posture.door_interface() {
         _ = writeln!(text, "add element inet byway door {{ \"{interface}\" }}");
     }
-    text
+    text + &refuse(posture)
+}
+
+/// Where nothing but who is refused is new ([`Posture::differs_in_refused_alone`]).
+pub fn refuse(posture: &Posture) -> String {
+    refused_sets(&posture.refused).into_iter().map(replaced).collect()
 }
 
 /// The same where the tunnel leads to another relay from now on, and no other fact is new
 /// ([`Facts::differ_in_relay_alone`]).
 pub fn flip_to_relay(posture: &Posture) -> String {
-    let mut text = flip(posture);
-    for (set, elements) in relay_sets(&posture.facts) {
-        _ = writeln!(text, "flush set inet byway {set}");
-        if !elements.is_empty() {
-            _ = writeln!(text, "add element inet byway {set} {{ {} }}", elements.join(", "));
-        }
+    flip(posture) + &relay_sets(&posture.facts).map(replaced).concat()
+}
+
+fn replaced((set, elements): (&str, Vec<String>)) -> String {
+    let mut text = format!("flush set inet byway {set}\n");
+    if !elements.is_empty() {
+        _ = writeln!(text, "add element inet byway {set} {{ {} }}", elements.join(", "));
     }
     text
 }
@@ -177,6 +186,7 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
     let outside_hosts: Vec<IpAddr> = outside.iter().map(IpNet::addr).collect();
     let [candidate4, candidate6] = [true, false].map(|v4| endpoints(candidates, v4));
     let [relay4, relay6] = relay_sets(&posture.facts);
+    let [paused4, paused6, names] = refused_sets(&posture.refused);
     Vec::from([
         ("uplinks", uplink.iter().map(|uplink| quoted(&uplink.interface)).collect()),
         ("heard", interfaces.iter().map(|interface| quoted(interface)).collect()),
@@ -194,6 +204,9 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
         relay6,
         ("candidate4", candidate4),
         ("candidate6", candidate6),
+        paused4,
+        paused6,
+        names,
     ])
 }
 
@@ -201,6 +214,14 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
 fn relay_sets(facts: &Facts) -> [(&'static str, Vec<String>); 2] {
     let relay: Vec<SocketAddr> = facts.tunnel.iter().map(|tunnel| tunnel.relay).collect();
     [("relay4", endpoints(&relay, true)), ("relay6", endpoints(&relay, false))]
+}
+
+/// Who is refused, and where questions for names are answered.
+fn refused_sets(refused: &Refused) -> [(&'static str, Vec<String>); 3] {
+    let of_family = |v4: bool| texts(refused.clients.iter().filter(|address| address.is_ipv4() == v4));
+    let names = [DNS_PORT, STUB_PORT].into_iter().chain(refused.name_ports.iter().copied());
+    let names = names.map(|port| port.to_string()).collect();
+    [("paused4", of_family(true)), ("paused6", of_family(false)), ("names", names)]
 }
 
 fn endpoints(of: &[SocketAddr], v4: bool) -> Vec<String> {

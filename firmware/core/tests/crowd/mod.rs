@@ -8,6 +8,7 @@ use byway_core::clients::ClientView;
 /// So many devices that have just been seen.
 pub(crate) fn clients(count: u8, seen: Uptime) -> Vec<ClientView> {
     let client = |number| ClientView {
+        id: None,
         name: Some(format!("device-{number}")),
         addresses: vec![IpAddr::from(Ipv4Addr::new(100, 64, 0, number))],
         tx_bytes: 1,
@@ -15,6 +16,7 @@ pub(crate) fn clients(count: u8, seen: Uptime) -> Vec<ClientView> {
         since: Some(seen),
         last_seen: Some(seen),
         path: None,
+        paused: false,
     };
     (0..count).map(client).collect()
 }

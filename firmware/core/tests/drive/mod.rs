@@ -125,7 +125,7 @@ impl Drive {
 
     fn take(&mut self, effects: Vec<Effect>) {
         for effect in &effects {
-            if let Effect::Apply(generation, _) = effect {
+            if let Effect::Apply(generation, _) | Effect::Amend(generation, _) = effect {
                 self.ordered = *generation;
             }
             if let Effect::Prove(attempt) = effect {

@@ -34,6 +34,7 @@ pub(crate) fn settings() -> Settings {
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess { ping: true, ssh: false },
+        paused: Vec::new(),
         last_stop: None,
         seed: 7,
     }

@@ -2,6 +2,7 @@
 //! the evidence for a door is weighed here a second time, without the core's help.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use byway_core::relays::{Proof, RelayId};
 use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Uptime, View, Wish};
@@ -45,6 +46,8 @@ pub(crate) struct Judge {
     deadlines: (u64, u32),
     ordered: (u64, u32),
     deeds: BTreeMap<u64, u32>,
+    /// By the owner's word, over all agents.
+    paused: BTreeSet<IpAddr>,
     /// When the agent that runs now put right what somebody else had changed.
     healed: Vec<u64>,
 }
@@ -87,6 +90,7 @@ impl Judge {
             deadlines: (0, 0),
             ordered: (0, 0),
             deeds: BTreeMap::new(),
+            paused: BTreeSet::new(),
             healed: Vec::new(),
         }
     }
@@ -94,8 +98,8 @@ impl Judge {
     pub(crate) fn restarts(&mut self, now: u64, wish: Wish) {
         let (orders, ticks, last_epoch) = (self.orders, self.ticks, self.last_epoch);
         let (silent, traffic) = (self.silent.map(|_| now), self.traffic.map(|_| now));
-        let deeds = std::mem::take(&mut self.deeds);
-        *self = Self { orders, ticks, last_epoch, silent, traffic, deeds, ..Self::new(now, wish) };
+        let (deeds, paused) = (std::mem::take(&mut self.deeds), std::mem::take(&mut self.paused));
+        *self = Self { orders, ticks, last_epoch, silent, traffic, deeds, paused, ..Self::new(now, wish) };
     }
 
     pub(crate) fn sees(&mut self, now: u64, deed: &Deed) {
@@ -132,6 +136,8 @@ impl Judge {
                 self.wants(now, next);
             }
             Input::Uplink(uplink) => evidence.uplink.clone_from(uplink),
+            Input::ClientPaused(client) => _ = self.paused.insert(client.addresses[0]),
+            Input::ClientResumed(id) => self.paused.retain(|address| address.to_string() != *id),
             Input::Gateway(there) => evidence.gateway = *there,
             Input::Tunnel(report) => evidence.handshake = report.handshake,
             Input::Ping(report) if report.round_trip.is_some() => {
@@ -194,6 +200,12 @@ impl Judge {
                     sealed |= posture.door.is_none();
                     self.judges_order(now, posture, kernel);
                 }
+                Effect::Amend(_, posture) => {
+                    assert!(kernel.under_way.is_none(), "an amendment while the door changes");
+                    let verified = kernel.verified.as_ref().expect("an amendment of what was read back");
+                    assert!(posture.differs_in_refused_alone(verified), "{posture:?} amends {verified:?}");
+                    self.judges_refused(posture);
+                }
                 Effect::CheckExit(by) => {
                     assert!(self.checking.insert(*by), "two checks by one door at a time");
                 }
@@ -214,6 +226,7 @@ impl Judge {
                 Effect::Handshake(relay, _) => self.calls(now, *relay),
                 Effect::HangUp => self.evidence.called = None,
                 Effect::RememberRelay(_)
+                | Effect::RememberPaused(_)
                 | Effect::LookForPortal
                 | Effect::Ping
                 | Effect::ShutNames
@@ -225,7 +238,14 @@ impl Judge {
         assert!(!foreign || before.door != Some(Egress::Privacy) || sealed, "a foreign exit, and not sealed");
     }
 
+    /// Whatever is ordered is ordered with the newest word about single clients.
+    pub(crate) fn judges_refused(&self, posture: &Posture) {
+        let refused: BTreeSet<IpAddr> = posture.refused.clients.iter().copied().collect();
+        assert_eq!(refused, self.paused);
+    }
+
     fn judges_order(&mut self, now: u64, posture: &Posture, kernel: &Kernel) {
+        self.judges_refused(posture);
         self.orders += 1;
         let second = now / 1000;
         let orders = count_in(&mut self.ordered, second);
@@ -313,6 +333,11 @@ impl Judge {
         }
         let soon = core.deadline().expect("there is always the next ping");
         assert!(soon.0 > at(now), "{soon:?} is due at {now} ms already");
+        let held = kernel.verified.as_ref().map(|posture| &posture.refused.clients);
+        for client in view.clients.iter().flatten().filter(|client| client.paused) {
+            let is_held = |held: &Vec<IpAddr>| client.addresses.iter().all(|address| held.contains(address));
+            assert!(held.is_none_or(is_held), "paused is told before it was read back: {client:?}");
+        }
         self.judges_packets(now, kernel);
     }
 

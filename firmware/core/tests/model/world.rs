@@ -2,12 +2,14 @@
 //! about right and wrong: `judge.rs` does.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use byway_core::clients::{Ledger, PausedClient};
 use byway_core::relays::{Attempt, Obstacle, Proof, RelayId};
 use byway_core::{
-    Core, Effect, Egress, ExitReport, Generation, Input, PingReport, Posture, TunnelReport, Unapplied,
-    Uplink, Wish,
+    Core, Effect, Egress, ExitReport, Generation, Input, PingReport, Posture, Settings, TunnelReport,
+    Unapplied, Uplink, Wish,
 };
 
 use crate::house::{self, at};
@@ -32,6 +34,8 @@ pub(crate) enum Deed {
     /// Whether this relay answers.
     Relay(usize, bool),
     UseRelay(usize),
+    /// The owner's word about this client.
+    PauseClient(u8, bool),
     TestRelays,
     Exit(Answer),
     /// 0 is a pulled cable.
@@ -85,6 +89,8 @@ pub(crate) enum Takes {
 enum Event {
     Report(Input),
     Ordered(Generation, Posture),
+    /// Of an order that changes who is refused.
+    Amended(Generation, Posture),
     /// The agent looks at the engine's counters.
     Poll,
     /// Something of the relay that was called then comes in.
@@ -124,6 +130,7 @@ pub(crate) struct World {
     traffic: bool,
     tunnel: TunnelReport,
     remembered: Wish,
+    paused: Vec<PausedClient>,
     newest: Generation,
     judge: Judge,
 }
@@ -156,6 +163,7 @@ impl World {
             traffic: false,
             tunnel: TunnelReport::default(),
             remembered: wish,
+            paused: Vec::new(),
             newest: Generation::default(),
             judge: Judge::new(1_000, wish),
         };
@@ -171,6 +179,8 @@ impl World {
             Deed::Pause => self.hears(Input::Paused),
             Deed::Relay(which, answers) => self.relays[which] = answers,
             Deed::UseRelay(which) => self.hears(Input::UseRelay(RelayId(which))),
+            Deed::PauseClient(which, true) => self.hears(Input::ClientPaused(client(which))),
+            Deed::PauseClient(which, false) => self.hears(Input::ClientResumed(client(which).id)),
             Deed::TestRelays => self.hears(Input::TestRelays),
             Deed::Exit(answer) => self.exit = answer,
             Deed::Uplink(which) => self.plugs(which),
@@ -242,6 +252,11 @@ impl World {
         self.judge.judges_claims(self.clock, &self.core, &self.kernel);
     }
 
+    /// At rest.
+    pub(crate) fn judges_pauses(&self) {
+        self.judge.judges_refused(&self.kernel.posture);
+    }
+
     pub(crate) fn orders(&self) -> u64 {
         self.judge.orders
     }
@@ -264,6 +279,7 @@ impl World {
             }
             Event::Drift if self.kernel.verified.is_some() => self.does(Deed::Drift),
             Event::Heard(_) | Event::Drift => {}
+            Event::Amended(generation, posture) => self.amends(generation, posture),
             Event::Poll => {
                 self.after(POLL, Event::Poll);
                 if self.traffic {
@@ -283,7 +299,12 @@ impl World {
                     self.kernel.verified = None;
                     self.after(self.kernel.slow, Event::Ordered(generation, posture));
                 }
+                Effect::Amend(generation, posture) => {
+                    self.newest = generation;
+                    self.after(self.kernel.slow, Event::Amended(generation, posture));
+                }
                 Effect::Remember(wish) => self.remembered = wish,
+                Effect::RememberPaused(paused) => self.paused = paused,
                 Effect::Ping => self.pings(),
                 Effect::CheckExit(by) => self.checks(by),
                 Effect::Prove(attempt) => self.proves(attempt),
@@ -311,6 +332,24 @@ impl World {
         self.kernel.under_way = None;
         self.kernel.verified = ok.then_some(posture);
         self.judge.confirms(self.clock);
+        let refused = || Unapplied(String::from("nft crashed"));
+        self.hears(Input::Applied(generation, ok.then_some(()).ok_or_else(refused)));
+    }
+
+    /// One order after the other: an amendment that another order has overtaken here was carried out before that one.
+    fn amends(&mut self, generation: Generation, posture: Posture) {
+        if generation != self.newest {
+            return;
+        }
+        let ok = match self.kernel.takes {
+            Takes::All => true,
+            Takes::NoDoor | Takes::ButFails => posture.door.is_none(),
+            Takes::Nothing => false,
+        };
+        if ok {
+            self.kernel.posture = posture.clone();
+        }
+        self.kernel.verified = ok.then_some(posture);
         let refused = || Unapplied(String::from("nft crashed"));
         self.hears(Input::Applied(generation, ok.then_some(()).ok_or_else(refused)));
     }
@@ -399,7 +438,8 @@ impl World {
         (self.called, self.tunnel) = (None, TunnelReport::default());
         self.kernel.under_way = None;
         self.kernel.verified = None;
-        let (core, effects) = Core::start(at(self.clock), house::settings(), self.remembered, None);
+        let settings = Settings { paused: self.paused.clone(), ..house::settings() };
+        let (core, effects) = Core::start(at(self.clock), settings, self.remembered, None);
         self.core = core;
         self.starts(effects);
     }
@@ -409,6 +449,7 @@ impl World {
         self.judge.judges_effects(self.clock, &self.core.view(), &effects, &self.kernel);
         self.carries_out(effects);
         self.after(0, Event::Poll);
+        self.hears(Input::Counted(Ledger::default()));
         self.hears(Input::Uplink(self.uplink.clone()));
         self.hears(Input::Gateway(self.gateway && self.uplink.is_some()));
     }
@@ -417,6 +458,12 @@ impl World {
         self.queued += 1;
         self.queue.insert((self.clock + ms, self.queued), event);
     }
+}
+
+/// Known by its address alone.
+fn client(which: u8) -> PausedClient {
+    let address = IpAddr::from([100, 64, 0, which]);
+    PausedClient { id: address.to_string(), name: format!("client {which}"), addresses: vec![address] }
 }
 
 pub(crate) fn ms_of(when: byway_core::Uptime) -> u64 {

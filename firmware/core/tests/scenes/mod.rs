@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use byway_core::board::{Board, Seen};
-use byway_core::clients::{Count, Ledger, Path, Peer, Used};
+use byway_core::clients::{Count, Ledger, Path, Peer, Roll, Used};
 use byway_core::clock::{self, ClockReport, Offset, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::Obstacle;
@@ -19,7 +19,7 @@ use crate::house;
 /// What it is called, and how to get there.
 pub(crate) type Scene = (&'static str, fn() -> Drive);
 
-pub(crate) const SCENES: [Scene; 52] = [
+pub(crate) const SCENES: [Scene; 53] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -115,7 +115,7 @@ pub(crate) const SCENES: [Scene; 52] = [
     ("open by another provider", another_provider),
     ("a phone goes out, and somebody whom tailscaled does not know", || {
         let mut drive = open(Egress::Privacy);
-        drive.feed(Input::Peers(vec![phone()]));
+        drive.feed(Input::Peers(phones()));
         let stranger = IpAddr::from([100, 64, 0, 9]);
         let sent = phone().addresses.into_iter().chain([stranger]);
         let clients = sent.map(|address| Used { address, sent: 10, got: 200 }).collect();
@@ -123,6 +123,14 @@ pub(crate) const SCENES: [Scene; 52] = [
         ledger.enter(drive.now(), &Count::default());
         ledger.enter(drive.now(), &Count { clients, ..Count::default() });
         drive.feed(Input::Counted(ledger));
+        drive
+    }),
+    ("a phone is paused", || {
+        let mut drive = open(Egress::Privacy);
+        drive.feed(Input::Peers(phones()));
+        drive.feed(Input::Counted(Ledger::default()));
+        drive.feed(Input::ClientPaused(phone().into()));
+        drive.applied();
         drive
     }),
     ("open by privacy, the time is known", || {
@@ -332,4 +340,8 @@ fn phone() -> Peer {
         addresses: vec![IpAddr::from([100, 64, 0, 7]), "fd7a:115c:a1e0::7".parse().expect("an address")],
         path: Some(Path::Direct),
     }
+}
+
+fn phones() -> Roll {
+    Roll { peers: vec![phone()], name_ports: vec![40_123] }
 }

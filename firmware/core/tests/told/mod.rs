@@ -81,11 +81,12 @@ fn relay_told(view: &RelayView) -> String {
 }
 
 fn client(view: &ClientView) -> String {
-    let ClientView { name, addresses, tx_bytes, rx_bytes, since, last_seen, path } = view;
+    let ClientView { id: _, name, addresses, tx_bytes, rx_bytes, since, last_seen, path, paused } = view;
+    let paused = if *paused { ", paused" } else { "" };
     let [since, last_seen] = [since, last_seen].map(|when| or_none(when.map(Uptime::elapsed_since_boot)));
     let (name, path) = (or_none(name.as_ref()), or_none(path.as_ref()));
     format!(
-        "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}\n"
+        "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}{paused}\n"
     )
 }
 
