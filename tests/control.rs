@@ -422,6 +422,7 @@ fn settings() -> Settings {
         flow_table: 65_536,
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
         refuse_dot: false,
+        refuse_smtp: true,
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),

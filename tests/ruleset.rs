@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 39] = [
+const SCENES: [Script; 40] = [
     (
         "privacy",
         &[
@@ -101,6 +101,7 @@ const SCENES: [Script; 39] = [
     ("strict house", &[include_str!("ruleset/probes/strict.txt")]),
     ("owner's house", &[include_str!("ruleset/probes/owners.txt")]),
     ("mute house", &[include_str!("ruleset/probes/mute.txt")]),
+    ("trusting house", &[include_str!("ruleset/probes/trusting.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
     ("pause by privacy", &["history privacy pause", PAUSE]),
     ("pause by residential", &["history residential pause", PAUSE]),
@@ -240,6 +241,11 @@ fn public_house() -> Result<()> {
 #[test]
 fn narrow_tunnel() -> Result<()> {
     holds("narrow tunnel")
+}
+
+#[test]
+fn trusting_house() -> Result<()> {
+    holds("trusting house")
 }
 
 #[test]

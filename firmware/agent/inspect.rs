@@ -64,6 +64,7 @@ impl Inspector {
             self.tunnel(view).await,
             relays(view),
             self.tailnet(view),
+            residential(view),
             door(view),
             self.exit(view).await,
         ];
@@ -223,6 +224,19 @@ fn relays(view: &View) -> Finding {
             broken("relays", format!("{carries}, none stands by: {}", obstacles.join("; ")))
         }
     }
+}
+
+/// What is kept from the house's line, whose address is a person's.
+fn residential(view: &View) -> Finding {
+    let mail = match (view.residential.smtp, view.residential.smtp_tries) {
+        (true, _) => {
+            "port 25 goes by the residential door too: clients can send mail as this house".to_owned()
+        }
+        (false, None) => "port 25 is refused by the residential door".to_owned(),
+        (false, Some(1)) => "port 25 is refused by the residential door, 1 try".to_owned(),
+        (false, Some(tries)) => format!("port 25 is refused by the residential door, {tries} tries"),
+    };
+    kept("residential", mail)
 }
 
 fn door(view: &View) -> Finding {

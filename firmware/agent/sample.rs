@@ -19,6 +19,7 @@ pub(crate) fn settings() -> Settings {
         last_egress: Egress::Privacy,
         flow_table: 65_536,
         refuse_dot: false,
+        refuse_smtp: true,
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),

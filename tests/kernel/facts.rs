@@ -32,6 +32,7 @@ pub(crate) fn dual_stack() -> Facts {
         candidates: [443, 51820].map(|port| SocketAddr::from(([192, 0, 2, 130], port))).to_vec(),
         flow_table: 65_536,
         refuse_dot: false,
+        refuse_smtp: true,
         household: None,
         reach: false,
         house_access: HouseAccess { ping: true, ssh: false },

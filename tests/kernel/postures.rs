@@ -1,7 +1,7 @@
 //! The postures that the kernel is made to look like.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
-use byway_core::{Egress, Facts, HouseAccess, Household, Mac, Posture, TunnelEnd, Uplink};
+use byway_core::{Egress, Facts, HouseAccess, Household, Mac, Posture, Refused, TunnelEnd, Uplink};
 
 use crate::facts::{carrier_grade, dual_stack, open};
 
@@ -17,9 +17,13 @@ pub(crate) fn every_posture() -> Vec<Posture> {
         }
         postures.push(Posture::sealed(facts));
     }
-    postures.push(Posture::sealed(Facts { refuse_dot: true, ..dual_stack() }));
+    postures.push(Posture::sealed(Facts { refuse_dot: true, refuse_smtp: false, ..dual_stack() }));
     let house_access = HouseAccess { ping: false, ssh: true };
     postures.push(Posture::sealed(Facts { house_access, ..dual_stack() }));
+    let clients = ["100.64.0.7", "fd7a:115c:a1e0::7"].map(|address| address.parse().unwrap()).to_vec();
+    let refused = Refused { clients, name_ports: Vec::from([40_123]) };
+    let privacy = open(Egress::Privacy, dual_stack(), epochs.next().unwrap());
+    postures.extend([privacy.clone(), Posture { refused, ..privacy.clone() }, privacy]);
     postures.push(Posture::default());
     postures
 }

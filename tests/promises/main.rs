@@ -20,6 +20,7 @@ mod kills;
 mod lan;
 mod lives;
 mod long_flows;
+mod mail;
 mod memory;
 mod naive;
 mod names;
@@ -61,6 +62,7 @@ const PROMISES: &[Promise] = &[
         "a_paused_client_is_refused_at_once_and_after_a_boot_and_another_carried",
         pauses::one_client_is_refused_and_another_carried,
     ),
+    ("mail_is_refused_by_the_house_s_line_and_goes_by_the_relay", mail::goes_by_the_relay_alone),
     ("wg_shows_the_tunnel_and_sets_nothing", words::wg_shows_the_tunnel),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),
     ("fifty_flips_under_load_show_no_wrong_packet_and_no_linked_flow", doors::fifty_flips_under_load),

@@ -12,7 +12,7 @@ use crate::ordeal::PATIENCE;
 /// It is looked at every few seconds.
 const COUNTED: Duration = Duration::from_secs(20);
 
-const PROMISES: [&str; 15] = [
+const PROMISES: [&str; 16] = [
     "rules",
     "forwarding",
     "clock",
@@ -26,6 +26,7 @@ const PROMISES: [&str; 15] = [
     "tunnel",
     "relays",
     "tailnet",
+    "residential",
     "door",
     "exit",
 ];

@@ -52,6 +52,7 @@ pub struct Config {
     pub tailnet: Tailnet,
     pub mullvad: Mullvad,
     pub dns: Dns,
+    pub residential: Residential,
     pub clock: Clock,
     pub ssh: Ssh,
     pub panel: Panel,
@@ -113,6 +114,13 @@ pub struct Dns {
     pub refuse_dot: bool,
     /// Whether the last questions are kept, in memory.
     pub log: bool,
+}
+
+/// `[residential]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Residential {
+    /// Whether clients may send mail to other people's servers (TCP 25).
+    pub smtp: bool,
 }
 
 /// `[clock]`

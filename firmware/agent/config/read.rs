@@ -6,6 +6,7 @@ mod dns;
 mod lan;
 mod panel;
 mod relays;
+mod residential;
 mod ssh;
 mod uplink;
 mod wifi;
@@ -89,6 +90,7 @@ impl<'a> Walk<'a> {
         let tailnet = self.reader.section(file, "tailnet");
         let mullvad = self.reader.section(file, "mullvad");
         let dns = self.reader.section(file, "dns");
+        let residential = self.reader.section(file, "residential");
         let clock = self.reader.section(file, "clock");
         let ssh = self.reader.section(file, "ssh");
         let panel = self.reader.section(file, "panel");
@@ -101,12 +103,23 @@ impl<'a> Walk<'a> {
         let mullvad = self.mullvad(&mullvad);
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
+        let residential = residential::read(&mut self.reader, &residential);
         let clock = clock::read(&mut self.reader, &clock);
         let ssh = ssh::read(&mut self.reader, &ssh);
         let panel = panel::read(&mut self.reader, &panel);
-        let config =
-            Config { name, egress, uplink, lan, tailnet, mullvad: mullvad?, dns: dns?, clock, ssh, panel };
-        Some(config)
+        Some(Config {
+            name,
+            egress,
+            uplink,
+            lan,
+            tailnet,
+            mullvad: mullvad?,
+            dns: dns?,
+            residential,
+            clock,
+            ssh,
+            panel,
+        })
     }
 
     fn tailnet(&mut self, section: &Section<'a>) -> Tailnet {

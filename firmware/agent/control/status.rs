@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use byway_core::board::Board;
 use byway_core::clock::Source;
 use byway_core::tailnet::{ExitNode, TailnetFacts};
-use byway_core::{Drift, Egress, Offload, Phase, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish};
+use byway_core::{
+    Drift, Egress, Offload, Phase, ResidentialView, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish,
+};
 use serde::{Deserialize, Serialize};
 
 use super::Client;
@@ -37,6 +39,7 @@ pub struct Status {
     pub board: Board,
     /// Who has gone out in this boot, the busiest first; null: nobody has looked yet.
     pub clients: Option<Vec<Client>>,
+    pub residential: Residential,
     /// How the machine stopped last, and how often the agent crashed since; null at its first boot.
     pub last_stop: Option<String>,
     pub version: String,
@@ -111,6 +114,15 @@ pub struct Upstream {
     pub error: Option<String>,
 }
 
+/// What clients may do by the house's line, and have tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Residential {
+    /// Whether they may send mail to other people's servers (TCP 25).
+    pub smtp: bool,
+    /// Tries at it that were refused in this boot.
+    pub smtp_tries: Option<u64>,
+}
+
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -158,6 +170,7 @@ impl Status {
             clock_checked_s: view.clock.checked.map(|checked| age(now, checked)),
             board: view.board.clone(),
             clients: view.clients.as_ref().map(|clients| Client::list(clients, now)),
+            residential: residential(&view.residential),
             last_stop: view.last_stop.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -224,6 +237,10 @@ fn upstream(view: &UpstreamView, now: Now) -> Upstream {
         p50_ms: report.p50.map(|p50| u64::try_from(p50.as_millis()).unwrap_or(u64::MAX)),
         error: report.error.clone(),
     }
+}
+
+const fn residential(view: &ResidentialView) -> Residential {
+    Residential { smtp: view.smtp, smtp_tries: view.smtp_tries }
 }
 
 fn age(now: Now, then: Uptime) -> u64 {

@@ -92,6 +92,11 @@ pub(super) fn sets() -> Result<serde_json::Value, Error> {
     Ok(serde_json::from_slice(&run(&["-j", "list", "sets", "table", "inet", "byway"], "")?)?)
 }
 
+/// The counters of our table.
+pub(super) fn counters() -> Result<serde_json::Value, Error> {
+    Ok(serde_json::from_slice(&run(&["-j", "list", "counters", "table", "inet", "byway"], "")?)?)
+}
+
 fn run(args: &[&str], input: &str) -> Result<Vec<u8>, Error> {
     let mut nft = Command::new("nft");
     nft.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

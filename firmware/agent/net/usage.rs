@@ -33,7 +33,15 @@ pub fn tailnet_bytes() -> Option<u64> {
 
 /// `load`: which rule set this is.
 pub(super) fn count(load: u64) -> Result<Count, nft::Error> {
-    Ok(Count { load, clients: used(&nft::sets()?) })
+    let counters = nft::counters()?;
+    let smtp_tries = counter(&counters, "smtp", "packets");
+    Ok(Count { load, clients: used(&nft::sets()?), smtp_tries })
+}
+
+/// 0 where it is not there, as in a rule set of an older agent's.
+fn counter(listing: &Value, name: &str, unit: &str) -> u64 {
+    let found = objects(listing, "counter").find(|counter| counter["name"] == name);
+    found.and_then(|counter| counter[unit].as_u64()).unwrap_or_default()
 }
 
 fn used(listing: &Value) -> Vec<Used> {
@@ -71,6 +79,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn reads_a_counter_from_a_listing() {
+        let listing = json!({"nftables": [
+            {"counter": {"name": "shut", "packets": 1, "bytes": 2}},
+            {"counter": {"name": "smtp", "packets": 3, "bytes": 180}},
+        ]});
+        assert_eq!(["packets", "bytes"].map(|unit| counter(&listing, "smtp", unit)), [3, 180]);
+        assert_eq!(counter(&listing, "missing", "bytes"), 0);
+    }
 
     #[test]
     fn reads_addresses_and_their_bytes_from_a_listing() {

@@ -301,6 +301,7 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
             residential: config.dns.residential.to_string(),
         },
         refuse_dot: config.dns.refuse_dot,
+        refuse_smtp: !config.residential.smtp,
         serve: config.lan.serve.clone(),
         reach: config.tailnet.advertise_lan,
         house_access: HouseAccess { ping: config.lan.ping, ssh: config.ssh.lan },

@@ -51,4 +51,6 @@ pub use machine::{Core, Effect, Generation, Input, State, Unapplied};
 pub use posture::{Door, Facts, HouseAccess, Household, Mac, Posture, Refused, TunnelEnd, Uplink};
 pub use settings::{Expect, RelaySettings, Serve, Settings, Upstreams, lent_out};
 pub use time::Uptime;
-pub use view::{DnsView, Drift, LanView, Phase, SeenAs, TunnelView, UplinkView, UpstreamView, View};
+pub use view::{
+    DnsView, Drift, LanView, Phase, ResidentialView, SeenAs, TunnelView, UplinkView, UpstreamView, View,
+};

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
-use crate::clients::{ClientView, Clients};
+use crate::clients::{ClientView, Clients, Ledger};
 use crate::evidence::{Evidence, Offload};
 use crate::machine::{House, household};
 use crate::names::NamesReport;
@@ -62,6 +62,7 @@ pub struct View {
     pub board: Board,
     /// Who has gone out in this boot, by name; `None`: nobody has looked yet.
     pub clients: Option<Vec<ClientView>>,
+    pub residential: ResidentialView,
     /// How the machine stopped last, and how often the agent crashed since; `None` at its first boot.
     pub last_stop: Option<String>,
 }
@@ -120,6 +121,15 @@ pub struct LanView {
     pub reach: Vec<IpNet>,
 }
 
+/// What clients may do by the house's line, and have tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResidentialView {
+    /// Whether they may send mail to other people's servers (TCP 25).
+    pub smtp: bool,
+    /// Tries at it that were refused in this boot; `None`: nobody has looked yet.
+    pub smtp_tries: Option<u64>,
+}
+
 /// What somebody else changed in the kernel, and was put right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
@@ -160,6 +170,7 @@ impl View {
             clock: ClockReport::default(),
             board: Board::default(),
             clients: None,
+            residential: ResidentialView::default(),
             last_stop: None,
         }
     }
@@ -178,7 +189,8 @@ impl View {
         let dns = self.dns.without_ages();
         let (clock, board) = (self.clock.without_ages(), self.board.without_ages());
         let clients = self.clients.as_ref().map(|all| all.iter().map(ClientView::without_ages).collect());
-        Self { tunnel, relays, seen_as, dns, clock, board, clients, ..self.clone() }
+        let residential = ResidentialView { smtp_tries: None, ..self.residential.clone() };
+        Self { tunnel, relays, seen_as, dns, clock, board, clients, residential, ..self.clone() }
     }
 }
 
@@ -243,6 +255,7 @@ impl Subject<'_> {
             clock: self.clock.clone(),
             board: self.board.clone(),
             clients: self.clients.views(self.refused),
+            residential: self.residential(),
             last_stop: self.settings.last_stop.clone(),
         }
     }
@@ -340,6 +353,13 @@ impl Subject<'_> {
             }
         }
         views
+    }
+
+    fn residential(&self) -> ResidentialView {
+        ResidentialView {
+            smtp: !self.settings.refuse_smtp,
+            smtp_tries: self.clients.ledger.as_ref().map(Ledger::smtp_tries),
+        }
     }
 
     fn seen_as(&self, door: Egress) -> Option<SeenAs> {

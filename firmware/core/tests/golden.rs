@@ -57,11 +57,11 @@ fn a_flip_is_one_batch() {
     expect_file!["golden/flip_to_relay.nft"].assert_eq(&flip_to_relay(&by(Egress::Privacy, facts())));
 }
 
-/// And clients that may not ask resolvers of their own, beside an owner who comes in from the house.
+/// And clients that may not ask resolvers of their own and may send mail, beside an owner who comes in from the house.
 #[test]
 fn a_house_and_a_tunnel_without_ipv6() {
     let house_access = HouseAccess { ping: false, ssh: true };
-    let mut facts = Facts { refuse_dot: true, house_access, ..facts() };
+    let mut facts = Facts { refuse_dot: true, refuse_smtp: false, house_access, ..facts() };
     if let Some(uplink) = &mut facts.uplink {
         uplink.addresses.truncate(1);
         uplink.gateway6 = None;
@@ -157,7 +157,7 @@ fn house_prefixes_that_overlap_are_merged() {
 }
 
 fn facts() -> Facts {
-    let Settings { relays, flow_table, refuse_dot, house_access, .. } = house::settings();
+    let Settings { relays, flow_table, refuse_dot, refuse_smtp, house_access, .. } = house::settings();
     let interfaces = Vec::from([String::from("eth0")]);
     let candidates = relays.iter().map(|relay| relay.end.relay).collect();
     let tunnel = relays.first().map(|relay| relay.end.clone());
@@ -168,6 +168,7 @@ fn facts() -> Facts {
         candidates,
         flow_table,
         refuse_dot,
+        refuse_smtp,
         house_access,
         household: None,
         reach: false,

@@ -17,6 +17,8 @@ pub struct Count {
     /// Which of the rule sets that this agent has loaded counts; 0: one that it found.
     pub load: u64,
     pub clients: Vec<Used>,
+    /// Tries at port 25 that the residential door has refused.
+    pub smtp_tries: u64,
 }
 
 /// What one address sent through a door and got through one, in bytes.
@@ -34,6 +36,7 @@ pub struct Ledger {
     /// Whether anybody has looked: what is found first may be older.
     looked: bool,
     accounts: BTreeMap<IpAddr, Account>,
+    smtp_tries: Meter,
 }
 
 /// One address's.
@@ -63,6 +66,7 @@ impl Ledger {
         if self.load != count.load {
             self.load = count.load;
             self.accounts.values_mut().for_each(Account::begin_anew);
+            self.smtp_tries.shown = 0;
         }
         for used in &count.clients {
             if self.accounts.len() < MOST || self.accounts.contains_key(&used.address) {
@@ -70,7 +74,12 @@ impl Ledger {
                 account.enter(self.looked.then_some(now), used);
             }
         }
+        self.smtp_tries.show(count.smtp_tries);
         self.looked = true;
+    }
+
+    pub const fn smtp_tries(&self) -> u64 {
+        self.smtp_tries.total
     }
 
     pub fn accounts(&self) -> impl Iterator<Item = (IpAddr, &Account)> {
@@ -137,7 +146,7 @@ mod tests {
 
     fn count(load: u64, sent: u64) -> Count {
         let address = IpAddr::from([100, 64, 0, 1]);
-        Count { load, clients: Vec::from([Used { address, sent, got: 2 * sent }]) }
+        Count { load, clients: Vec::from([Used { address, sent, got: 2 * sent }]), smtp_tries: sent }
     }
 
     fn only(ledger: &Ledger) -> Account {
@@ -152,6 +161,7 @@ mod tests {
         }
         let account = only(&ledger);
         assert_eq!((account.sent(), account.got()), (350, 700), "the third one was loaded before the 200");
+        assert_eq!(ledger.smtp_tries(), 350);
         assert_eq!(account.last_seen(), Some(at(4)), "nothing was sent after that");
     }
 
@@ -188,7 +198,7 @@ mod tests {
         let mut ledger = Ledger::default();
         for number in 0..u32::try_from(2 * MOST).unwrap() {
             let used = Used { address: IpAddr::from(number.to_be_bytes()), sent: 1, got: 1 };
-            ledger.enter(at(1), &Count { load: 0, clients: Vec::from([used]) });
+            ledger.enter(at(1), &Count { clients: Vec::from([used]), ..Count::default() });
         }
         assert_eq!(ledger.accounts().count(), MOST);
     }

@@ -171,6 +171,8 @@ pub struct Facts {
     pub flow_table: u32,
     /// Whether clients may not ask resolvers of their own over TLS or QUIC.
     pub refuse_dot: bool,
+    /// Whether clients may not send mail to other people's servers (TCP 25) by the house's line.
+    pub refuse_smtp: bool,
     pub house_access: HouseAccess,
     pub household: Option<Box<Household>>,
     /// Whether tailnet peers may reach the house's own network, whatever door is open.

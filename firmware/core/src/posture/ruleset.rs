@@ -44,7 +44,9 @@ pub fn whole(posture: &Posture) -> String {
     }
     let dot = if posture.facts.refuse_dot { REFUSE_DOT } else { ALLOW_DOT };
     let HouseAccess { ping, ssh } = posture.facts.house_access;
+    let smtp = if posture.facts.refuse_smtp { REFUSE_SMTP } else { ALLOW_SMTP };
     text.replace("@dot@", dot)
+        .replace("@smtp@", smtp)
         .replace("@pings@", if ping { FEW_PINGS } else { NO_PINGS })
         .replace("@house_ssh@", if ssh { HOUSE_SSH } else { NO_HOUSE_SSH })
         .replace("@carrier_grade_in@", inwards)
@@ -111,8 +113,12 @@ const CARRIER_GRADE_IN: &str = "# the house itself is 100.64/10: its own neighbo
 const CARRIER_GRADE_OUT: &str = "oifname \"wg0\" ip daddr 100.64.0.0/10 counter name guard drop";
 
 /// DNS over TLS and over QUIC.
-const REFUSE_DOT: &str = "iifname @inside meta l4proto { tcp, udp } th dport 853 goto refuse";
+const REFUSE_DOT: &str = "meta l4proto { tcp, udp } th dport 853 goto refuse";
 const ALLOW_DOT: &str = "# questions for names over TLS or QUIC leave by the door, as all else";
+
+/// The line's address is a person's; what a provider's relay lets through is the provider's business.
+const REFUSE_SMTP: &str = "oifname @uplinks tcp dport 25 counter name smtp goto refuse";
+const ALLOW_SMTP: &str = "# mail leaves by the door, as all else";
 
 /// What becomes of the house's pings: dropped when there are many of them, or all.
 const FEW_PINGS: &str = "limit rate over 5/second drop";

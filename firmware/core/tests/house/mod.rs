@@ -31,6 +31,7 @@ pub(crate) fn settings() -> Settings {
             residential: String::from("https://dns.quad9.net"),
         },
         refuse_dot: false,
+        refuse_smtp: true,
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess { ping: true, ssh: false },

@@ -8,7 +8,7 @@ use byway_core::clock::ClockReport;
 use byway_core::names::NamesReport;
 use byway_core::relays::{RelayView, Role};
 use byway_core::tailnet::TailnetFacts;
-use byway_core::{LanView, SeenAs, TunnelView, UplinkView, UpstreamView, Uptime, View};
+use byway_core::{LanView, ResidentialView, SeenAs, TunnelView, UplinkView, UpstreamView, Uptime, View};
 
 /// Every field; a new one is not compiled before it is printed here.
 pub(crate) fn told(view: &View) -> String {
@@ -33,6 +33,7 @@ pub(crate) fn told(view: &View) -> String {
         clock,
         board,
         clients,
+        residential,
         last_stop,
     } = view;
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
@@ -46,7 +47,7 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}",
+         {}seen as: {}\nuplink: {}\n{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
@@ -61,6 +62,7 @@ pub(crate) fn told(view: &View) -> String {
         time(clock),
         parts(board),
         clients.iter().flatten().map(client).collect::<String>(),
+        line_of_the_house(residential),
         last_stop.as_ref().map_or_else(String::new, |last| format!("last stop: {last}\n")),
     )
 }
@@ -88,6 +90,12 @@ fn client(view: &ClientView) -> String {
     format!(
         "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}{paused}\n"
     )
+}
+
+/// A line once something is known.
+fn line_of_the_house(ResidentialView { smtp, smtp_tries }: &ResidentialView) -> String {
+    let told = |tries| format!("residential: smtp {smtp}, {tries} tries\n");
+    smtp_tries.map_or_else(String::new, told)
 }
 
 /// A line once something is known.
