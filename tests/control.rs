@@ -423,6 +423,7 @@ fn settings() -> Settings {
         upstreams: Upstreams { privacy: String::new(), residential: String::new() },
         refuse_dot: false,
         refuse_smtp: true,
+        limit_mbit: None,
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),

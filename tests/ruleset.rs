@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 40] = [
+const SCENES: [Script; 41] = [
     (
         "privacy",
         &[
@@ -102,6 +102,7 @@ const SCENES: [Script; 40] = [
     ("owner's house", &[include_str!("ruleset/probes/owners.txt")]),
     ("mute house", &[include_str!("ruleset/probes/mute.txt")]),
     ("trusting house", &[include_str!("ruleset/probes/trusting.txt")]),
+    ("slow house", &[include_str!("ruleset/probes/slow.txt")]),
     ("crowd", &[include_str!("ruleset/probes/crowd.txt")]),
     ("pause by privacy", &["history privacy pause", PAUSE]),
     ("pause by residential", &["history residential pause", PAUSE]),
@@ -246,6 +247,11 @@ fn narrow_tunnel() -> Result<()> {
 #[test]
 fn trusting_house() -> Result<()> {
     holds("trusting house")
+}
+
+#[test]
+fn slow_house() -> Result<()> {
+    holds("slow house")
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(crate) fn settings() -> Settings {
         flow_table: 65_536,
         refuse_dot: false,
         refuse_smtp: true,
+        limit_mbit: None,
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),

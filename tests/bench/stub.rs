@@ -80,6 +80,7 @@ fn view() -> View {
         preferred: RelayId(0),
         paused: Vec::new(),
         refuse_smtp: true,
+        limit_mbit: None,
         last_stop: None,
         seed: 0,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },

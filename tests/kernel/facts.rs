@@ -33,6 +33,7 @@ pub(crate) fn dual_stack() -> Facts {
         flow_table: 65_536,
         refuse_dot: false,
         refuse_smtp: true,
+        limit_mbit: None,
         household: None,
         reach: false,
         house_access: HouseAccess { ping: true, ssh: false },

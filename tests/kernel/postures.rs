@@ -17,7 +17,8 @@ pub(crate) fn every_posture() -> Vec<Posture> {
         }
         postures.push(Posture::sealed(facts));
     }
-    postures.push(Posture::sealed(Facts { refuse_dot: true, refuse_smtp: false, ..dual_stack() }));
+    let limited = Facts { refuse_dot: true, refuse_smtp: false, limit_mbit: Some(20), ..dual_stack() };
+    postures.push(Posture::sealed(limited));
     let house_access = HouseAccess { ping: false, ssh: true };
     postures.push(Posture::sealed(Facts { house_access, ..dual_stack() }));
     let clients = ["100.64.0.7", "fd7a:115c:a1e0::7"].map(|address| address.parse().unwrap()).to_vec();

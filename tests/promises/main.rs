@@ -18,6 +18,7 @@ mod houses;
 mod kernel_faults;
 mod kills;
 mod lan;
+mod limits;
 mod lives;
 mod long_flows;
 mod mail;
@@ -62,6 +63,7 @@ const PROMISES: &[Promise] = &[
         "a_paused_client_is_refused_at_once_and_after_a_boot_and_another_carried",
         pauses::one_client_is_refused_and_another_carried,
     ),
+    ("each_client_takes_no_more_than_it_may_either_way", limits::each_client_takes_no_more),
     ("mail_is_refused_by_the_house_s_line_and_goes_by_the_relay", mail::goes_by_the_relay_alone),
     ("wg_shows_the_tunnel_and_sets_nothing", words::wg_shows_the_tunnel),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),

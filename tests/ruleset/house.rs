@@ -19,6 +19,7 @@ pub(crate) fn facts(house: &str) -> Result<Facts> {
         "mute" => with_access(HouseAccess { ping: false, ssh: false }),
         "strict" => Facts { refuse_dot: true, ..dual_stack() },
         "trusting" => Facts { refuse_smtp: false, ..dual_stack() },
+        "slow" => Facts { limit_mbit: Some(1), ..dual_stack() },
         "unconfigured" => unconfigured(),
         "served" => served(),
         "apart" => apart(),

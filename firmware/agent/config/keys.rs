@@ -34,6 +34,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("dns", "allow_private", "[\"home.example.com\"]"),
     ("dns", "refuse_dot", "false"),
     ("dns", "log", "false"),
+    ("clients", "limit_mbit", "20"),
     ("residential", "smtp", "false"),
     ("clock", "keep", "\"ntp\""),
     ("clock", "servers", "[\"192.168.1.1\"]"),
@@ -57,8 +58,8 @@ const NOT_YET: &[(&str, &str, &str)] = &[(
     "accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
 )];
 
-const SECTIONS: [&str; 10] =
-    ["box", "uplink", "lan", "tailnet", "mullvad", "dns", "residential", "clock", "ssh", "panel"];
+const SECTIONS: [&str; 11] =
+    ["box", "uplink", "lan", "tailnet", "mullvad", "dns", "clients", "residential", "clock", "ssh", "panel"];
 
 /// A value as it may be written, quotes included; empty for an unknown key.
 pub(super) fn example(section: &str, key: &str) -> &'static str {

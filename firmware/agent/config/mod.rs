@@ -52,6 +52,7 @@ pub struct Config {
     pub tailnet: Tailnet,
     pub mullvad: Mullvad,
     pub dns: Dns,
+    pub clients: Clients,
     pub residential: Residential,
     pub clock: Clock,
     pub ssh: Ssh,
@@ -114,6 +115,13 @@ pub struct Dns {
     pub refuse_dot: bool,
     /// Whether the last questions are kept, in memory.
     pub log: bool,
+}
+
+/// `[clients]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clients {
+    /// What each may take in each direction; `None`: whatever the line gives.
+    pub limit_mbit: Option<u16>,
 }
 
 /// `[residential]`

@@ -1,6 +1,7 @@
 //! Reads `byway.toml` (DESIGN 7): which sections and keys mean what, which must be there, which exclude each other.
 //! Reads the files it names through the function it is given; opens nothing itself.
 
+mod clients;
 mod clock;
 mod dns;
 mod lan;
@@ -90,6 +91,7 @@ impl<'a> Walk<'a> {
         let tailnet = self.reader.section(file, "tailnet");
         let mullvad = self.reader.section(file, "mullvad");
         let dns = self.reader.section(file, "dns");
+        let clients = self.reader.section(file, "clients");
         let residential = self.reader.section(file, "residential");
         let clock = self.reader.section(file, "clock");
         let ssh = self.reader.section(file, "ssh");
@@ -103,6 +105,7 @@ impl<'a> Walk<'a> {
         let mullvad = self.mullvad(&mullvad);
         let expect = mullvad.as_ref().map_or(Expect::Mullvad, |mullvad| mullvad.expect);
         let dns = dns::read(&mut self.reader, &dns, &uplink, expect);
+        let clients = clients::read(&mut self.reader, &clients);
         let residential = residential::read(&mut self.reader, &residential);
         let clock = clock::read(&mut self.reader, &clock);
         let ssh = ssh::read(&mut self.reader, &ssh);
@@ -115,6 +118,7 @@ impl<'a> Walk<'a> {
             tailnet,
             mullvad: mullvad?,
             dns: dns?,
+            clients,
             residential,
             clock,
             ssh,

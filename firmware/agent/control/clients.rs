@@ -28,6 +28,8 @@ pub struct Client {
     pub relay: Option<String>,
     /// Whether nothing is carried for it, by the owner's word.
     pub paused: bool,
+    /// What each of its addresses may take in each direction; null: whatever the line gives.
+    pub limit_mbit: Option<u16>,
 }
 
 impl Client {
@@ -55,6 +57,7 @@ impl Client {
             path: path.map(str::to_owned),
             relay,
             paused: view.paused,
+            limit_mbit: view.limit_mbit,
         }
     }
 
@@ -128,6 +131,7 @@ mod tests {
             last_seen: None,
             path: None,
             paused: false,
+            limit_mbit: None,
         };
         let busy = ClientView {
             id: Some("n1".to_owned()),
@@ -139,15 +143,18 @@ mod tests {
             last_seen: Some(at(40)),
             path: Some(Path::Relayed("nue".to_owned())),
             paused: true,
+            limit_mbit: Some(20),
         };
         let now = Now { uptime: at(42), wall: SystemTime::UNIX_EPOCH };
         assert_eq!(
             serde_json::to_value(Client::list(&[idle, busy], now)).unwrap(),
             serde_json::json!([
                 {"name": "phone", "addresses": ["100.64.0.1", "fd7a:115c:a1e0::1"], "tx_bytes": 10, "rx_bytes": 20,
-                 "first_seen_s_ago": 40, "last_seen_s_ago": 2, "path": "relayed", "relay": "nue", "paused": true},
+                 "first_seen_s_ago": 40, "last_seen_s_ago": 2, "path": "relayed", "relay": "nue", "paused": true,
+                 "limit_mbit": 20},
                 {"name": null, "addresses": ["100.64.0.9"], "tx_bytes": 1, "rx_bytes": 2,
-                 "first_seen_s_ago": null, "last_seen_s_ago": null, "path": null, "relay": null, "paused": false},
+                 "first_seen_s_ago": null, "last_seen_s_ago": null, "path": null, "relay": null, "paused": false,
+                 "limit_mbit": null},
             ])
         );
     }

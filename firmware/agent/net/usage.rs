@@ -14,8 +14,8 @@ use super::nft;
 /// not list that a set is dynamic.
 const SETS: [(&str, bool); 4] = [("sent4", true), ("sent6", true), ("got4", false), ("got6", false)];
 
-/// What bounds the flows of each client.
-const BOUNDS: [&str; 2] = ["flows4", "flows6"];
+/// What bounds the flows of each client, and its rate.
+const BOUNDS: [&str; 6] = ["flows4", "flows6", "rate_out4", "rate_out6", "rate_in4", "rate_in6"];
 
 /// Whether the set of this name holds who came by, not what we put there.
 pub(super) fn counts(set: &str) -> bool {

@@ -302,6 +302,7 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
         },
         refuse_dot: config.dns.refuse_dot,
         refuse_smtp: !config.residential.smtp,
+        limit_mbit: config.clients.limit_mbit,
         serve: config.lan.serve.clone(),
         reach: config.tailnet.advertise_lan,
         house_access: HouseAccess { ping: config.lan.ping, ssh: config.ssh.lan },

@@ -65,6 +65,8 @@ pub struct ClientView {
     pub last_seen: Option<Uptime>,
     pub path: Option<Path>,
     pub paused: bool,
+    /// What each of its addresses may take in each direction.
+    pub limit_mbit: Option<u16>,
 }
 
 /// What was last told of them.
@@ -181,6 +183,7 @@ impl ClientView {
             last_seen: accounts.iter().filter_map(|account| account.last_seen()).max(),
             path: None,
             paused: false,
+            limit_mbit: None,
         }
     }
 
@@ -233,6 +236,7 @@ mod tests {
             last_seen: Some(at(7)),
             path: None,
             paused: false,
+            limit_mbit: None,
         };
         let phone = ClientView {
             id: Some(String::from("n1")),
@@ -244,6 +248,7 @@ mod tests {
             last_seen: Some(at(7)),
             path: Some(Path::Direct),
             paused: false,
+            limit_mbit: None,
         };
         assert_eq!(clients.views(None), Some(Vec::from([phone, stranger])));
     }

@@ -254,7 +254,7 @@ impl Subject<'_> {
             dns: self.dns(),
             clock: self.clock.clone(),
             board: self.board.clone(),
-            clients: self.clients.views(self.refused),
+            clients: self.clients(),
             residential: self.residential(),
             last_stop: self.settings.last_stop.clone(),
         }
@@ -353,6 +353,14 @@ impl Subject<'_> {
             }
         }
         views
+    }
+
+    fn clients(&self) -> Option<Vec<ClientView>> {
+        let mut clients = self.clients.views(self.refused)?;
+        for client in &mut clients {
+            client.limit_mbit = self.settings.limit_mbit;
+        }
+        Some(clients)
     }
 
     fn residential(&self) -> ResidentialView {

@@ -57,11 +57,13 @@ fn a_flip_is_one_batch() {
     expect_file!["golden/flip_to_relay.nft"].assert_eq(&flip_to_relay(&by(Egress::Privacy, facts())));
 }
 
-/// And clients that may not ask resolvers of their own and may send mail, beside an owner who comes in from the house.
+/// And clients that may not ask resolvers of their own, may send mail, and each take no more than 20 Mbit/s, beside an owner
+/// who comes in from the house.
 #[test]
 fn a_house_and_a_tunnel_without_ipv6() {
     let house_access = HouseAccess { ping: false, ssh: true };
-    let mut facts = Facts { refuse_dot: true, refuse_smtp: false, house_access, ..facts() };
+    let mut facts =
+        Facts { refuse_dot: true, refuse_smtp: false, limit_mbit: Some(20), house_access, ..facts() };
     if let Some(uplink) = &mut facts.uplink {
         uplink.addresses.truncate(1);
         uplink.gateway6 = None;
@@ -157,7 +159,8 @@ fn house_prefixes_that_overlap_are_merged() {
 }
 
 fn facts() -> Facts {
-    let Settings { relays, flow_table, refuse_dot, refuse_smtp, house_access, .. } = house::settings();
+    let Settings { relays, flow_table, refuse_dot, refuse_smtp, limit_mbit, house_access, .. } =
+        house::settings();
     let interfaces = Vec::from([String::from("eth0")]);
     let candidates = relays.iter().map(|relay| relay.end.relay).collect();
     let tunnel = relays.first().map(|relay| relay.end.clone());
@@ -169,6 +172,7 @@ fn facts() -> Facts {
         flow_table,
         refuse_dot,
         refuse_smtp,
+        limit_mbit,
         house_access,
         household: None,
         reach: false,

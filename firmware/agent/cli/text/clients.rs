@@ -28,6 +28,9 @@ pub(in super::super) fn clients(clients: &[Client]) -> String {
             _ = writeln!(text, "  {}", addresses.join(", "));
         }
     }
+    if let Some(mbit) = clients.iter().find_map(|client| client.limit_mbit) {
+        _ = writeln!(text, "each may take {mbit} Mbit/s, either way");
+    }
     text
 }
 
@@ -73,6 +76,7 @@ mod tests {
             path: Some("relayed".to_owned()),
             relay: Some("nue".to_owned()),
             paused: false,
+            limit_mbit: None,
         };
         let stranger = Client {
             name: None,
@@ -84,6 +88,7 @@ mod tests {
             path: None,
             relay: None,
             paused: false,
+            limit_mbit: None,
         };
         [phone, stranger]
     }
@@ -100,6 +105,16 @@ mod tests {
         );
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         assert_eq!(clients(&[]), "nobody has gone out since the boot\n");
+    }
+
+    #[test]
+    fn a_limit_is_told_below() {
+        let limited = some().map(|client| Client { limit_mbit: Some(20), ..client });
+        assert!(
+            clients(&limited).ends_with("-\neach may take 20 Mbit/s, either way\n"),
+            "{}",
+            clients(&limited)
+        );
     }
 
     #[test]

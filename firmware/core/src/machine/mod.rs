@@ -107,7 +107,7 @@ impl Core {
     /// owner's session must not close it for the moment until the first [`Input::Uplink`].
     pub fn start(now: Uptime, settings: Settings, wish: Wish, uplink: Option<Uplink>) -> (Self, Vec<Effect>) {
         let relays = Relays::new(&settings);
-        let Settings { flow_table, refuse_dot, refuse_smtp, house_access, reach, .. } = settings;
+        let Settings { flow_table, refuse_dot, refuse_smtp, limit_mbit, house_access, reach, .. } = settings;
         let interfaces = settings.interfaces.names();
         let (tunnel, candidates) = (None, Vec::new()); // learn_way
         let household = None; // learn_household
@@ -119,6 +119,7 @@ impl Core {
             flow_table,
             refuse_dot,
             refuse_smtp,
+            limit_mbit,
             house_access,
             household,
             reach,

@@ -36,6 +36,7 @@ mod tests {
             last_seen: last_seen.map(at),
             path: None,
             paused: false,
+            limit_mbit: None,
         }
     }
 

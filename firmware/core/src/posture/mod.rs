@@ -173,6 +173,8 @@ pub struct Facts {
     pub refuse_dot: bool,
     /// Whether clients may not send mail to other people's servers (TCP 25) by the house's line.
     pub refuse_smtp: bool,
+    /// What each address of a client's may take in each direction; `None`: whatever the line gives.
+    pub limit_mbit: Option<u16>,
     pub house_access: HouseAccess,
     pub household: Option<Box<Household>>,
     /// Whether tailnet peers may reach the house's own network, whatever door is open.

@@ -47,6 +47,8 @@ pub fn whole(posture: &Posture) -> String {
     let smtp = if posture.facts.refuse_smtp { REFUSE_SMTP } else { ALLOW_SMTP };
     text.replace("@dot@", dot)
         .replace("@smtp@", smtp)
+        .replace("@limit_out@", &limit(posture.facts.limit_mbit, "out", "saddr"))
+        .replace("@limit_in@", &limit(posture.facts.limit_mbit, "in", "daddr"))
         .replace("@pings@", if ping { FEW_PINGS } else { NO_PINGS })
         .replace("@house_ssh@", if ssh { HOUSE_SSH } else { NO_HOUSE_SSH })
         .replace("@carrier_grade_in@", inwards)
@@ -119,6 +121,16 @@ const ALLOW_DOT: &str = "# questions for names over TLS or QUIC leave by the doo
 /// The line's address is a person's; what a provider's relay lets through is the provider's business.
 const REFUSE_SMTP: &str = "oifname @uplinks tcp dport 25 counter name smtp goto refuse";
 const ALLOW_SMTP: &str = "# mail leaves by the door, as all else";
+
+/// Packets beyond it are dropped, which TCP and QUIC take for a narrow line; a second's worth may come at once.
+fn limit(limit_mbit: Option<u16>, way: &str, end: &str) -> String {
+    let Some(mbit) = limit_mbit else { return String::from("# each client takes what the line gives") };
+    let bytes = u64::from(mbit) * 125_000;
+    let rule = |(family, number)| {
+        format!("update @rate_{way}{number} {{ {family} {end} limit rate over {bytes} bytes/second }} drop")
+    };
+    [("ip ", "4"), ("ip6", "6")].map(rule).join("\n    ")
+}
 
 /// What becomes of the house's pings: dropped when there are many of them, or all.
 const FEW_PINGS: &str = "limit rate over 5/second drop";

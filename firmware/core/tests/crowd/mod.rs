@@ -17,6 +17,7 @@ pub(crate) fn clients(count: u8, seen: Uptime) -> Vec<ClientView> {
         last_seen: Some(seen),
         path: None,
         paused: false,
+        limit_mbit: None,
     };
     (0..count).map(client).collect()
 }

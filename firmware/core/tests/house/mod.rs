@@ -32,6 +32,7 @@ pub(crate) fn settings() -> Settings {
         },
         refuse_dot: false,
         refuse_smtp: true,
+        limit_mbit: None,
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess { ping: true, ssh: false },

@@ -83,12 +83,14 @@ fn relay_told(view: &RelayView) -> String {
 }
 
 fn client(view: &ClientView) -> String {
-    let ClientView { id: _, name, addresses, tx_bytes, rx_bytes, since, last_seen, path, paused } = view;
+    let ClientView { id: _, name, addresses, tx_bytes, rx_bytes, since, last_seen, path, paused, limit_mbit } =
+        view;
+    let limit = limit_mbit.map_or_else(String::new, |mbit| format!(", at most {mbit} Mbit/s"));
     let paused = if *paused { ", paused" } else { "" };
     let [since, last_seen] = [since, last_seen].map(|when| or_none(when.map(Uptime::elapsed_since_boot)));
     let (name, path) = (or_none(name.as_ref()), or_none(path.as_ref()));
     format!(
-        "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}{paused}\n"
+        "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}{paused}{limit}\n"
     )
 }
 
