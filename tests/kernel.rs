@@ -28,6 +28,8 @@ mod guest;
 mod namespace;
 #[path = "kernel/postures.rs"]
 mod postures;
+#[path = "kernel/switches.rs"]
+mod switches;
 #[path = "kernel/upstream.rs"]
 mod upstream;
 #[path = "kernel/world.rs"]

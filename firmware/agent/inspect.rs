@@ -2,6 +2,7 @@
 //! nothing, and leaves nothing on the disk that it tries.
 
 mod dns;
+mod machine;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Inspector {
     disk: Store,
     control: Option<String>,
     expect: Expect,
+    /// Those to the house.
+    interfaces: Vec<String>,
     resolv_conf: ResolvConf,
     /// What of the configuration should be known beside the checks.
     notes: Vec<String>,
@@ -46,8 +49,8 @@ impl Inspector {
         spare: Option<Arc<Spare>>,
     ) -> Self {
         let (control, expect) = (settings.control.clone(), settings.expect);
-        let resolv_conf = ResolvConf::default();
-        Self { net, prober, disk, control, expect, resolv_conf, notes, watch, spare }
+        let (interfaces, resolv_conf) = (settings.interfaces.names(), ResolvConf::default());
+        Self { net, prober, disk, control, expect, interfaces, resolv_conf, notes, watch, spare }
     }
 
     /// One finding a promise, in the order in which they depend on each other.
@@ -57,7 +60,8 @@ impl Inspector {
             [time(view), told("power", view.board.power()), told("heat", view.board.heat()), self.disk()]
                 .into_iter()
                 .chain(self.spare())
-                .chain([told("watchdog", self.watch.told())]);
+                .chain([told("watchdog", self.watch.told())])
+                .chain(self.speed());
         let house = std::iter::once(uplink(view)).chain(lan(view));
         let world = [
             self.names(view).await,

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod lan;
 pub mod last_words;
 pub mod lasting;
+pub mod memory;
 pub mod mistake;
 pub mod net;
 pub mod panel;

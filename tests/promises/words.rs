@@ -12,7 +12,7 @@ use crate::ordeal::PATIENCE;
 /// It is looked at every few seconds.
 const COUNTED: Duration = Duration::from_secs(20);
 
-const PROMISES: [&str; 16] = [
+const PROMISES: [&str; 20] = [
     "rules",
     "forwarding",
     "clock",
@@ -21,6 +21,10 @@ const PROMISES: [&str; 16] = [
     "disk",
     "spare",
     "watchdog",
+    "memory",
+    "connections",
+    "offloads",
+    "governor",
     "uplink",
     "dns",
     "tunnel",
@@ -44,6 +48,8 @@ pub(super) fn doctor_prints_every_promise(stage: &mut Stage) -> Result<()> {
         "127.0.0.1 answers; privacy asks https://dns-privacy.example.net;",
         "nobody else is named",
         "fed every 3 s;",
+        "silent ones are kept for 7440 s (TCP), 300 s (UDP), 30 s (UDP that nobody answers)",
+        "eth0: rx-udp-gro-forwarding on, rx-gro-list off",
     ] {
         ensure!(said.stdout.contains(told), "{}", said.stdout);
     }

@@ -4,6 +4,7 @@
 
 mod changes;
 mod conntrack;
+mod flow_table;
 mod generation;
 mod house;
 mod links;
@@ -15,6 +16,7 @@ mod reference;
 mod routes;
 mod rules;
 mod seal;
+mod switches;
 mod sysctl;
 mod uplink;
 mod usage;
@@ -35,10 +37,12 @@ use rtnetlink::Handle;
 use rtnetlink::sys::AsyncSocket as _;
 
 pub use self::changes::Changes;
+pub use self::flow_table::{connections, make_room};
 use self::listing::Listing;
 use self::reference::Reference;
 pub use self::seal::{seal_for_good, seal_now};
-pub use self::sysctl::flow_table;
+use self::switches::Turned;
+pub use self::switches::read as switches;
 pub use self::usage::tailnet_bytes;
 
 /// Why the kernel does not look as ordered.
@@ -73,6 +77,7 @@ pub struct Net {
     proven: Option<Posture>,
     /// Of the rule set that was read back; none where somebody changed it in the same moment.
     generation: Option<u32>,
+    turned: Turned,
     /// How often this has loaded a whole rule set, whose counters begin anew.
     loads: u64,
 }
@@ -84,7 +89,8 @@ impl Net {
         let address = connection.socket_mut().socket_mut().bind_auto().context("no netlink address")?;
         tokio::spawn(connection);
         let reference = Reference::start().await?;
-        Ok(Self { handle, port: address.port_number(), reference, proven: None, generation: None, loads: 0 })
+        let (port, turned) = (address.port_number(), Turned::default());
+        Ok(Self { handle, port, reference, proven: None, generation: None, turned, loads: 0 })
     }
 
     /// The netlink port from which this changes the kernel.
@@ -185,6 +191,7 @@ impl Net {
 
     /// Makes an interface of the house come up and hold what it should, if there is one of this name; `anew`: what is lent to it begins to last from now.
     pub async fn attach(&mut self, interface: (Medium, &str), wanted: &Link, anew: bool) -> Result<()> {
+        self.turned.keep(interface.1);
         house::make(&self.handle, interface, wanted, anew).await
     }
 

@@ -31,14 +31,6 @@ pub(super) fn stop_forwarding() -> Result<()> {
     outcomes.into_iter().collect()
 }
 
-/// How many flows the kernel can track at once.
-pub fn flow_table() -> Result<u32> {
-    let path = "/proc/sys/net/netfilter/nf_conntrack_max";
-    let text =
-        fs::read_to_string(path).with_context(|| format!("no {path}: load the module nf_conntrack"))?;
-    text.trim().parse().with_context(|| format!("{path} holds no number: {text}"))
-}
-
 fn write_one(sysctl: &Sysctl) -> Result<()> {
     match read(sysctl)? {
         Some(found) if found != sysctl.value => fs::write(path(sysctl), sysctl.value)

@@ -30,6 +30,7 @@ use crate::handover;
 use crate::inspect::Inspector;
 use crate::lan::Lan;
 use crate::last_words;
+use crate::memory;
 use crate::net::{self, Net};
 use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
@@ -295,7 +296,7 @@ fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Resu
         expect: config.mullvad.expect,
         control: config.tailnet.control.as_ref().map(control_url),
         last_egress,
-        flow_table: net::flow_table()?,
+        flow_table: net::make_room(memory::now()?)?,
         upstreams: Upstreams {
             privacy: config.dns.privacy.to_string(),
             residential: config.dns.residential.to_string(),

@@ -34,6 +34,7 @@ pub mod panel;
 pub mod posture;
 pub mod redact;
 pub mod relays;
+pub mod resources;
 mod settings;
 pub mod stamps;
 pub mod tailnet;

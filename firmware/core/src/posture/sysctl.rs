@@ -50,6 +50,10 @@ pub fn before_forwarding(posture: &Posture) -> Vec<Sysctl> {
         // A middle of a connection is not a connection: after a flip it must be refused, not adopted.
         sysctl("net/netfilter/nf_conntrack_tcp_loose", "0"),
         sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1"),
+        // A silent connection is kept for as long as TCP's own signs of life may take, two hours, and a little more (RFC 5382 5),
+        // in place of the kernel's five days; one of UDP for as long as apps leave it alone, and for a moment where nobody answers.
+        sysctl("net/netfilter/nf_conntrack_tcp_timeout_established", "7440"),
+        sysctl("net/netfilter/nf_conntrack_udp_timeout", "30"),
         sysctl("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
         // What was refused is remembered for longer than FORGET: else the same SYN or INIT would soon be a new flow.
         sysctl("net/netfilter/nf_conntrack_tcp_timeout_close", "120"),

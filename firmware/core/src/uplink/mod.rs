@@ -8,6 +8,7 @@ mod lease;
 mod lease6;
 pub mod router;
 mod side;
+pub mod switch;
 mod trouble;
 pub mod wifi;
 
