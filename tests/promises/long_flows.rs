@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Error, Result, ensure};
 use byway_lab::crowd::{Crowd, FIRST_FLOW};
+use byway_lab::flow_table;
 use byway_lab::judge::{Door, FORGET, RELAY_DRAIN, Vantage};
 use byway_lab::packet::Tag;
 use byway_lab::phone::Family;
@@ -19,6 +20,7 @@ use byway_lab::wait_for;
 use serde_json::Value;
 
 use crate::house::wait_leased;
+use crate::memory;
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 
 const TALKING_ON: Rates = Rates { for_life: 20, ..GENTLE };
@@ -260,7 +262,9 @@ fn ports_at_server(outcome: &Outcome, flow: u32) -> impl Iterator<Item = u16> {
 /// Refused all at once, and opened anew as apps do.
 pub(super) fn ten_thousand(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
+    let before = flow_table::memory()?;
     let crowd = Crowd::open(stage, CROWD)?;
+    memory::check_connections(before, flow_table::memory()?)?;
     for door in [Door::Residential, Door::Privacy] {
         ordeal.watch.flip(&stage.byway, Some(door))?;
         ordeal.watch.wait_answered(PATIENCE)?;

@@ -35,6 +35,7 @@ mod port_scan;
 mod quiet;
 mod relay;
 mod relays;
+mod rush;
 mod upstreams;
 mod watchdog;
 mod way_in;
@@ -71,6 +72,7 @@ const PROMISES: &[Promise] = &[
     ("flows_of_every_kind_and_errors_about_them_never_change_doors", flows::of_every_kind),
     ("a_flow_that_fell_silent_goes_on_by_the_open_door_under_another_port", long_flows::silent_and_resumed),
     ("ten_thousand_flows_are_refused_at_once_and_none_changes_doors", long_flows::ten_thousand),
+    ("a_thousand_new_connections_a_second_never_change_doors", rush::keeps_to_its_door),
     ("toggle_does_what_the_button_does", doors::toggle_does_what_the_button_does),
     ("a_silent_relay_seals_and_its_return_carries_again", faults::a_silent_relay_seals),
     ("an_exit_that_is_not_mullvad_is_sealed_at_once", faults::not_mullvad_is_sealed),

@@ -1,4 +1,5 @@
-//! How much memory the agent has had resident at most: looked at after every promise, whatever it did to the box.
+//! How much memory the agent has had resident at most: looked at after every promise, whatever it did to the box. And what ten
+//! thousand connections cost the kernel.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +11,9 @@ use byway_lab::stage::Stage;
 const BOUND: u64 = (if cfg!(debug_assertions) { 40 } else { 25 }) << 20;
 
 static PEAK: AtomicU64 = AtomicU64::new(0);
+/// Of ten thousand connections, above idle.
+const CONNECTIONS_BOUND: u64 = 20 << 20;
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Of every agent since the last promise.
 pub(super) fn check(stage: &mut Stage) -> Result<()> {
@@ -19,9 +23,29 @@ pub(super) fn check(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+/// Of as many connections, from what the kernel had set aside before them.
+pub(super) fn check_connections(before: u64, now: u64) -> Result<()> {
+    let cost = now.saturating_sub(before);
+    CONNECTIONS.fetch_max(cost, Ordering::Relaxed);
+    let (cost, bound) = (mib(cost), mib(CONNECTIONS_BOUND));
+    ensure!(
+        now.saturating_sub(before) <= CONNECTIONS_BOUND,
+        "ten thousand connections cost {cost}, more than {bound}"
+    );
+    Ok(())
+}
+
 #[expect(clippy::print_stdout, reason = "a figure of the run, beside the table of faults")]
 pub(super) fn print() {
     println!("agent's resident memory: {} at most, bound {}", mib(PEAK.load(Ordering::Relaxed)), mib(BOUND));
+    let connections = CONNECTIONS.load(Ordering::Relaxed);
+    if connections > 0 {
+        println!(
+            "ten thousand connections: {} of kernel memory, bound {}",
+            mib(connections),
+            mib(CONNECTIONS_BOUND)
+        );
+    }
 }
 
 /// To a tenth.

@@ -36,6 +36,17 @@ const SECONDS: u32 = 600;
 /// Nobody in the lab lives there (RFC 2544).
 const NOBODY: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)];
 const PORTS: u32 = 60_000;
+const CACHES: [&str; 8] = [
+    "nf_conntrack",
+    "nf_conncount_tuple",
+    "nf_conncount_rb",
+    "kmalloc-64",
+    "kmalloc-96",
+    "kmalloc-128",
+    "kmalloc-192",
+    "kmalloc-256",
+];
+const PAGE: u64 = 4096;
 
 /// Flows that are tracked, and how many can be.
 pub fn tracked(namespace: &Namespace) -> Result<(u32, u32)> {
@@ -48,6 +59,20 @@ pub fn tracked(namespace: &Namespace) -> Result<(u32, u32)> {
         };
         Ok((read("nf_conntrack_count")?, read("nf_conntrack_max")?))
     })
+}
+
+/// What the machine's kernel has set aside for tracked flows, in bytes: of every namespace, with what each carries along (its
+/// NAT, its count), and with whatever else is allocated in such sizes.
+pub fn memory() -> Result<u64> {
+    let slabs = fs::read_to_string("/proc/slabinfo").context("the kernel does not tell its slabs")?;
+    let of_flows = |line: &&str| CACHES.iter().any(|cache| line.split(' ').next() == Some(cache));
+    let bytes = slabs.lines().filter(of_flows).map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // `<name> <active> <objects> <object's size> <objects a slab> <pages a slab> : tunables .. : slabdata <active slabs> <slabs>`
+        let number = |index: usize| words.get(index).and_then(|word| word.parse::<u64>().ok());
+        Some(number(5)? * PAGE * number(14)?)
+    });
+    bytes.sum::<Option<u64>>().context("/proc/slabinfo is not understood")
 }
 
 /// Leaves no room for one more flow.
