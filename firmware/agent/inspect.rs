@@ -126,7 +126,7 @@ impl Inspector {
     fn tailnet(&self, view: &View) -> Finding {
         match tailnet::sentence(&view.tailnet, self.control.as_deref()) {
             Some(sentence) => broken("tailnet", sentence),
-            None => kept("tailnet", "joined, exit node approved"),
+            None => kept("tailnet", format!("joined, exit node approved, {}", view.reach.says)),
         }
     }
 

@@ -33,6 +33,7 @@ mod path;
 mod pauses;
 mod port_scan;
 mod quiet;
+mod reach;
 mod relay;
 mod relays;
 mod rush;
@@ -145,6 +146,7 @@ const PROMISES: &[Promise] = &[
     ("an_expired_node_and_a_withdrawn_approval_are_told_and_mended", outages::control_turns_on_the_box),
     ("flips_work_while_the_control_server_is_away", outages::control_away),
     ("without_a_direct_way_the_phone_is_carried_by_derp", outages::derp_only),
+    ("a_house_behind_two_nats_is_carried_by_derp_and_says_so", reach::behind_two_nats),
     ("a_box_that_forgot_its_node_asks_for_a_key_and_joins_anew", outages::state_deleted),
     (
         "the_owner_logs_in_by_the_tailnet_whatever_becomes_of_the_agent",

@@ -196,7 +196,7 @@ pub(super) fn derp_only(stage: &mut Stage) -> Result<()> {
 }
 
 /// Where the phone sends what is for the box; empty: to the relay server.
-fn direct_way(stage: &Stage) -> Result<String> {
+pub(super) fn direct_way(stage: &Stage) -> Result<String> {
     let status = stage.world.phone.status()?;
     let peers = status["Peer"].as_object().context("the phone knows no peers")?;
     let byway =

@@ -37,7 +37,9 @@ pub(super) fn says_nothing_needless(stage: &mut Stage) -> Result<()> {
     ensure!(kinds.contains_key(PLANTED), "what was planted was not heard: {kinds:#?}");
     let needless: Vec<_> = kinds.iter().filter(|(kind, _)| !is_needed(kind) && *kind != PLANTED).collect();
     ensure!(needless.is_empty(), "needless in the house: {needless:#?}\nbeside {kinds:#?}");
-    for must in ["arp", "dhcp", "neighbour", "proof of the relay", "tunnel", "tailscaled"] {
+    for must in
+        ["arp", "dhcp", "neighbour", "proof of the relay", "tunnel", "tailscaled", "a search for UPnP"]
+    {
         ensure!(kinds.contains_key(must), "nothing was heard of {must}: {kinds:#?}");
     }
     Ok(())
@@ -68,7 +70,7 @@ fn kinds(stage: &Stage, frames: &[Vec<u8>]) -> Result<BTreeMap<String, usize>> {
     Ok(kinds)
 }
 
-const NEEDED: [&str; 10] = [
+const NEEDED: [&str; 11] = [
     "arp",
     "neighbour",
     "groups",
@@ -76,6 +78,7 @@ const NEEDED: [&str; 10] = [
     "proof of the relay",
     "tunnel",
     "tailscaled",
+    "a search for UPnP",
     "to the router",
     "to the internet",
     "answer",

@@ -166,6 +166,9 @@ fn tailnet(status: &Status) -> String {
         _ = write!(text, ", {address}");
     }
     _ = write!(text, ", exit node {exit_node}");
+    if tailnet.reach.by.is_some() {
+        _ = write!(text, "; {}", tailnet.reach.says);
+    }
     if let Some(uplink) = &status.uplink {
         _ = write!(text, "; uplink {}", uplink.interface);
     }

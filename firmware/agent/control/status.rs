@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use byway_core::board::Board;
 use byway_core::clock::Source;
-use byway_core::tailnet::{ExitNode, TailnetFacts};
+use byway_core::tailnet::{ExitNode, Reach, TailnetFacts};
 use byway_core::{
     Drift, Egress, Offload, Phase, ResidentialView, SeenAs, TunnelView, UpstreamView, Uptime, View, Wish,
 };
@@ -66,6 +66,8 @@ pub struct Tailnet {
     pub exit_node: Option<String>,
     pub key_expiry: Option<String>,
     pub health: Vec<String>,
+    /// How the tailnet reaches the box.
+    pub reach: Reach,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +150,7 @@ impl Status {
             why: view.why.clone(),
             since: rfc3339(now, view.since),
             tunnel: tunnel(&view.tunnel, now),
-            tailnet: tailnet(&view.tailnet),
+            tailnet: tailnet(&view.tailnet, &view.reach),
             seen_as: view.seen_as.as_ref().map(|seen| seen_as(seen, now)),
             uplink: view.uplink.as_ref().map(|uplink| Uplink {
                 interface: uplink.interface.clone(),
@@ -207,7 +209,7 @@ fn endpoint(endpoint: SocketAddr) -> String {
     if endpoint.ip().is_unspecified() { String::new() } else { endpoint.to_string() }
 }
 
-fn tailnet(facts: &TailnetFacts) -> Tailnet {
+fn tailnet(facts: &TailnetFacts, reach: &Reach) -> Tailnet {
     Tailnet {
         state: facts.state.map(|state| state.to_string()),
         name: facts.name.clone(),
@@ -221,6 +223,7 @@ fn tailnet(facts: &TailnetFacts) -> Tailnet {
         }),
         key_expiry: facts.key_expiry.clone(),
         health: facts.health.clone(),
+        reach: reach.clone(),
     }
 }
 
@@ -257,6 +260,7 @@ fn rfc3339(now: Now, then: Uptime) -> String {
 #[cfg(test)]
 mod tests {
     use byway_core::names::NamesReport;
+    use byway_core::tailnet::{PortMapping, Protocol, Ways};
     use byway_core::{Core, Input};
 
     use super::*;
@@ -302,6 +306,30 @@ mod tests {
             json(&core),
             serde_json::json!({
                 "model": "Raspberry Pi 4", "temperature_c": 52, "under_voltage": "now", "hot": "since boot", "throttled": "no",
+            })
+        );
+    }
+
+    #[test]
+    fn tells_how_the_tailnet_reaches_the_box_as_scripts_read_it() {
+        let (mut core, _) = Core::start(Uptime::default(), sample::settings(), Wish::Privacy, None);
+        let json = |core: &Core| {
+            let now = Now { uptime: Uptime::default(), wall: SystemTime::UNIX_EPOCH };
+            serde_json::to_value(Status::new(&core.view(), now)).unwrap()["tailnet"]["reach"].clone()
+        };
+        assert_eq!(
+            json(&core),
+            serde_json::json!({"by": null, "relay": null, "router": null, "mapped": null, "says": "nobody talks to it now"})
+        );
+        let offers = Vec::from([Protocol::Pcp, Protocol::NatPmp, Protocol::Upnp]);
+        let router = Some(PortMapping { offers, mapped: "198.51.100.10:41641".parse().ok() });
+        let ways = Ways { relay: Some("fra".to_owned()), router, direct: 1, ..Ways::default() };
+        core.step(Uptime::default(), Input::Ways(ways));
+        assert_eq!(
+            json(&core),
+            serde_json::json!({
+                "by": "direct", "relay": "fra", "router": ["pcp", "nat-pmp", "upnp"], "mapped": "198.51.100.10:41641",
+                "says": "reached directly; the router opens a port (PCP, NAT-PMP, UPnP) at 198.51.100.10",
             })
         );
     }

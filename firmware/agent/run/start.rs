@@ -163,7 +163,7 @@ async fn run(
     let hall = Hall { views: told.clone(), orders: ask, questions, tailscaled, inspector: Some(inspector) };
     let presses = people::receive(&config.panel, &paths.run_dir, hall, pulses, thread)?;
     serve_lan(config, paths, (net, told.clone()));
-    let tailnet = join_tailnet(config, paths, by_isp, told, pulses);
+    let tailnet = join_tailnet(config, paths, by_isp, (told, tell.clone()), pulses);
 
     let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
     let names = watch::Sender::new(None);
@@ -358,9 +358,11 @@ fn join_tailnet(
     config: &Config,
     paths: &Paths,
     by_isp: Arc<Names>,
-    views: watch::Receiver<View>,
+    (views, tell): (watch::Receiver<View>, mpsc::Sender<Input>),
     pulses: &Pulses,
 ) -> mpsc::Receiver<tailnet::Report> {
+    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
+    tokio::spawn(tailnet::watch_ways(tailscaled, views.clone(), tell));
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let settings = tailnet_settings(config, paths, views.clone(), pulses);
     names::join_tailnet(settings, own_names, control_name(config), views)

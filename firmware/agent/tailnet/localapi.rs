@@ -12,7 +12,7 @@ use std::{
 };
 
 use byway_core::clients::Roll;
-use byway_core::tailnet::{Preference, Status};
+use byway_core::tailnet::{Preference, Status, Ways};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -101,6 +101,18 @@ impl LocalApi {
     pub async fn roll(&self) -> Result<Roll, Error> {
         let reply: StatusReply = self.get_up_to(LONGEST_LIST, "status").await?;
         Ok(reply.roll())
+    }
+
+    /// How the box is reached, but for what its router has to do with it.
+    pub async fn ways(&self) -> Result<Ways, Error> {
+        let reply: StatusReply = self.get_up_to(LONGEST_LIST, "status").await?;
+        Ok(reply.ways())
+    }
+
+    /// Makes it ask the house's router for a port, for three seconds at most; the answer is made for people.
+    pub async fn debug_portmap(&self) -> Result<String, Error> {
+        let answer = self.call(Method::GET, "debug-portmap?duration=3s", None).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     pub async fn prefs(&self) -> Result<TailscaledPrefs, Error> {

@@ -10,6 +10,7 @@ mod localapi;
 mod process;
 mod session;
 mod way;
+mod ways;
 mod wipe;
 mod wire;
 
@@ -27,6 +28,7 @@ use tracing::{info, warn};
 pub use bus::{Bus, Notice};
 pub use localapi::{Error as LocalApiError, LocalApi};
 pub use process::{Error as ProcessError, INTERFACE, Origin, Tailscaled, log, socket, stop};
+pub use ways::watch as watch_ways;
 pub use wipe::{Error as WipeError, Wiped, wipe_auth_key, without_auth_key};
 pub use wire::{Caller, Peer, TailscaledPrefs};
 

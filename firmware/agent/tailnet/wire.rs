@@ -10,7 +10,7 @@ use std::{
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use byway_core::clients::{self, Path, Roll};
-use byway_core::tailnet::{Node, Preference, Prefs, Status, UnknownState};
+use byway_core::tailnet::{Node, Preference, Prefs, Status, UnknownState, Ways};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -99,6 +99,8 @@ struct PeerReply {
     addresses: Option<Vec<IpAddr>>,
     #[serde(rename = "AllowedIPs")]
     allowed: Option<Vec<String>>,
+    /// Of the box itself; a string each.
+    addrs: Option<Vec<String>>,
     cur_addr: String,
     relay: String,
     rx_bytes: u64,
@@ -135,6 +137,28 @@ impl StatusReply {
         let mut peers: Vec<Peer> = self.peer.unwrap_or_default().into_values().map(PeerReply::peer).collect();
         peers.sort_by(|a, b| (&a.name, &a.addresses).cmp(&(&b.name, &b.addresses)));
         peers
+    }
+}
+
+impl StatusReply {
+    /// Whoever has not spoken lately has no way.
+    pub(super) fn ways(self) -> Ways {
+        let me = self.me.unwrap_or_default();
+        let peers: Vec<PeerReply> =
+            self.peer.unwrap_or_default().into_values().filter(|peer| peer.active).collect();
+        let direct = peers.iter().filter(|peer| !peer.cur_addr.is_empty()).count();
+        Ways {
+            relay: told(me.relay),
+            endpoints: me
+                .addrs
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|address| address.parse().ok())
+                .collect(),
+            router: None,
+            direct,
+            relayed: peers.len() - direct,
+        }
     }
 }
 

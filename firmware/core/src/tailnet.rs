@@ -1,9 +1,11 @@
 //! What the tailnet's node is known to be, and what follows from it; speaks to nobody and starts nothing.
 //!
 //! [`TailnetFacts`] is what byway claims about its node, made only from what tailscaled and the control
-//! server said. [`plan()`] decides what to ask of tailscaled next, [`sentence()`] what the owner has to do.
+//! server said. [`plan()`] decides what to ask of tailscaled next, [`sentence()`] what the owner has to do, [`Ways`] how the
+//! box is reached.
 
 mod plan;
+mod reach;
 mod sentence;
 
 use alloc::{string::String, vec::Vec};
@@ -12,6 +14,7 @@ use core::{fmt, net::IpAddr, str::FromStr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use plan::{Action, Login, Preference, Prefs, Progress, Wanted, plan};
+pub use reach::{By, PortMapping, Protocol, Reach, Ways};
 pub use sentence::sentence;
 
 /// What tailscaled says about itself (`ipn.State`).

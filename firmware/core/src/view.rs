@@ -15,7 +15,7 @@ use crate::machine::{House, household};
 use crate::names::NamesReport;
 use crate::posture::Refused;
 use crate::relays::{RelayView, Relays, Role};
-use crate::tailnet::{self, TailnetFacts};
+use crate::tailnet::{self, Reach, TailnetFacts, Ways};
 use crate::{ClockReport, Egress, Expect, Facts, Lack, Serve, Settings, State, Uptime, Wish};
 
 /// The box in one word.
@@ -48,6 +48,8 @@ pub struct View {
     /// In the order of the owner's list.
     pub relays: Vec<RelayView>,
     pub tailnet: TailnetFacts,
+    /// How that one reaches the box.
+    pub reach: Reach,
     pub seen_as: Option<SeenAs>,
     pub uplink: Option<UplinkView>,
     /// `None`: the owner wants nothing of the kind.
@@ -160,6 +162,7 @@ impl View {
             },
             relays: Vec::new(),
             tailnet: TailnetFacts::default(),
+            reach: Ways::default().reach(),
             seen_as: None,
             uplink: None,
             lan: None,
@@ -223,6 +226,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) evidence: &'a Evidence,
     pub(crate) relays: &'a Relays,
     pub(crate) tailnet: &'a TailnetFacts,
+    pub(crate) ways: &'a Ways,
     pub(crate) drift: &'a Drift,
     pub(crate) clock: &'a ClockReport,
     pub(crate) board: &'a Board,
@@ -245,6 +249,7 @@ impl Subject<'_> {
             tunnel: self.tunnel(),
             relays: self.relays(),
             tailnet: self.tailnet.clone(),
+            reach: self.ways.reach(),
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
             lan: self.lan(),

@@ -14,7 +14,7 @@ use byway_core::clients::{Ledger, PausedClient, Roll};
 use byway_core::clock::{ClockReport, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::{Attempt, RelayId};
-use byway_core::tailnet::TailnetFacts;
+use byway_core::tailnet::{TailnetFacts, Ways};
 use byway_core::uplink::Trouble;
 use byway_core::uplink::router::Nat64;
 use byway_core::{
@@ -221,7 +221,8 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
         Input::Tunnel(_) => pings(drive),
         Input::Ping(_) => exits(drive),
         Input::Exit(_) => vec![("tailnet", Input::Tailnet(TailnetFacts::default()))],
-        Input::Tailnet(_) => outcomes(drive),
+        Input::Tailnet(_) => vec![("relayed", Input::Ways(Ways { relayed: 1, ..Ways::default() }))],
+        Input::Ways(_) => outcomes(drive),
         Input::Applied(..) => vec![("drifted", Input::Drifted(String::from("a rule is gone")))],
         Input::Drifted(_) => vec![
             ("wish remembered", Input::Remembered(Ok(()))),

@@ -1,8 +1,10 @@
 //! The relative's house: its router with what it lends, translates, lets through and keeps silent about. What a house can
 //! do wrong without meaning to is here; what somebody in it does on purpose is the neighbour's.
 
+mod carrier;
 mod dhcp;
 mod nat64;
+mod opener;
 mod portal;
 
 use std::net::Ipv6Addr;
@@ -20,6 +22,7 @@ use crate::probe::lan;
 use crate::topology::{Numbering, Place, Topology};
 use crate::wire::Wire;
 use nat64::Nat64;
+use opener::Opener;
 use portal::Portal;
 
 const NAT: &str = "table ip nat {
@@ -65,6 +68,7 @@ pub struct House {
     resolver: Option<Resolver>,
     nat64: Option<Nat64>,
     portal: Option<Portal>,
+    opener: Option<Opener>,
 }
 
 impl House {
@@ -95,6 +99,7 @@ impl House {
             resolver: None,
             nat64: None,
             portal: None,
+            opener: None,
         };
         house.answer_for_names(Dns64::Off)?;
         house.offer(&Offer::both())?;
@@ -211,11 +216,33 @@ impl House {
 
     /// From now on the tailnet reaches the box by the relay server only (DERP).
     pub fn block_direct(&self) -> Result<()> {
-        self.router.nft(NO_DIRECT_WAY)
+        self.router.nft(NO_DIRECT_WAY)?;
+        // In a house without IPv6, tailscaled finds its peers' IPv6 through the tunnel.
+        self.core.nft(NO_DIRECT_WAY)
     }
 
     pub fn allow_direct(&self) -> Result<()> {
-        self.router.nft("delete table inet direct")
+        self.router.nft("delete table inet direct")?;
+        self.core.nft("delete table inet direct")
+    }
+
+    /// From now on its line ends at a carrier's NAT; the internet sees what it saw before.
+    pub fn move_behind_carrier(&self) -> Result<()> {
+        carrier::stand_between(&self.router, &self.core)
+    }
+
+    pub fn leave_carrier(&self) -> Result<()> {
+        carrier::step_aside(&self.router, &self.core)
+    }
+
+    /// From now on its router offers to open ports.
+    pub fn offer_ports(&mut self) -> Result<()> {
+        self.opener = Some(Opener::start(&self.router, &self.folder)?);
+        Ok(())
+    }
+
+    pub fn offer_ports_no_more(&mut self) -> Result<()> {
+        self.opener.take().context("the router offers no ports")?.stop(&self.router)
     }
 
     /// From now on no machine of the house reaches anybody by UDP.

@@ -35,7 +35,12 @@ impl Tailscale {
             (format!("--statedir={}", folder.display()), format!("--socket={}", socket.display()));
         let args = [&state, &at, "--tun=tailscale0", "--port=41641", "--no-logs-no-support"];
         let name = format!("tailscaled-{}", namespace.name());
-        let mut daemon = namespace.spawn(&name, daemon, &args, &environment(path_text(authority)?))?;
+        let mut daemon = namespace.spawn(
+            &name,
+            daemon,
+            &args,
+            &[&environment(path_text(authority)?)[..], &WITHOUT_ROUTERS].concat(),
+        )?;
         wait_for("tailscaled's socket", Duration::from_secs(10), || {
             if !daemon.is_alive() {
                 bail!("tailscaled has ended");
@@ -71,7 +76,10 @@ impl Tailscale {
     }
 }
 
+/// Of those that are not the box's: they ask no router for a port.
+const WITHOUT_ROUTERS: [(&str, &str); 1] = [("TS_DISABLE_PORTMAPPER", "true")];
+
 /// What every tailscaled of the world is started with: trust the test's authority, talk to nobody outside.
-pub(crate) fn environment(authority: &str) -> [(&'static str, &str); 3] {
-    [("SSL_CERT_FILE", authority), ("TS_NO_LOGS_NO_SUPPORT", "true"), ("TS_DISABLE_PORTMAPPER", "true")]
+pub(crate) fn environment(authority: &str) -> [(&'static str, &str); 2] {
+    [("SSL_CERT_FILE", authority), ("TS_NO_LOGS_NO_SUPPORT", "true")]
 }

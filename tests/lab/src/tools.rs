@@ -11,16 +11,18 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 16] = [
+const WORLD: [(&str, &str); 18] = [
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
     ("dropbear", "dropbear-bin"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
+    ("miniupnpd", "miniupnpd-nftables"),
     ("nft", "nftables"),
     ("nmap", "nmap"),
     ("setpriv", "util-linux"),
+    ("ss", "iproute2"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("tayga", "tayga"),

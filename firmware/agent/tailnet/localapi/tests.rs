@@ -5,7 +5,7 @@ use crate::tailnet::{
     bus::Notice,
     fake::{Fake, RUNNING},
 };
-use byway_core::tailnet::{BackendState, ExitNode, TailnetFacts, Wanted, default_routes};
+use byway_core::tailnet::{BackendState, ExitNode, TailnetFacts, Wanted, Ways, default_routes};
 
 #[tokio::test]
 async fn reads_the_status_of_an_approved_exit_node() {
@@ -42,6 +42,23 @@ async fn takes_nulls_and_unknown_keys_as_go_writes_them() {
     assert!(fake.api().derp_hosts().await.unwrap().is_empty());
     let prefs = fake.api().prefs().await.unwrap().prefs();
     assert!(prefs.control.is_none() && prefs.auto_update && prefs.advertise_routes.is_empty());
+}
+
+#[tokio::test]
+async fn tells_by_which_way_peers_talk_to_the_box() {
+    let fake = Fake::start();
+    let endpoint = "198.51.100.10:41641";
+    let status =
+        RUNNING.replace(r#""Online":true},"#, &format!(r#""Addrs":["{endpoint}","odd"],"Relay":"lab"}},"#));
+    fake.answer("GET status", 200, &status);
+    let ways = fake.api().ways().await.unwrap();
+    let endpoints = Vec::from([endpoint.parse().unwrap()]);
+    let one_direct = Ways { relay: Some("lab".into()), endpoints, direct: 1, ..Ways::default() };
+    assert_eq!(ways, one_direct, "the silent laptop does not count");
+    fake.answer("GET status", 200, &status.replace("203.0.113.20:41641", ""));
+    assert_eq!(fake.api().ways().await.unwrap(), Ways { direct: 0, relayed: 1, ..one_direct });
+    fake.answer("GET debug-portmap", 200, "Probe: {PCP:false PMP:true UPnP:false}\nno mapping\n");
+    assert!(fake.api().debug_portmap().await.unwrap().contains("PMP:true"));
 }
 
 #[tokio::test]

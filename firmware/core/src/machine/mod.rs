@@ -45,7 +45,7 @@ use crate::board::Board;
 use crate::clients::Clients;
 use crate::evidence::Evidence;
 use crate::relays::{RelayId, Relays};
-use crate::tailnet::TailnetFacts;
+use crate::tailnet::{TailnetFacts, Ways};
 use crate::view::{self, View};
 use crate::{ClockReport, Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Why, Wish};
 
@@ -68,6 +68,7 @@ pub struct Core {
     relays: Relays,
     called: Option<Call>,
     tailnet: TailnetFacts,
+    ways: Ways,
     clock: ClockReport,
     board: Board,
     clients: Clients,
@@ -139,6 +140,7 @@ impl Core {
             relays,
             called: None,
             tailnet: TailnetFacts::default(),
+            ways: Ways::default(),
             clock: ClockReport::default(),
             board: Board::default(),
             clients,
@@ -177,6 +179,7 @@ impl Core {
             Input::UseRelay(relay) => self.on_use_relay(relay, &mut turn),
             Input::TestRelays => self.on_test_relays(&turn),
             Input::Tailnet(facts) => self.tailnet = facts,
+            Input::Ways(ways) => self.ways = ways,
             Input::Applied(generation, result) => self.on_applied(generation, result, &mut turn),
             Input::Names(egress, report) => self.evidence.learn_names(egress, report),
             Input::Clock(report) => self.on_clock(report, &turn),
@@ -231,6 +234,7 @@ impl Core {
             evidence: &self.evidence,
             relays: &self.relays,
             tailnet: &self.tailnet,
+            ways: &self.ways,
             drift: &self.kernel.drift,
             clock: &self.clock,
             board: &self.board,

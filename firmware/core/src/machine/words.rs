@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::clients::{Ledger, PausedClient, Roll};
 use crate::names::NamesReport;
 use crate::relays::{Attempt, RelayId, Verdict};
-use crate::tailnet::TailnetFacts;
+use crate::tailnet::{TailnetFacts, Ways};
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
 use crate::{
@@ -72,6 +72,8 @@ pub enum Input {
     /// What came of an attempt, and when it began.
     Proved(Attempt, Uptime, Verdict),
     Tailnet(TailnetFacts),
+    /// How the tailnet reaches the box.
+    Ways(Ways),
     Applied(Generation, Result<(), Unapplied>),
     /// How the upstream of that door has been answering for names.
     Names(Egress, NamesReport),

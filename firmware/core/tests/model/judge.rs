@@ -162,6 +162,7 @@ impl Judge {
             | Input::UseRelay(_)
             | Input::TestRelays
             | Input::Tailnet(_)
+            | Input::Ways(_)
             | Input::Applied(..)
             | Input::Remembered(_)
             | Input::Clock(_)

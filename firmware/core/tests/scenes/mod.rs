@@ -8,7 +8,7 @@ use byway_core::clients::{Count, Ledger, Path, Peer, Roll, Used};
 use byway_core::clock::{self, ClockReport, Offset, Source};
 use byway_core::names::NamesReport;
 use byway_core::relays::Obstacle;
-use byway_core::tailnet::{BackendState, ExitNode, TailnetFacts};
+use byway_core::tailnet::{BackendState, ExitNode, PortMapping, Protocol, TailnetFacts, Ways};
 use byway_core::uplink;
 use byway_core::uplink::router::Nat64;
 use byway_core::{Egress, Exit, ExitReport, Expect, Input, RelaySettings, Settings, State, Wish};
@@ -19,7 +19,7 @@ use crate::house;
 /// What it is called, and how to get there.
 pub(crate) type Scene = (&'static str, fn() -> Drive);
 
-pub(crate) const SCENES: [Scene; 53] = [
+pub(crate) const SCENES: [Scene; 54] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -164,6 +164,18 @@ pub(crate) const SCENES: [Scene; 53] = [
             source: Some(Source::Tls),
             trouble,
             ..ClockReport::default()
+        }));
+        drive
+    }),
+    ("open by privacy, relayed to its peers", || {
+        let mut drive = open(Egress::Privacy);
+        let router =
+            Some(PortMapping { offers: Vec::from([Protocol::Upnp]), mapped: "100.64.9.9:7".parse().ok() });
+        drive.feed(Input::Ways(Ways {
+            relay: Some(String::from("fra")),
+            relayed: 1,
+            router,
+            ..Ways::default()
         }));
         drive
     }),

@@ -7,7 +7,7 @@ use byway_core::clients::ClientView;
 use byway_core::clock::ClockReport;
 use byway_core::names::NamesReport;
 use byway_core::relays::{RelayView, Role};
-use byway_core::tailnet::TailnetFacts;
+use byway_core::tailnet::{Reach, TailnetFacts};
 use byway_core::{LanView, ResidentialView, SeenAs, TunnelView, UplinkView, UpstreamView, Uptime, View};
 
 /// Every field; a new one is not compiled before it is printed here.
@@ -23,6 +23,7 @@ pub(crate) fn told(view: &View) -> String {
         tunnel,
         relays,
         tailnet,
+        reach,
         seen_as,
         uplink,
         lan,
@@ -47,7 +48,7 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}{}",
+         {}seen as: {}\nuplink: {}\n{}{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
@@ -55,6 +56,7 @@ pub(crate) fn told(view: &View) -> String {
         uplink.as_ref().map_or_else(|| String::from("none"), line),
         lan.as_ref().map_or_else(String::new, shared),
         node(tailnet),
+        way(reach),
         drift.healed,
         or_none(drift.last.as_ref()),
         asked(&dns.privacy),
@@ -121,6 +123,13 @@ fn time(ClockReport { source, offset, checked, answered, agreed, trouble }: &Clo
 fn node(facts: &TailnetFacts) -> String {
     let Some(state) = facts.state else { return String::new() };
     format!("tailnet: {state:?}, exit node {}\n", or_none(facts.exit_node))
+}
+
+/// A line once somebody talks to it.
+fn way(Reach { by, relay, router, mapped, says }: &Reach) -> String {
+    let Some(by) = by else { return String::new() };
+    let (relay, router, mapped) = (or_none(relay.as_ref()), or_none(router.as_ref()), or_none(*mapped));
+    format!("reach: {by:?}, {relay}, {router}, {mapped}: {says}\n")
 }
 
 fn asked(UpstreamView { upstream, report }: &UpstreamView) -> String {

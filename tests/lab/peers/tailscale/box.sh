@@ -5,7 +5,7 @@
 set -eu
 
 # Beside the bare minimum; featuretags turns them into build tags.
-features=osrouter,advertiseexitnode,dns,ipnbus,health,unixsocketidentity,portmapper,listenrawdisco,cachenetmap
+features=osrouter,advertiseexitnode,dns,ipnbus,health,unixsocketidentity,portmapper,listenrawdisco,cachenetmap,debugportmapper
 
 cd "$(dirname "$0")"
 # That Go and no newer one: the same bytes on every machine.
