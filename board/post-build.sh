@@ -11,8 +11,9 @@ board=$(dirname "$0")
 # Programs of the list that are not to be had where the card is for no real Pi.
 : "${WITHOUT_PROGRAMS:=}"
 
-# Bytes. DESIGN 9, and 45 MB for the root in memory.
-readonly MOST_AGENT=8000000 MOST_TAILSCALED=15000000 MOST_ROOT=45000000
+# Bytes. DESIGN 9, and 45 MB for the root in memory, where a card is of what a Pi's is of.
+readonly MOST_AGENT=8000000 MOST_TAILSCALED=15000000
+: "${MOST_ROOT:=45000000}"
 
 fail() { echo "post-build.sh: $*" >&2; exit 1; }
 
@@ -21,7 +22,7 @@ mkdir -p "$target"/boot "$target"/data "$target"/dev "$target"/proc "$target"/ru
 ln -sfn ../run "$target/var/run"
 
 # Packages' own ways to start things, which rcS does not call. That of nftables would flush the rule set.
-rm -rf "$target"/etc/init.d/S[0-9]* "$target"/etc/network "$target"/etc/nftables.conf
+rm -rf "$target"/etc/init.d/S[0-9]* "$target"/etc/network "$target"/etc/nftables.conf "$target"/etc/dropbear
 
 files=$("$board/hash.sh")
 cat >"$target/etc/os-release" <<END

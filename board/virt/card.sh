@@ -13,6 +13,8 @@ release=$(basename "$parts"/kernel/lib/modules/*)
 . "$board/version.sh"
 # Modes as they are on every machine.
 umask 022
+# Debian's dnsmasq and dropbear are linked with 7 MB (D-Bus, IDN, DNSSEC, libtomcrypt) that Buildroot's are not.
+export MOST_ROOT=52000000
 export WITHOUT_PROGRAMS=wpa_supplicant WITHOUT_OVERLAYS="bcm2712d0 overlay_map ramoops ramoops-pi4"
 
 # What a program is linked with, and what that is.
@@ -31,8 +33,8 @@ programs() {
   local program file
   cp "$parts/root/usr/bin/busybox" "$root/usr/bin/"
   while read -r program; do
-    file=$parts/root/usr/sbin/$program
-    if [[ -e $file ]]; then
+    file=$(find "$parts"/root/usr/{bin,sbin} -name "$program")
+    if [[ -n $file ]]; then
       cp -L "$file" "$root/usr/sbin/"
       libraries "$file"
     elif [[ " byway tailscaled $WITHOUT_PROGRAMS " != *" $program "* ]]; then

@@ -20,6 +20,10 @@ const KEEP_SSH: &str =
 const AS_ON_A_CARD: &str =
     "mount --bind \"$0\" /etc/passwd && mount --bind \"$1\" /dev/kmsg && shift && exec \"$@\"";
 
+/// Nobody hangs up before the shell does.
+const AT_A_TERMINAL: &str =
+    "rm -f \"$0\" && mkfifo \"$0\" && exec 3<>\"$0\" && echo \"$1\" >&3 && shift && exec \"$@\" <&3";
+
 /// Open until dropped, or until the box's power goes.
 #[derive(Debug)]
 pub struct WayIn {
@@ -90,6 +94,16 @@ impl Visitor {
             Ok(session.pid())
         })?;
         Ok(session)
+    }
+
+    /// Types this into a login shell, as whoever sits at a terminal, and returns all that was seen there until the shell ended.
+    pub fn type_in(&self, from: &Namespace, to: IpAddr, lines: &str) -> Result<String> {
+        let typed = self.key.with_extension("typed");
+        let known_hosts = self.known_hosts_option()?;
+        let host = format!("root@{to}");
+        let terminal = ["sh", "-c", AT_A_TERMINAL, path_text(&typed)?, lines, "ssh", "-tt", &host];
+        let said = from.output(&[&terminal[..], &self.client(&known_hosts)?].concat(), &[])?;
+        Ok(String::from_utf8_lossy(&said.stdout).into_owned())
     }
 
     /// As [`Visitor::run`] with words of `ssh`'s own.

@@ -2,6 +2,7 @@
 . /usr/libexec/byway/card.sh
 
 mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+mkdir -p /dev/pts && mount -t devpts -o nosuid,noexec,mode=600 devpts /dev/pts # terminals of the owner's sessions
 mount -t tmpfs -o nosuid,nodev,noexec,mode=755 run /run
 mount -t tmpfs -o nosuid,nodev,noexec,mode=1777 tmp /tmp
 mount -t pstore -o nosuid,nodev,noexec pstore /sys/fs/pstore 2>/dev/null || true # of the last boot, where the kernel has it
