@@ -187,7 +187,7 @@ impl Agent {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Apply(generation, posture) | Effect::Amend(generation, posture) => {
-                    self.kernel.send(keeper::Order::Apply(generation, Box::new(posture))).await?;
+                    self.kernel.send(keeper::Order::Apply(generation, posture)).await?;
                 }
                 Effect::ShutNames => _ = self.names.send_replace(None),
                 Effect::OpenNames(by) => _ = self.names.send_replace(Some(by)),

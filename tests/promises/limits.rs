@@ -72,7 +72,7 @@ fn mbit(stage: &Stage, way: Way) -> Result<f64> {
     let server = SocketAddr::new(SERVER_V4.into(), port);
     let call = || Ok(TcpStream::connect_timeout(&server, PATIENCE)?);
     let mut stream = stage.world.namespace(Place::Phone).enter(call)?;
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     let (began, mut bytes) = (Instant::now(), 0);
     while began.elapsed() < WARM_UP + MEASURE {
         let moved = match way {

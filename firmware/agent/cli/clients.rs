@@ -20,21 +20,21 @@ pub(super) fn list(run_dir: &Path, json: bool) -> anyhow::Result<Ending> {
 }
 
 pub(super) fn pause(run_dir: &Path, name: String) -> anyhow::Result<Ending> {
-    let paused = ask(run_dir, ClientRequest { client: name, paused: true })?;
+    let paused = ask(run_dir, &ClientRequest { client: name, paused: true })?;
     println!("paused: {paused}");
     Ok(Ending::Done)
 }
 
 pub(super) fn resume(run_dir: &Path, name: String) -> anyhow::Result<Ending> {
-    let paused = ask(run_dir, ClientRequest { client: name, paused: false })?;
+    let paused = ask(run_dir, &ClientRequest { client: name, paused: false })?;
     println!("paused: {paused}");
     Ok(Ending::Done)
 }
 
 /// Who is paused then.
-fn ask(run_dir: &Path, request: ClientRequest) -> anyhow::Result<String> {
+fn ask(run_dir: &Path, request: &ClientRequest) -> anyhow::Result<String> {
     wait_for(async {
-        let clients: Vec<Client> = Agent::new(run_dir).send(Method::PUT, "/v1/clients", &request).await?;
+        let clients: Vec<Client> = Agent::new(run_dir).send(Method::PUT, "/v1/clients", request).await?;
         Ok(text::paused(&clients).unwrap_or_else(|| "nobody".to_owned()))
     })
 }

@@ -53,21 +53,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Run { config, from, state_dir, spare, run_dir } => {
-            journal::start(&run_dir.run_dir);
-            if from.as_ref().is_some_and(|from| is_folder_of(from, &config)) {
-                eprintln!("byway: --from is the folder of --config: name another one, the box's own, there");
-                return Ok(Ending::Usage);
-            }
-            let paths = run::Paths { config, card: from, state_dir, spare, run_dir: run_dir.run_dir };
-            let ended = run::main(&paths).inspect_err(last_words::failed)?;
-            match ended {
-                run::Ended::Stopped => Ok(Ending::Done),
-                run::Ended::Renewed => Err(run_anew()),
-                run::Ended::BadConfig(mistakes) => {
-                    eprintln!("{mistakes}");
-                    Ok(Ending::Usage)
-                }
-            }
+            run(&run::Paths { config, card: from, state_dir, spare, run_dir: run_dir.run_dir })
         }
         Command::Seal(RunDir { run_dir }) => seal(&run_dir),
         Command::Status { json, watch, run_dir } => ask::status(&run_dir.run_dir, json, watch),
@@ -113,6 +99,22 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
             run_dir: &run_dir.run_dir,
         }),
         Command::Logs { lines, follow, run_dir } => logs::show(&run_dir.run_dir, lines, follow),
+    }
+}
+
+fn run(paths: &run::Paths) -> anyhow::Result<Ending> {
+    journal::start(&paths.run_dir);
+    if paths.card.as_ref().is_some_and(|card| is_folder_of(card, &paths.config)) {
+        eprintln!("byway: --from is the folder of --config: name another one, the box's own, there");
+        return Ok(Ending::Usage);
+    }
+    match run::main(paths).inspect_err(last_words::failed)? {
+        run::Ended::Stopped => Ok(Ending::Done),
+        run::Ended::Renewed => Err(run_anew()),
+        run::Ended::BadConfig(mistakes) => {
+            eprintln!("{mistakes}");
+            Ok(Ending::Usage)
+        }
     }
 }
 

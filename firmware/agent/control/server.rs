@@ -192,10 +192,7 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
         }
         (&Method::GET, "/v1/panel") => panel::show(desk, asks).await,
         (&Method::POST, "/v1/panel/test") => panel::test(desk, asks, read(request).await?).await,
-        (&Method::GET, "/v1/clients") => {
-            let view = desk.views.borrow().clone();
-            clients::list(&view)
-        }
+        (&Method::GET, "/v1/clients") => clients::list(&desk.views.borrow().clone()),
         (&Method::PUT, "/v1/clients") => {
             let asked: ClientRequest = read(request).await?;
             let _asking = asks.begin();

@@ -94,7 +94,10 @@ pub fn main(paths: &Paths) -> anyhow::Result<Ended> {
     let mut panel = None;
     let outcome = runtime.block_on(async {
         match config {
-            Ok(config) => run(&config, paths, &watch, &mut panel).await,
+            Ok(config) => {
+                authorize(&config, paths);
+                run(&config, paths, &watch, &mut panel).await
+            }
             Err(why) => wait::wait(why, paths, &watch.pulses, &mut panel).await,
         }
     });
@@ -132,7 +135,6 @@ async fn run(
 ) -> anyhow::Result<Signal> {
     let signals = Signals::listen()?;
     let pulses = &watch.pulses;
-    authorize(config, paths);
     let awake = wake(config, paths, pulses);
     let store = Store::new(&paths.state_dir);
     let last = store.wish(config.egress).told();
@@ -166,11 +168,10 @@ async fn run(
     let tailnet = join_tailnet(config, paths, by_isp, (told, tell.clone()), pulses);
 
     let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
-    let names = watch::Sender::new(None);
+    let (names, [glances, looks]) = (watch::Sender::new(None), [GLANCE, LOOK].map(rounds));
     let ears = dns::Ears { door: names.subscribe(), views: views.subscribe(), inquiries };
     let asked = dns::start(dns_settings(config, paths, trust, attached, pulses), ears)?;
 
-    let [glances, looks] = [GLANCE, LOOK].map(rounds);
     let mut agent = Agent {
         core,
         engine,

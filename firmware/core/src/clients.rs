@@ -291,7 +291,7 @@ mod tests {
     fn a_pause_is_told_as_the_kernel_holds_it_and_of_who_has_never_gone_out_too() {
         let phone = peer("n1", &["100.64.0.1"]);
         let mut clients = Clients { ledger: Some(Ledger::default()), ..Clients::default() };
-        clients.learn_peers(roll(&[phone.clone()]));
+        clients.learn_peers(roll(core::slice::from_ref(&phone)));
         let told = |clients: &Clients, refused: Option<&Refused>| {
             clients.views(refused).unwrap().iter().map(|view| view.paused).collect::<Vec<_>>()
         };

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 /// Program and Debian package.
-const WORLD: [(&str, &str); 18] = [
+const WORLD: [(&str, &str); 19] = [
+    ("busybox", "busybox"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),

@@ -3,6 +3,7 @@
 use super::{Core, Effect, Generation, State, Turn, Unapplied};
 use crate::clients::{PausedClient, Roll};
 use crate::{Lack, Posture, Why};
+use alloc::boxed::Box;
 
 use super::to::RETRY;
 
@@ -40,7 +41,7 @@ impl Core {
             let posture = Posture { refused, ..proven.clone() };
             self.kernel.generation = Generation(self.kernel.generation.0 + 1);
             self.kernel.amending = Some((self.kernel.generation, posture.clone()));
-            turn.effects.push(Effect::Amend(self.kernel.generation, posture));
+            turn.effects.push(Effect::Amend(self.kernel.generation, Box::new(posture)));
         }
     }
 

@@ -88,7 +88,7 @@ impl Core {
         let posture = posture.clone();
         match (result, posture.door) {
             (Ok(()), door) => {
-                self.kernel.posture = Some(posture);
+                self.kernel.posture = Some(*posture);
                 self.call_relay_again(turn);
                 self.agenda.set(Why::Forget, turn.now + FORGET);
                 match (door, self.wish.egress()) {

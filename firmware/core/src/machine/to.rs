@@ -1,5 +1,6 @@
 //! The transitions: the only writers of the state.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -78,6 +79,7 @@ impl Core {
         self.kernel.generation = Generation(self.kernel.generation.0 + 1);
         let generation = self.kernel.generation;
         let posture = Posture { facts: self.facts.clone(), door, refused: self.clients.refused() };
+        let posture = Box::new(posture);
         turn.effects.push(Effect::ShutNames);
         turn.effects.push(Effect::Apply(generation, posture.clone()));
         (self.kernel.posture, self.kernel.amending) = (None, None);

@@ -1,5 +1,6 @@
 //! What the machine is made of: its states, what moves it, and what it asks of the agent.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -31,7 +32,7 @@ pub enum State {
     Sealed,
     /// An order is on its way to the kernel; nothing is claimed until it was read back. `lack` is why a door
     /// that was open must be closed.
-    Applying { generation: Generation, posture: Posture, lack: Option<Lack> },
+    Applying { generation: Generation, posture: Box<Posture>, lack: Option<Lack> },
     /// The wished door is not proven: `lack`. `door` is the other one, still open for a moment.
     Proving { egress: Egress, asked: Uptime, lack: Lack, door: Option<Door> },
     /// Read back: client packets leave by this door.
@@ -99,9 +100,9 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Make the kernel look so, read it back, report [`Input::Applied`].
-    Apply(Generation, Posture),
+    Apply(Generation, Box<Posture>),
     /// Whom nothing is carried for is all that is new: make it so, read it back, report [`Input::Applied`].
-    Amend(Generation, Posture),
+    Amend(Generation, Box<Posture>),
     /// Keep across reboots.
     Remember(Wish),
     /// Likewise, whom the owner prefers.

@@ -297,11 +297,11 @@ impl World {
                     self.newest = generation;
                     self.kernel.under_way = Some(generation);
                     self.kernel.verified = None;
-                    self.after(self.kernel.slow, Event::Ordered(generation, posture));
+                    self.after(self.kernel.slow, Event::Ordered(generation, *posture));
                 }
                 Effect::Amend(generation, posture) => {
                     self.newest = generation;
-                    self.after(self.kernel.slow, Event::Amended(generation, posture));
+                    self.after(self.kernel.slow, Event::Amended(generation, *posture));
                 }
                 Effect::Remember(wish) => self.remembered = wish,
                 Effect::RememberPaused(paused) => self.paused = paused,
