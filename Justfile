@@ -23,8 +23,8 @@ demo *args: build peers
     cargo run --quiet --package byway-lab -- demo {{ args }} target/debug/byway
 
 # Figures for the box, two others beside it, its tunnel beside four, and its stub beside unbound and dnsmasq, into the
-# terminal and target/bench (25 minutes; `--quick`: a smoke run; `--tunnel`: only the tunnel, 12 minutes; `--names`: only
-# the stub, 2 minutes).
+# terminal and target/bench (25 minutes; `--quick`: a smoke run; `--datagrams`: only what
+# handing datagrams on together does, 2 minutes; `--tunnel`: only the tunnel, 12 minutes; `--names`: only the stub, 2 minutes).
 bench *args: peers
     cargo build --quiet --release --package byway
     cargo build --quiet --release --package byway --example engine --example stub

@@ -7,6 +7,7 @@ mod bounds;
 mod bulk;
 mod chart;
 mod cost;
+mod datagrams;
 mod docs;
 mod flips;
 mod machine;
@@ -31,6 +32,7 @@ use crate::judge::Door;
 use crate::phone::Family;
 use crate::stage::Stage;
 use crate::traffic::Rates;
+use datagrams::Download;
 use machine::Machine;
 use names::Names;
 use plan::Plan;
@@ -50,6 +52,8 @@ pub enum Part {
     Everything,
     /// The same, also into `docs`.
     EverythingIntoDocs,
+    /// A download by datagrams, handed on together and one by one.
+    Datagrams,
     /// The tunnels beside each other, without a world.
     Tunnel,
     /// The forwarders beside each other, without a world.
@@ -70,6 +74,7 @@ pub struct Programs<'a> {
 #[derive(Debug, Default)]
 struct Measured {
     boxes: Option<Results>,
+    datagrams: Option<Vec<Download>>,
     tunnels: Option<Tunnels>,
     names: Option<Names>,
 }
@@ -91,12 +96,16 @@ pub fn run(programs: Programs<'_>, options: Options) -> Result<bool> {
 
 fn measure(programs: Programs<'_>, part: Part, plan: &Plan) -> Result<Measured> {
     Ok(match part {
+        Part::Datagrams => {
+            Measured { datagrams: Some(datagrams::measure(programs.byway, plan)?), ..Measured::default() }
+        }
         Part::Tunnel => {
             Measured { tunnels: Some(tunnel::measure(programs.engine, plan)?), ..Measured::default() }
         }
         Part::Names => Measured { names: Some(names::measure(programs.stub, plan)?), ..Measured::default() },
         Part::Everything | Part::EverythingIntoDocs => Measured {
             boxes: Some(measure_boxes(programs.byway, plan)?),
+            datagrams: Some(datagrams::measure(programs.byway, plan)?),
             tunnels: Some(tunnel::measure(programs.engine, plan)?),
             names: Some(names::measure(programs.stub, plan)?),
         },
@@ -143,11 +152,15 @@ fn measure_byway(stage: &mut Stage, plan: &Plan, byway: &Path) -> Result<Results
 }
 
 /// Into the terminal, `target/bench` and, if asked for, `docs`.
-fn publish(Measured { boxes, tunnels, names }: &Measured, part: Part) -> Result<()> {
+fn publish(Measured { boxes, datagrams, tunnels, names }: &Measured, part: Part) -> Result<()> {
     if let Some(boxes) = boxes {
         say(&table::render(boxes));
         write("target/bench/bench.json", &serde_json::to_string_pretty(boxes)?)?;
         write("target/bench/bench.svg", &chart::render(boxes))?;
+    }
+    if let Some(downloads) = datagrams {
+        say(&datagrams::render(downloads));
+        write("target/bench/datagrams.json", &serde_json::to_string_pretty(downloads)?)?;
     }
     if let Some(tunnels) = tunnels {
         say(&tunnel::render(tunnels));
@@ -158,9 +171,9 @@ fn publish(Measured { boxes, tunnels, names }: &Measured, part: Part) -> Result<
         say(&names::render(names));
         write("target/bench/names.json", &serde_json::to_string_pretty(names)?)?;
     }
-    let all = (boxes, tunnels, names, part);
-    if let (Some(boxes), Some(tunnels), Some(names), Part::EverythingIntoDocs) = all {
-        write("docs/benchmarks.md", &docs::render(boxes, tunnels, names))?;
+    let all = (boxes, datagrams, tunnels, names, part);
+    if let (Some(boxes), Some(downloads), Some(tunnels), Some(names), Part::EverythingIntoDocs) = all {
+        write("docs/benchmarks.md", &docs::render(boxes, downloads, tunnels, names))?;
         write("docs/benchmarks.svg", &chart::render(boxes))?;
         write("docs/tunnel.svg", &tunnel::chart(tunnels))?;
     }

@@ -15,14 +15,14 @@ use byway_lab::topology::SeenAs;
 use byway_lab::{World, wait_for};
 
 const USAGE: &str =
-    "usage: byway-lab peers | world | demo [--script] BYWAY | bench [--quick] [--tunnel | --names | --write-docs] BYWAY ENGINE STUB
+    "usage: byway-lab peers | world | demo [--script] BYWAY | bench [--quick] [--datagrams | --tunnel | --names | --write-docs] BYWAY ENGINE STUB
   peers   builds the real peers into target/peers, if they are not there yet
   world   raises the world with a naive box, says what works, takes it down
   demo    puts the box that runs the agent BYWAY into the world and lets you press its button;
           --script plays a fixed scene instead and ends with a verdict
   bench   measures that box, and two others beside it, and its tunnel and its stub (ENGINE and STUB: the examples of
           those names) beside other implementations, into target/bench; fails only for a wrong packet; --quick is a
-          smoke run, --tunnel and --names measure nothing else, --write-docs also writes docs/benchmarks.md";
+          smoke run, --datagrams, --tunnel and --names measure nothing else, --write-docs also writes docs/benchmarks.md";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -64,6 +64,7 @@ fn options(words: &[&str]) -> Option<Options> {
     for word in words {
         options = match (*word, options.part) {
             ("--quick", _) => Options { quick: true, ..options },
+            ("--datagrams", Part::Everything) => Options { part: Part::Datagrams, ..options },
             ("--tunnel", Part::Everything) => Options { part: Part::Tunnel, ..options },
             ("--names", Part::Everything) => Options { part: Part::Names, ..options },
             ("--write-docs", Part::Everything) => Options { part: Part::EverythingIntoDocs, ..options },

@@ -1,5 +1,6 @@
 //! `docs/benchmarks.md`, from the results of one whole run and the prose beside this file.
 
+use super::datagrams::{self, Download};
 use super::names::{self, Names};
 use super::results::Results;
 use super::table;
@@ -7,7 +8,7 @@ use super::tunnel::{self, Tunnels};
 
 const PROSE: &str = include_str!("docs.md");
 
-pub(super) fn render(results: &Results, tunnels: &Tunnels, stubs: &Names) -> String {
+pub(super) fn render(results: &Results, downloads: &[Download], tunnels: &Tunnels, stubs: &Names) -> String {
     let machine = &results.machine;
     let kind = if machine.is_virtual { ", a virtual machine" } else { "" };
     let about = format!(
@@ -24,6 +25,7 @@ pub(super) fn render(results: &Results, tunnels: &Tunnels, stubs: &Names) -> Str
         ("{bounds}", table::bounds(results)),
         ("{boxes}", table::boxes(results)),
         ("{transfers}", table::transfers(results)),
+        ("{datagrams}", datagrams::render(downloads)),
         ("{tunnel_rounds}", tunnels.rounds().to_string()),
         ("{tunnel_bounds}", tunnel::bounds(tunnels)),
         ("{tunnel_speeds}", tunnel::speeds(tunnels)),
@@ -41,6 +43,7 @@ pub(super) fn render(results: &Results, tunnels: &Tunnels, stubs: &Names) -> Str
 
 #[cfg(test)]
 mod tests {
+    use super::super::datagrams::tests::example as downloads;
     use super::super::names::tests::example as names;
     use super::super::table::tests::example;
     use super::super::tunnel::tests::example as tunnels;
@@ -48,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_field_of_the_prose_is_filled() {
-        let text = render(&example(), &tunnels(), &names());
+        let text = render(&example(), &downloads(), &tunnels(), &names());
         assert!(!text.contains('{'), "{text}");
         assert!(text.contains("A Processor; 2 cores, 4096 MiB, a virtual machine; Linux 6.1.0"), "{text}");
     }

@@ -19,6 +19,8 @@ pub(super) struct Plan {
     /// Of the bulk transfers; each has every door and direction once.
     pub(super) rounds: usize,
     pub(super) transfer: Duration,
+    /// Of the downloads by datagrams; each has both ways once.
+    pub(super) datagram_rounds: usize,
     /// Of the tunnels; each has every implementation and load once.
     pub(super) tunnel_rounds: usize,
     /// Of one tunnel's bulk, without the time that it takes to speed up.
@@ -53,6 +55,7 @@ impl Plan {
         idle: Duration::from_mins(1),
         rounds: 3,
         transfer: Duration::from_secs(5),
+        datagram_rounds: 7,
         tunnel_rounds: 5,
         stream: Duration::from_millis(1200),
         small_packets: Duration::from_millis(1500),
@@ -80,6 +83,7 @@ impl Plan {
         idle: Duration::from_secs(5),
         rounds: 1,
         transfer: Duration::from_secs(2),
+        datagram_rounds: 1,
         tunnel_rounds: 1,
         stream: Duration::from_millis(500),
         small_packets: Duration::from_millis(600),
