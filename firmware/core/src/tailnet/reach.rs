@@ -224,6 +224,10 @@ mod tests {
                 asked(ways(0, 1), &upnp, Some("198.51.100.10:5")),
                 "the router opens a port (UPnP) at 198.51.100.10",
             ),
+            (
+                asked(Ways { endpoints: inside.clone(), ..ways(0, 1) }, &upnp, Some("100.64.9.9:7")),
+                "the house is behind two NATs",
+            ),
             (Ways { endpoints: inside, ..ways(0, 1) }, "no UDP of the tailnet's comes out of the house"),
         ];
         for (ways, reason) in table {
