@@ -424,6 +424,8 @@ fn settings() -> Settings {
         refuse_dot: false,
         refuse_smtp: true,
         limit_mbit: None,
+        daily_gb: None,
+        used: byway_core::Used::default(),
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess::default(),

@@ -2,7 +2,7 @@
 //! decided in [`byway_core::clients`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use byway_core::Input;
 use byway_core::clients::{Ledger, Roll};
@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock;
+use crate::config::TimeZone;
 use crate::net::{Net, tailnet_bytes};
 use crate::store::Store;
 use crate::tailnet::LocalApi;
@@ -30,13 +31,21 @@ struct Watch {
     /// As they were told last.
     roll: Option<Roll>,
     inputs: mpsc::Sender<Input>,
+    /// Whose days count.
+    zone: Option<TimeZone>,
 }
 
 /// To be called before the first order to the kernel, which ends what was counted until then; goes on by itself.
-pub async fn watch(net: Arc<Mutex<Net>>, tailscaled: LocalApi, store: Store, inputs: mpsc::Sender<Input>) {
+pub async fn watch(
+    net: Arc<Mutex<Net>>,
+    tailscaled: LocalApi,
+    store: Store,
+    inputs: mpsc::Sender<Input>,
+    zone: Option<TimeZone>,
+) {
     let boot = clock::boot();
     let ledger = store.ledger(boot).told().unwrap_or_default();
-    let mut watch = Watch { net, tailscaled, store, boot, ledger, roll: None, inputs };
+    let mut watch = Watch { net, tailscaled, store, boot, ledger, roll: None, inputs, zone };
     watch.count().await;
     tokio::spawn(watch.go_on());
 }
@@ -55,7 +64,7 @@ impl Watch {
                 (seen, looked) = (bytes, Some(Instant::now()));
                 self.count().await;
                 self.learn_peers().await;
-                self.tell(Input::Counted(self.ledger.clone())).await;
+                self.tell(Input::Counted(self.ledger.clone(), self.today())).await;
             }
         }
     }
@@ -79,6 +88,13 @@ impl Watch {
             self.roll = Some(roll.clone());
             self.tell(Input::Peers(roll)).await;
         }
+    }
+
+    /// Where somebody knows what time it is.
+    fn today(&self) -> Option<u32> {
+        let now = SystemTime::now();
+        let utc = || u32::try_from(clock::wall().as_secs() / 86_400).unwrap_or_default();
+        clock::is_right().then(|| self.zone.as_ref().map_or_else(utc, |zone| zone.day(now)))
     }
 
     async fn tell(&self, input: Input) {

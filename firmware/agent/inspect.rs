@@ -240,7 +240,10 @@ fn residential(view: &View) -> Finding {
         (false, Some(1)) => "port 25 is refused by the residential door, 1 try".to_owned(),
         (false, Some(tries)) => format!("port 25 is refused by the residential door, {tries} tries"),
     };
-    kept("residential", mail)
+    let Some((bytes, gb)) = view.residential.used else { return kept("residential", mail) };
+    let (whole, tenths) = (bytes / 1_000_000_000, bytes / 100_000_000 % 10);
+    let detail = format!("{mail}; {whole}.{tenths} of {gb} GB of this day are used");
+    Finding { promise: "residential".to_owned(), kept: bytes < u64::from(gb) * 1_000_000_000, detail }
 }
 
 fn door(view: &View) -> Finding {

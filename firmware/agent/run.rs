@@ -7,6 +7,7 @@ mod lock;
 mod names;
 mod people;
 mod relays;
+mod settings;
 mod settle;
 mod start;
 mod stop;
@@ -195,6 +196,7 @@ impl Agent {
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => effects.extend(self.remember(wish)),
                 Effect::RememberRelay(relay) => effects.extend(self.remember_relay(relay)),
+                Effect::RememberUsed(used) => self.wishes.remember_used(used),
                 Effect::RememberPaused(paused) => {
                     let kept = self.wishes.remember_paused(clock::uptime(), paused);
                     effects.extend(self.step(Input::Remembered(kept)));
@@ -239,6 +241,13 @@ impl Agent {
         let (_, last_egress) = self.core.wish();
         let kept = self.wishes.remember(clock::uptime(), LastWish { wish, last_egress });
         self.step(Input::Remembered(kept))
+    }
+
+    /// What the next agent is to know that was not worth a write so far.
+    fn take_leave(&mut self) {
+        if let Some(used) = self.core.unkept() {
+            self.wishes.remember_used(used);
+        }
     }
 
     fn publish(&self) {

@@ -1,4 +1,4 @@
-//! Remembers across power cuts: the last wish, the relay that somebody chose, for whom nothing is carried, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `stamps` what the
+//! Remembers across power cuts: the last wish, the relay that somebody chose, for whom nothing is carried, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `used` what of the house's line, `stamps` what the
 //! handshakes' stamps are above, `clock` what the time was. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
@@ -7,6 +7,7 @@ mod ledger;
 mod life;
 mod slots;
 mod stamps;
+mod used;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -25,6 +26,7 @@ use byway_core::{Egress, Wish};
 pub use self::clock::ClockFile;
 pub use self::life::{BootNote, Story};
 pub use self::stamps::StampFile;
+pub use self::used::UsedFile;
 
 /// A file of another version is foreign: after an update that was undone, the old agent finds the new one's file.
 const VERSION: u32 = 1;

@@ -78,6 +78,8 @@ fn view() -> View {
             ports: Vec::new(),
         }],
         preferred: RelayId(0),
+        daily_gb: None,
+        used: byway_core::Used::default(),
         paused: Vec::new(),
         refuse_smtp: true,
         limit_mbit: None,

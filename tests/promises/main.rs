@@ -1,6 +1,7 @@
 //! The promises of byway, each a sentence, tried in one world with real peers and judged from the outside. The
 //! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
 
+mod allowance;
 mod answers;
 mod babble;
 mod clients;
@@ -66,6 +67,10 @@ const PROMISES: &[Promise] = &[
         pauses::one_client_is_refused_and_another_carried,
     ),
     ("each_client_takes_no_more_than_it_may_either_way", limits::each_client_takes_no_more),
+    (
+        "a_used_up_day_shuts_the_house_s_door_and_says_so_through_a_boot",
+        allowance::a_used_up_day_shuts_the_house_s_door,
+    ),
     ("mail_is_refused_by_the_house_s_line_and_goes_by_the_relay", mail::goes_by_the_relay_alone),
     ("wg_shows_the_tunnel_and_sets_nothing", words::wg_shows_the_tunnel),
     ("a_second_agent_is_refused", words::a_second_agent_is_refused),

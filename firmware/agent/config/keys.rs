@@ -36,6 +36,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("dns", "log", "false"),
     ("clients", "limit_mbit", "20"),
     ("residential", "smtp", "false"),
+    ("residential", "daily_gb", "50"),
     ("clock", "keep", "\"ntp\""),
     ("clock", "servers", "[\"192.168.1.1\"]"),
     ("ssh", "keys", "[\"ssh-ed25519 AAAA.. owner\"]"),

@@ -57,6 +57,8 @@ pub struct Config {
     pub clock: Clock,
     pub ssh: Ssh,
     pub panel: Panel,
+    /// Where the house is; `None`: its days are UTC's.
+    pub time_zone: Option<TimeZone>,
 }
 
 /// `[uplink]`: the way to the house's router.
@@ -129,6 +131,8 @@ pub struct Clients {
 pub struct Residential {
     /// Whether clients may send mail to other people's servers (TCP 25).
     pub smtp: bool,
+    /// What they may move in a day, both ways; `None`: whatever they like.
+    pub daily_gb: Option<u16>,
 }
 
 /// `[clock]`

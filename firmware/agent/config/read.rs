@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
         let residential = residential::read(&mut self.reader, &residential);
         let clock = clock::read(&mut self.reader, &clock);
         let ssh = ssh::read(&mut self.reader, &ssh);
-        let panel = panel::read(&mut self.reader, &panel);
+        let (panel, time_zone) = panel::read(&mut self.reader, &panel);
         Some(Config {
             name,
             egress,
@@ -123,6 +123,7 @@ impl<'a> Walk<'a> {
             clock,
             ssh,
             panel,
+            time_zone,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Whole configurations: a right one, and a table of wrong ones with the exact words that the owner reads.
 
+mod bounds;
 mod clock;
 mod dns;
 mod lan;

@@ -20,10 +20,20 @@ pub struct TimeZone {
 impl TimeZone {
     /// The minute of the day by a clock on the house's wall.
     pub fn minute_of_day(&self, now: SystemTime) -> u16 {
+        u16::try_from(self.seconds(now).div_euclid(MINUTE).rem_euclid(MINUTES)).unwrap_or_default()
+    }
+
+    /// The day by the same clock, counted from 1970.
+    pub fn day(&self, now: SystemTime) -> u32 {
+        u32::try_from(self.seconds(now).div_euclid(MINUTE * MINUTES)).unwrap_or_default()
+    }
+
+    /// What that clock shows, as seconds since it was 1970 there.
+    fn seconds(&self, now: SystemTime) -> i64 {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let utc = i64::try_from(since).unwrap_or_default();
         let offset = self.rule.find_local_time_type(utc).map_or(0, |here| i64::from(here.ut_offset()));
-        u16::try_from(utc.saturating_add(offset).div_euclid(MINUTE).rem_euclid(MINUTES)).unwrap_or_default()
+        utc.saturating_add(offset)
     }
 
     pub const fn name(&self) -> &str {
@@ -75,6 +85,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_on_the_house_s_wall() {
+        let day =
+            |zone: &str, utc| zone.parse::<TimeZone>().unwrap().day(UNIX_EPOCH + Duration::from_secs(utc));
+        let evening = 20_784 * 86_400 + 23 * 3_600;
+        assert_eq!(day("Etc/UTC", evening), 20_784);
+        assert_eq!(day("Europe/Stockholm", evening - 1), 20_784);
+        assert_eq!(day("Europe/Stockholm", evening), 20_785, "winter: an hour ahead");
+    }
 
     fn minute(zone: &str, utc: u64) -> u16 {
         zone.parse::<TimeZone>().unwrap().minute_of_day(UNIX_EPOCH + Duration::from_secs(utc))

@@ -123,6 +123,10 @@ pub struct Residential {
     pub smtp: bool,
     /// Tries at it that were refused in this boot.
     pub smtp_tries: Option<u64>,
+    /// What they may move in a day, both ways; null: whatever they like.
+    pub daily_gb: Option<u16>,
+    /// What they have moved of it.
+    pub used_bytes: Option<u64>,
 }
 
 /// One moment on both clocks.
@@ -242,8 +246,9 @@ fn upstream(view: &UpstreamView, now: Now) -> Upstream {
     }
 }
 
-const fn residential(view: &ResidentialView) -> Residential {
-    Residential { smtp: view.smtp, smtp_tries: view.smtp_tries }
+fn residential(view: &ResidentialView) -> Residential {
+    let (used_bytes, daily_gb) = view.used.unzip();
+    Residential { smtp: view.smtp, smtp_tries: view.smtp_tries, daily_gb, used_bytes }
 }
 
 fn age(now: Now, then: Uptime) -> u64 {

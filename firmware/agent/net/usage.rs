@@ -35,7 +35,8 @@ pub fn tailnet_bytes() -> Option<u64> {
 pub(super) fn count(load: u64) -> Result<Count, nft::Error> {
     let counters = nft::counters()?;
     let smtp_tries = counter(&counters, "smtp", "packets");
-    Ok(Count { load, clients: used(&nft::sets()?), smtp_tries })
+    let house_bytes = counter(&counters, "house", "bytes");
+    Ok(Count { load, clients: used(&nft::sets()?), smtp_tries, house_bytes })
 }
 
 /// 0 where it is not there, as in a rule set of an older agent's.

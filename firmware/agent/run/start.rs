@@ -1,6 +1,5 @@
 //! How the agent comes up: configuration, lock, neighbours, in that order, and how it is taken down again.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,44 +7,41 @@ use std::time::Duration;
 use anyhow::Context as _;
 use byway_core::last_stop::Farewell;
 use byway_core::posture::{Mark, TUNNEL, TUNNEL_PORT};
-use byway_core::relays::RelayId;
 use byway_core::watchdog::Part;
-use byway_core::{Core, Egress, HouseAccess, Input, Serve, Settings, Upstreams, View};
+use byway_core::{Core, Input, Serve, Settings, Used, View};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::house::{self, Attached};
 use super::people::{self, Hall};
+use super::settings::{TAILSCALES_CONTROL, control_name, dns_settings, referees, settings, tailnet_settings};
 use super::settle::Settler;
 use super::stop::{self, Signal, Signals};
-use super::wish::{self, WishKeeper};
+use super::wish::WishKeeper;
 use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, wait};
 use crate::board;
 use crate::clock::{self, Awake, Referee, Servers};
-use crate::config::{self, Config, Host, Url};
+use crate::config::{self, Config, Host};
 use crate::dns::own::{Names, OwnNames};
 use crate::dns::{self, ResolvConf};
 use crate::handover;
 use crate::inspect::Inspector;
 use crate::lan::Lan;
 use crate::last_words;
-use crate::memory;
 use crate::net::{self, Net};
 use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
 use crate::spare::{self, Spare};
 use crate::ssh;
 use crate::stick;
-use crate::store::{StampFile, Store};
-use crate::tailnet::{self, AuthKey, LocalApi};
-use crate::tls::{self, Trust};
+use crate::store::{Recalled, StampFile, Store, UsedFile};
+use crate::tailnet::{self, LocalApi};
+use crate::tls;
 use crate::tunnel::{self, Engine, Outside, Stamps, uapi};
 use crate::uplink::nat64;
 use crate::watchdog::{self, Pulses, Watch};
 
-/// Tailscale's own control server, for a configuration that names none.
-const TAILSCALES_CONTROL: &str = "controlplane.tailscale.com";
 /// The tunnel's socket.
 const OUTSIDE: Outside = Outside { mark: Mark::TUNNEL_SOCKET.0, port: TUNNEL_PORT };
 /// Between two looks at the tunnel, and at what else is looked at.
@@ -133,8 +129,7 @@ async fn run(
     watch: &Watch,
     thread: &mut Option<Thread>,
 ) -> anyhow::Result<Signal> {
-    let signals = Signals::listen()?;
-    let pulses = &watch.pulses;
+    let (signals, pulses) = (Signals::listen()?, &watch.pulses);
     let awake = wake(config, paths, pulses);
     let store = Store::new(&paths.state_dir);
     let last = store.wish(config.egress).told();
@@ -154,7 +149,7 @@ async fn run(
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
     let relays = Relays::new(&config.mullvad, in_memory, tell.clone(), pulses.of(Part::Prober));
-    let settings = settings(config, last.last_egress, &store)?;
+    let settings = Settings { used: used(paths).1.told(), ..settings(config, last.last_egress, &store)? };
     let inspector =
         inspector(config, paths, (Arc::clone(&net), prober.clone()), &settings, watch, spare.clone());
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
@@ -182,7 +177,7 @@ async fn run(
         names,
         asked,
         prober,
-        wishes: WishKeeper::new(store),
+        wishes: WishKeeper::new(store, used(paths).0),
         resolv_conf: ResolvConf::default(),
         views,
         pulse: pulses.begin(Part::Loop),
@@ -191,6 +186,7 @@ async fn run(
     let stick = stick::watch(&paths.config, &paths.run_dir);
     let outcome =
         agent.live(effects, Ears { inputs, orders, presses, tailnet, glances, looks, stick, signals }).await;
+    agent.take_leave();
     time.stop().await;
     agent.settler.finish().await;
     outcome
@@ -241,27 +237,13 @@ fn stamps(paths: &Paths) -> anyhow::Result<Stamps> {
     Ok(Stamps::kept(file, recalled.told())?)
 }
 
+fn used(paths: &Paths) -> (UsedFile, Recalled<Used>) {
+    UsedFile::open(Store::new(&paths.state_dir), clock::boot())
+}
+
 fn spare(paths: &Paths) -> anyhow::Result<Option<Arc<Spare>>> {
     let keep = |device: &PathBuf| spare::keep(device, &paths.state_dir, &paths.config);
     Ok(paths.spare.as_ref().map(keep).transpose()?.map(Arc::new))
-}
-
-fn dns_settings(
-    config: &Config,
-    paths: &Paths,
-    trust: Trust,
-    Attached { interface, resolvers, offers: _ }: Attached,
-    pulses: &Pulses,
-) -> dns::Settings {
-    dns::Settings {
-        dns: config.dns.clone(),
-        interface,
-        resolvers,
-        trust,
-        tailscaled: LocalApi::new(tailnet::socket(&paths.run_dir)),
-        store: Store::new(&paths.state_dir),
-        pulse: pulses.begin(Part::Names),
-    }
 }
 
 /// As many as the system lets it have: whoever asks it for much must not leave it none to flip with.
@@ -286,32 +268,6 @@ fn listen_to_wg() -> (watch::Sender<uapi::Snapshot>, Option<uapi::serve::Place>)
             (snapshots, None)
         }
     }
-}
-
-fn settings(config: &Config, last_egress: Egress, store: &Store) -> anyhow::Result<Settings> {
-    Ok(Settings {
-        name: config.name.as_str().to_owned(),
-        relays: relays::settings(&config.mullvad),
-        preferred: wish::chosen_relay(store, &config.mullvad).unwrap_or(RelayId(0)),
-        interfaces: house::interfaces(config),
-        expect: config.mullvad.expect,
-        control: config.tailnet.control.as_ref().map(control_url),
-        last_egress,
-        flow_table: net::make_room(memory::now()?)?,
-        upstreams: Upstreams {
-            privacy: config.dns.privacy.to_string(),
-            residential: config.dns.residential.to_string(),
-        },
-        refuse_dot: config.dns.refuse_dot,
-        refuse_smtp: !config.residential.smtp,
-        limit_mbit: config.clients.limit_mbit,
-        serve: config.lan.serve.clone(),
-        reach: config.tailnet.advertise_lan,
-        house_access: HouseAccess { ping: config.lan.ping, ssh: config.ssh.lan },
-        paused: store.paused().told(),
-        last_stop: last_words::sentence(),
-        seed: RandomState::new().hash_one(()),
-    })
 }
 
 fn inspector(
@@ -367,45 +323,4 @@ fn join_tailnet(
     let own_names = OwnNames::recall(by_isp, Store::new(&paths.state_dir));
     let settings = tailnet_settings(config, paths, views.clone(), pulses);
     names::join_tailnet(settings, own_names, control_name(config), views)
-}
-
-fn tailnet_settings(
-    config: &Config,
-    paths: &Paths,
-    views: watch::Receiver<View>,
-    pulses: &Pulses,
-) -> tailnet::Settings {
-    tailnet::Settings {
-        tailscaled: config.tailnet.tailscaled.clone(),
-        state_dir: paths.state_dir.clone(),
-        run_dir: paths.run_dir.clone(),
-        control: config.tailnet.control.as_ref().map(control_url),
-        auth_key: config.tailnet.auth_key.as_ref().map(|key| AuthKey::new(key.reveal())),
-        hostname: config.name.as_str().to_owned(),
-        views,
-        pulse: pulses.of(Part::Tailnet),
-    }
-}
-
-/// As tailscaled keeps it: without a path.
-fn control_url(url: &Url) -> String {
-    url.to_string().trim_end_matches('/').to_owned()
-}
-
-/// Hosts with certificates whose date counts: those that the box speaks to anyway.
-fn referees(config: &Config) -> anyhow::Result<[Url; 2]> {
-    let control = match &config.tailnet.control {
-        Some(control) => control.clone(),
-        None => format!("https://{TAILSCALES_CONTROL}").parse().map_err(anyhow::Error::msg)?,
-    };
-    Ok([control, config.mullvad.check_url.clone()])
-}
-
-/// The control server's name; none where it is an address, which needs no look-up.
-fn control_name(config: &Config) -> Option<String> {
-    match &config.tailnet.control {
-        None => Some(TAILSCALES_CONTROL.to_owned()),
-        Some(Url { host: Host::Name(name), .. }) => Some(name.clone()),
-        Some(Url { host: Host::Address(_), .. }) => None,
-    }
 }

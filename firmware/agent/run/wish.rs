@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use byway_core::Uptime;
 use byway_core::clients::PausedClient;
 use byway_core::relays::RelayId;
+use byway_core::{Uptime, Used};
 
 use crate::config::Mullvad;
-use crate::store::{LastWish, Store, StoreError};
+use crate::store::{LastWish, Store, StoreError, UsedFile};
 
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct WishKeeper {
     store: Store,
+    used: UsedFile,
     unsaved: Unsaved,
     tried: Uptime,
 }
@@ -28,8 +29,8 @@ struct Unsaved {
 }
 
 impl WishKeeper {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, unsaved: Unsaved::default(), tried: Uptime::default() }
+    pub(super) fn new(store: Store, used: UsedFile) -> Self {
+        Self { store, used, unsaved: Unsaved::default(), tried: Uptime::default() }
     }
 
     /// An error says that something chosen is forgotten at the next boot, be it this or what came before.
@@ -48,6 +49,13 @@ impl WishKeeper {
     pub(super) fn remember_paused(&mut self, now: Uptime, paused: Vec<PausedClient>) -> Result<(), String> {
         self.unsaved.paused = Some(paused);
         self.save(now)
+    }
+
+    /// What is not kept now is kept with the next step: it grows.
+    pub(super) fn remember_used(&mut self, used: Used) {
+        if let Err(error) = self.used.write(used) {
+            tracing::warn!("what was used of the house's line is forgotten at the next boot: {error}");
+        }
     }
 
     /// To be called now and then; says how it went if it was time to try again.
@@ -95,16 +103,22 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use byway_core::Egress;
+    use byway_core::stamps::Boot;
 
     use super::*;
     use crate::config;
+
+    fn keeper(state: &Path) -> WishKeeper {
+        let used = UsedFile::open(Store::new(state), Boot(1)).0;
+        WishKeeper::new(Store::new(state), used)
+    }
 
     #[test]
     fn a_wish_that_the_disk_refused_is_saved_once_it_takes_it_again() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         fs::write(&state, "no folder").unwrap();
-        let mut keeper = WishKeeper::new(Store::new(&state));
+        let mut keeper = keeper(&state);
         let wish = LastWish::first(Egress::Residential);
         let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
         assert!(keeper.remember(at(1), wish).is_err());
@@ -126,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         fs::write(&state, "no folder").unwrap();
-        let mut keeper = WishKeeper::new(Store::new(&state));
+        let mut keeper = keeper(&state);
         let wish = LastWish::first(Egress::Residential);
         let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
         assert!(keeper.remember(at(1), wish).is_err());

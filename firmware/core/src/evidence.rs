@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::NamesReport;
 use crate::relays::foreign;
 use crate::uplink::Trouble;
-use crate::{Egress, Expect, Uptime};
+use crate::{Egress, Expect, Spent, Uptime};
 
 /// A session older than this is dead (`WireGuard`'s reject-after-time).
 const FRESH_HANDSHAKE: Duration = Duration::from_mins(3);
@@ -106,6 +106,8 @@ pub struct ExitReport {
 pub enum Lack {
     Uplink(Trouble),
     Gateway,
+    /// Of the house's line enough is used for the day.
+    Spent(Spent),
     /// Why the tunnel leads to no relay.
     Relay(String),
     Handshake,
@@ -126,6 +128,7 @@ impl Lack {
             Self::ExitCheck(_) | Self::NotMullvad(_) => true,
             Self::Uplink(_)
             | Self::Gateway
+            | Self::Spent(_)
             | Self::Relay(_)
             | Self::Handshake
             | Self::Pong
@@ -331,6 +334,7 @@ impl fmt::Display for Lack {
         match self {
             Self::Uplink(trouble) => trouble.fmt(f),
             Self::Gateway => f.write_str("the house's router does not answer"),
+            Self::Spent(spent) => spent.fmt(f),
             Self::Relay(sentence) => f.write_str(sentence),
             Self::Handshake => f.write_str("the relay does not answer the handshake"),
             Self::Pong => f.write_str("the relay does not answer through the tunnel"),

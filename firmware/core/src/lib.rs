@@ -21,6 +21,7 @@ extern crate alloc;
 extern crate std;
 
 mod agenda;
+mod allowance;
 pub mod board;
 pub mod clients;
 pub mod clock;
@@ -44,6 +45,7 @@ mod view;
 pub mod watchdog;
 
 pub use agenda::Why;
+pub use allowance::{DayBy, Spent, Used};
 pub use clock::ClockReport;
 pub use egress::{Egress, Wish};
 pub use epoch::Epoch;

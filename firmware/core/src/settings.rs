@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::clients::PausedClient;
 use crate::relays::RelayId;
 use crate::uplink::Interfaces;
-use crate::{Egress, HouseAccess, TunnelEnd};
+use crate::{Egress, HouseAccess, TunnelEnd, Used};
 
 /// What counts as proof that the tunnel ends where it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,10 @@ pub struct Settings {
     pub refuse_smtp: bool,
     /// What each client may take in each direction; `None`: whatever the line gives.
     pub limit_mbit: Option<u16>,
+    /// What clients may move by the house's line in a day, in GB; `None`: whatever they like.
+    pub daily_gb: Option<u16>,
+    /// What they have moved, as it was kept.
+    pub used: Used,
     pub house_access: HouseAccess,
     pub serve: Serve,
     /// Whether tailnet peers may reach the house's own network.

@@ -8,6 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::Allowance;
 use crate::board::Board;
 use crate::clients::{ClientView, Clients, Ledger};
 use crate::evidence::{Evidence, Offload};
@@ -130,6 +131,8 @@ pub struct ResidentialView {
     pub smtp: bool,
     /// Tries at it that were refused in this boot; `None`: nobody has looked yet.
     pub smtp_tries: Option<u64>,
+    /// What they have moved this day, and the most in GB; `None`: there is no such bound.
+    pub used: Option<(u64, u16)>,
 }
 
 /// What somebody else changed in the kernel, and was put right.
@@ -192,7 +195,7 @@ impl View {
         let dns = self.dns.without_ages();
         let (clock, board) = (self.clock.without_ages(), self.board.without_ages());
         let clients = self.clients.as_ref().map(|all| all.iter().map(ClientView::without_ages).collect());
-        let residential = ResidentialView { smtp_tries: None, ..self.residential.clone() };
+        let residential = ResidentialView { smtp_tries: None, used: None, ..self.residential.clone() };
         Self { tunnel, relays, seen_as, dns, clock, board, clients, residential, ..self.clone() }
     }
 }
@@ -231,6 +234,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) clock: &'a ClockReport,
     pub(crate) board: &'a Board,
     pub(crate) clients: &'a Clients,
+    pub(crate) allowance: &'a Allowance,
     /// As it was read back.
     pub(crate) refused: Option<&'a Refused>,
 }
@@ -372,6 +376,7 @@ impl Subject<'_> {
         ResidentialView {
             smtp: !self.settings.refuse_smtp,
             smtp_tries: self.clients.ledger.as_ref().map(Ledger::smtp_tries),
+            used: self.allowance.told(),
         }
     }
 
@@ -406,8 +411,10 @@ impl Subject<'_> {
 /// While an order is on its way, nobody knows which door is open.
 pub(crate) const fn phase_and_door(state: &State) -> (Phase, Option<Egress>) {
     match state {
-        // The second is for the owner to mend.
-        State::Sealed | State::Proving { lack: Lack::NotMullvad(_), door: None, .. } => (Phase::Sealed, None),
+        // The second is for the owner to mend, the third for the next day.
+        State::Sealed | State::Proving { lack: Lack::NotMullvad(_) | Lack::Spent(_), door: None, .. } => {
+            (Phase::Sealed, None)
+        }
         State::Applying { .. } | State::Unverified { .. } | State::Proving { door: None, .. } => {
             (Phase::Proving, None)
         }

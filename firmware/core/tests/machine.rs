@@ -5,7 +5,7 @@ mod house;
 mod household;
 
 use byway_core::relays::{Proof, RelayId};
-use byway_core::{Core, Effect, Egress, Input, Lack, PingReport, State, TunnelReport, Wish};
+use byway_core::{Core, Effect, Egress, Input, Lack, Phase, PingReport, Settings, State, TunnelReport, Wish};
 use drive::{Drive, open};
 
 #[test]
@@ -269,6 +269,32 @@ fn waits_a_second_before_it_opens_again_what_the_kernel_refused_and_says_why() {
     drive.clock += 1_000;
     drive.feed(Input::Tick);
     assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_some()));
+}
+
+#[test]
+fn the_residential_door_shuts_when_the_day_is_used_up_and_opens_the_next_day_by_itself() {
+    let settings = Settings { daily_gb: Some(1), ..house::settings() };
+    let mut drive = drive::open_with(settings, Egress::Residential);
+    drive.moves(999_999_999, Some(7));
+    assert!(matches!(drive.core.state(), State::Open { .. }), "{:?}", drive.core.state());
+    drive.moves(1_000_000_000, Some(7));
+    assert!(matches!(drive.core.state(), State::Applying { posture, .. } if posture.door.is_none()));
+    settle(&mut drive);
+    let view = drive.core.view();
+    assert_eq!((view.phase, view.door), (Phase::Sealed, None), "{}", view.why);
+    drive.feed(Input::Gateway(true));
+    assert_eq!(drive.core.view().door, None);
+    drive.moves(1_000_000_000, Some(8));
+    settle(&mut drive);
+    assert_eq!(drive.core.view().door, Some(Egress::Residential), "{}", drive.core.view().why);
+}
+
+#[test]
+fn a_used_up_day_is_no_business_of_privacy() {
+    let settings = Settings { daily_gb: Some(1), ..house::settings() };
+    let mut drive = drive::open_with(settings, Egress::Privacy);
+    drive.moves(5_000_000_000, Some(7));
+    assert!(matches!(drive.core.state(), State::Open { .. }), "{:?}", drive.core.state());
 }
 
 /// A drift that is put right, and what is proven again afterwards.

@@ -18,8 +18,8 @@ use byway_core::tailnet::{TailnetFacts, Ways};
 use byway_core::uplink::Trouble;
 use byway_core::uplink::router::Nat64;
 use byway_core::{
-    Door, Effect, Egress, Exit, ExitReport, Generation, Input, Mac, PingReport, Posture, State, TunnelReport,
-    Unapplied, Uplink, Wish,
+    Door, Effect, Egress, Exit, ExitReport, Generation, Input, Mac, PingReport, Posture, Settings, State,
+    TunnelReport, Unapplied, Uplink, Wish,
 };
 use drive::{Drive, open};
 use expect_test::expect_file;
@@ -56,7 +56,7 @@ const HEADER: &str = "\
 type Scene = (&'static str, fn() -> Drive);
 
 /// Every state, with each door and each lack that matters; by nothing but inputs.
-const SCENES: [Scene; 19] = [
+const SCENES: [Scene; 20] = [
     ("sealed", || Drive::at_home(Wish::Sealed)),
     ("sealing", sealing),
     ("opening privacy", opening_privacy),
@@ -75,6 +75,7 @@ const SCENES: [Scene; 19] = [
     ("to the standby", to_the_standby),
     ("no relay left", without_a_relay),
     ("open residential", || open(Egress::Residential)),
+    ("residential is spent", spent),
     ("unverified", unverified),
 ];
 
@@ -174,6 +175,15 @@ fn residential_from_privacy() -> Drive {
     drive
 }
 
+/// The day's allowance is used while the door is open.
+fn spent() -> Drive {
+    let mut drive =
+        drive::open_with(Settings { daily_gb: Some(1), ..house::settings() }, Egress::Residential);
+    drive.moves(1_000_000_000, Some(7));
+    drive.applied();
+    drive
+}
+
 fn unverified() -> Drive {
     let mut drive = Drive::at_home(Wish::Privacy);
     drive.feed(Input::Drifted(String::from("chain forward is gone")));
@@ -253,8 +263,8 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             vec![("too little power", Input::Board(board))]
         }
         Input::Board(_) => vec![("no peer is there", Input::Peers(Roll::default()))],
-        Input::Peers(_) => vec![("nothing is counted", Input::Counted(Ledger::default()))],
-        Input::Counted(_) => vec![("a client is paused", Input::ClientPaused(client()))],
+        Input::Peers(_) => vec![("nothing is counted", Input::Counted(Ledger::default(), None))],
+        Input::Counted(..) => vec![("a client is paused", Input::ClientPaused(client()))],
         Input::ClientPaused(_) => vec![("a client is resumed", Input::ClientResumed(client().id))],
         Input::ClientResumed(_) => proofs(drive),
         Input::Proved(..) => vec![("the second relay is chosen", Input::UseRelay(RelayId(1)))],
@@ -376,6 +386,7 @@ fn effect(effect: &Effect) -> String {
         Effect::Amend(generation, posture) => format!("amend #{} {}", generation.0, order(posture)),
         Effect::Remember(wish) => format!("remember {wish}"),
         Effect::RememberRelay(relay) => format!("remember relay {}", relay.0),
+        Effect::RememberUsed(used) => format!("remember {} bytes used", used.bytes),
         Effect::RememberPaused(paused) => format!("remember {} paused", paused.len()),
         Effect::Prove(Attempt { relay, endpoint, .. }) => format!("prove {} at {endpoint}", relay.0),
         Effect::Handshake(relay, _) => format!("handshake with {}", relay.0),

@@ -3,14 +3,18 @@
 use byway_core::panel::OffHours;
 
 use super::super::reader::{At, Reader, Section};
+use super::super::zone::TimeZone;
 use super::super::{Night, Panel};
 use crate::panel::screen::{Brightness, Chip, Rotation, ScreenSettings, Size};
 
 /// Of seven bits, without those that the bus keeps for itself.
 const ADDRESSES: std::ops::RangeInclusive<u8> = 0x08..=0x77;
 
-pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Panel {
-    Panel { screen: screen(reader, section), night: night(reader, section) }
+/// And where the house is.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> (Panel, Option<TimeZone>) {
+    let zone: Option<TimeZone> = reader.parsed(section, "time_zone");
+    let night = night(reader, section, zone.clone());
+    (Panel { screen: screen(reader, section), night }, zone)
 }
 
 fn screen<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<ScreenSettings> {
@@ -63,8 +67,7 @@ fn address<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<u8> {
     address
 }
 
-fn night<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Night> {
-    let zone = reader.parsed(section, "time_zone");
+fn night<'a>(reader: &mut Reader<'a>, section: &Section<'a>, zone: Option<TimeZone>) -> Option<Night> {
     let At { at, value } = reader.text(section, "off_hours")?;
     let hours = value.parse::<OffHours>();
     if let Err(advice) = hours {

@@ -19,6 +19,8 @@ pub struct Count {
     pub clients: Vec<Used>,
     /// Tries at port 25 that the residential door has refused.
     pub smtp_tries: u64,
+    /// Clients' bytes by the residential door, either way.
+    pub house_bytes: u64,
 }
 
 /// What one address sent through a door and got through one, in bytes.
@@ -37,6 +39,7 @@ pub struct Ledger {
     looked: bool,
     accounts: BTreeMap<IpAddr, Account>,
     smtp_tries: Meter,
+    house_bytes: Meter,
 }
 
 /// One address's.
@@ -66,7 +69,7 @@ impl Ledger {
         if self.load != count.load {
             self.load = count.load;
             self.accounts.values_mut().for_each(Account::begin_anew);
-            self.smtp_tries.shown = 0;
+            (self.smtp_tries.shown, self.house_bytes.shown) = (0, 0);
         }
         for used in &count.clients {
             if self.accounts.len() < MOST || self.accounts.contains_key(&used.address) {
@@ -75,11 +78,16 @@ impl Ledger {
             }
         }
         self.smtp_tries.show(count.smtp_tries);
+        self.house_bytes.show(count.house_bytes);
         self.looked = true;
     }
 
     pub const fn smtp_tries(&self) -> u64 {
         self.smtp_tries.total
+    }
+
+    pub const fn house_bytes(&self) -> u64 {
+        self.house_bytes.total
     }
 
     pub fn accounts(&self) -> impl Iterator<Item = (IpAddr, &Account)> {
@@ -146,7 +154,12 @@ mod tests {
 
     fn count(load: u64, sent: u64) -> Count {
         let address = IpAddr::from([100, 64, 0, 1]);
-        Count { load, clients: Vec::from([Used { address, sent, got: 2 * sent }]), smtp_tries: sent }
+        Count {
+            load,
+            clients: Vec::from([Used { address, sent, got: 2 * sent }]),
+            smtp_tries: sent,
+            house_bytes: sent,
+        }
     }
 
     fn only(ledger: &Ledger) -> Account {
@@ -161,7 +174,7 @@ mod tests {
         }
         let account = only(&ledger);
         assert_eq!((account.sent(), account.got()), (350, 700), "the third one was loaded before the 200");
-        assert_eq!(ledger.smtp_tries(), 350);
+        assert_eq!((ledger.smtp_tries(), ledger.house_bytes()), (350, 350));
         assert_eq!(account.last_seen(), Some(at(4)), "nothing was sent after that");
     }
 

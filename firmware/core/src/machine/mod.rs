@@ -41,13 +41,14 @@ pub use words::{Effect, Generation, Input, State, Unapplied};
 
 use self::contest::Contest;
 use crate::agenda::Agenda;
+use crate::allowance::Allowance;
 use crate::board::Board;
 use crate::clients::Clients;
 use crate::evidence::Evidence;
 use crate::relays::{RelayId, Relays};
 use crate::tailnet::{TailnetFacts, Ways};
 use crate::view::{self, View};
-use crate::{ClockReport, Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Why, Wish};
+use crate::{ClockReport, Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Used, Why, Wish};
 
 /// The core. Cheap to call; call [`Core::step`] for every input and whenever [`Core::deadline`] has passed.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ pub struct Core {
     clock: ClockReport,
     board: Board,
     clients: Clients,
+    allowance: Allowance,
     agenda: Agenda,
 }
 
@@ -126,6 +128,7 @@ impl Core {
             reach,
         };
         let clients = Clients::new(settings.paused.clone());
+        let allowance = Allowance::new(settings.daily_gb, settings.used, now);
         let mut core = Self {
             last_egress: wish.egress().unwrap_or(settings.last_egress),
             settings,
@@ -144,6 +147,7 @@ impl Core {
             clock: ClockReport::default(),
             board: Board::default(),
             clients,
+            allowance,
             agenda: Agenda::default(),
         };
         let mut turn = Turn { now, effects: Vec::new() };
@@ -185,7 +189,7 @@ impl Core {
             Input::Clock(report) => self.on_clock(report, &turn),
             Input::Board(board) => self.board = board.after(&self.board),
             Input::Peers(roll) => self.on_peers(roll, &mut turn),
-            Input::Counted(ledger) => self.clients.ledger = Some(ledger),
+            Input::Counted(ledger, today) => self.on_counted(ledger, today, &mut turn),
             Input::ClientPaused(client) => self.on_client_paused(client, &mut turn),
             Input::ClientResumed(id) => self.on_client_resumed(&id, &mut turn),
             Input::Remembered(result) => self.unsaved = result.err(),
@@ -216,6 +220,11 @@ impl Core {
         (self.wish, self.last_egress)
     }
 
+    /// What was used of the house's line since that was kept last.
+    pub fn unkept(&self) -> Option<Used> {
+        self.allowance.unkept()
+    }
+
     /// What the kernel must look like now, as far as that was read back.
     pub const fn proven_posture(&self) -> Option<&Posture> {
         self.kernel.posture.as_ref()
@@ -239,6 +248,7 @@ impl Core {
             clock: &self.clock,
             board: &self.board,
             clients: &self.clients,
+            allowance: &self.allowance,
             refused: self.kernel.posture.as_ref().map(|posture| &posture.refused),
         }
         .view()

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::to::RETRY;
 use super::{Core, Effect, Generation, State, Turn, Unapplied};
+use crate::clients::Ledger;
 use crate::{Egress, ExitReport, Expect, Lack, PingReport, TunnelReport, Uptime, Why, Wish};
 
 /// Between two checks of an open door that agree with it.
@@ -70,6 +71,12 @@ impl Core {
         } else {
             CALM_CHECK
         }
+    }
+
+    pub(super) fn on_counted(&mut self, ledger: Ledger, today: Option<u32>, turn: &mut Turn) {
+        let used = self.allowance.count(turn.now, ledger.house_bytes(), today);
+        turn.effects.extend(used.map(Effect::RememberUsed));
+        self.clients.ledger = Some(ledger);
     }
 
     pub(super) fn on_applied(

@@ -91,12 +91,14 @@ impl Core {
         if self.kernel.contest.is_on(now) {
             return Err(Lack::Contested(self.kernel.drift.last.clone().unwrap_or_default()));
         }
+        self.has_allowance(egress)?;
         self.leads_to_a_relay(egress)?;
         self.evidence.may_open(egress, self.settings.expect, asked, now)
     }
 
     pub(super) fn may_stay(&self, egress: Egress) -> Result<(), Lack> {
         self.has_uplink()?;
+        self.has_allowance(egress)?;
         self.leads_to_a_relay(egress)?;
         self.evidence.may_stay(egress, self.settings.expect)
     }
@@ -106,6 +108,14 @@ impl Core {
         match egress {
             Egress::Privacy => self.has_relay(),
             Egress::Residential => Ok(()),
+        }
+    }
+
+    /// By privacy the same line is used as by anybody else in the house.
+    fn has_allowance(&self, egress: Egress) -> Result<(), Lack> {
+        match egress {
+            Egress::Privacy => Ok(()),
+            Egress::Residential => self.allowance.spent().map_or(Ok(()), |spent| Err(Lack::Spent(spent))),
         }
     }
 

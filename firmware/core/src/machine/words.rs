@@ -14,7 +14,7 @@ use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
 use crate::{
     ClockReport, Door, Egress, Epoch, ExitReport, Lack, Mac, PingReport, Posture, TunnelReport, Uplink,
-    Uptime, Wish,
+    Uptime, Used, Wish,
 };
 
 /// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
@@ -84,8 +84,8 @@ pub enum Input {
     Board(Board),
     /// Everybody else on the tailnet.
     Peers(Roll),
-    /// What the kernel has counted of each client in this boot.
-    Counted(Ledger),
+    /// What the kernel has counted in this boot, and what day it is on the house's wall (since 1970), where that is known.
+    Counted(Ledger, Option<u32>),
     /// Whether the newest wish is kept across reboots, and if not, why.
     Remembered(Result<(), String>),
     /// Something in the kernel differs from the posture that was read back.
@@ -107,6 +107,8 @@ pub enum Effect {
     Remember(Wish),
     /// Likewise, whom the owner prefers.
     RememberRelay(RelayId),
+    /// Likewise, what was used of the house's line.
+    RememberUsed(Used),
     /// Likewise, for whom nothing is carried.
     RememberPaused(Vec<PausedClient>),
     /// Prove a relay, beside the tunnel; report [`Input::Proved`].

@@ -111,11 +111,15 @@ fn devices(count: usize) -> String {
 fn words(view: &View, light: Light) -> &'static str {
     match (light, &view.lack) {
         (Light::Paused, _) => "nobody goes out by this box: press the button to go on",
+        (Light::NeedsOwner, Some(Lack::Spent(_))) => {
+            "enough has gone out for today: press the button to go on by privacy"
+        }
         (Light::NeedsOwner, _) => "nothing goes out: please call the owner",
         (_, Some(Lack::Uplink(trouble))) => house_words(trouble),
         (_, Some(Lack::Gateway)) => "the house's router does not answer",
         (_, Some(Lack::Relay(_) | Lack::Handshake | Lack::Pong)) => "looking for a relay that answers",
         (_, Some(Lack::ExitCheck(_) | Lack::NotMullvad(_))) => "asking the internet who it sees",
+        (_, Some(Lack::Spent(_))) => "enough has gone out by this house for today",
         (_, Some(Lack::Refused(_) | Lack::Contested(_))) => "something on the box keeps its door shut",
         (_, None) => "one moment",
     }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use byway_core::clients::{Count, Ledger};
 use byway_core::relays::{Attempt, Verdict};
 use byway_core::{
     Core, Effect, Egress, ExitReport, Generation, Input, Offload, PingReport, Settings, TunnelReport,
@@ -43,9 +44,20 @@ impl Drive {
 
     /// The tunnel leads to the first relay, which has not answered there; the second one is being proven.
     pub(crate) fn at_home(wish: Wish) -> Self {
-        let mut drive = Self::attached(house::settings(), wish);
+        Self::at_home_with(house::settings(), wish)
+    }
+
+    fn at_home_with(settings: Settings, wish: Wish) -> Self {
+        let mut drive = Self::attached(settings, wish);
         drive.proves(Ok(house::proof(true)));
         drive
+    }
+
+    /// So many bytes in this boot by the house's line.
+    pub(crate) fn moves(&mut self, house_bytes: u64, today: Option<u32>) {
+        let mut ledger = Ledger::default();
+        ledger.enter(self.now(), &Count { house_bytes, ..Count::default() });
+        self.feed(Input::Counted(ledger, today));
     }
 
     pub(crate) fn now(&self) -> Uptime {
@@ -138,7 +150,11 @@ impl Drive {
 
 /// Open by what was proven.
 pub(crate) fn open(egress: Egress) -> Drive {
-    let mut drive = Drive::at_home(egress.into());
+    open_with(house::settings(), egress)
+}
+
+pub(crate) fn open_with(settings: Settings, egress: Egress) -> Drive {
+    let mut drive = Drive::at_home_with(settings, egress.into());
     match egress {
         Egress::Privacy => {
             drive.handshake();

@@ -33,6 +33,8 @@ pub(crate) fn settings() -> Settings {
         refuse_dot: false,
         refuse_smtp: true,
         limit_mbit: None,
+        daily_gb: None,
+        used: byway_core::Used::default(),
         serve: Serve::Nobody,
         reach: false,
         house_access: HouseAccess { ping: true, ssh: false },

@@ -13,6 +13,8 @@ use crate::world::{Deed, Kernel, ms_of};
 /// So many changes of somebody else's in so many milliseconds are a fight.
 const FIGHT: usize = 10;
 const QUIET: u64 = 30_000;
+/// Bytes that clients may move by the house's line in a day.
+const MOST: u64 = 1_000_000_000;
 /// No order takes longer in this world.
 const SLOWEST_ORDER: u64 = 200;
 const PATIENCE: u64 = 300;
@@ -46,6 +48,10 @@ pub(crate) struct Judge {
     deadlines: (u64, u32),
     ordered: (u64, u32),
     deeds: BTreeMap<u64, u32>,
+    /// Bytes by the house's line on this day, as they were reported; all that was counted; and what day it is.
+    used: u64,
+    counted: u64,
+    today: Option<u32>,
     /// By the owner's word, over all agents.
     paused: BTreeSet<IpAddr>,
     /// When the agent that runs now put right what somebody else had changed.
@@ -91,15 +97,31 @@ impl Judge {
             ordered: (0, 0),
             deeds: BTreeMap::new(),
             paused: BTreeSet::new(),
+            used: 0,
+            counted: 0,
+            today: None,
             healed: Vec::new(),
         }
     }
 
     pub(crate) fn restarts(&mut self, now: u64, wish: Wish) {
         let (orders, ticks, last_epoch) = (self.orders, self.ticks, self.last_epoch);
+        let (used, counted, today) = (self.used, self.counted, self.today);
         let (silent, traffic) = (self.silent.map(|_| now), self.traffic.map(|_| now));
         let (deeds, paused) = (std::mem::take(&mut self.deeds), std::mem::take(&mut self.paused));
-        *self = Self { orders, ticks, last_epoch, silent, traffic, deeds, paused, ..Self::new(now, wish) };
+        *self = Self {
+            orders,
+            ticks,
+            last_epoch,
+            silent,
+            traffic,
+            deeds,
+            used,
+            counted,
+            today,
+            paused,
+            ..Self::new(now, wish)
+        };
     }
 
     pub(crate) fn sees(&mut self, now: u64, deed: &Deed) {
@@ -136,6 +158,7 @@ impl Judge {
                 self.wants(now, next);
             }
             Input::Uplink(uplink) => evidence.uplink.clone_from(uplink),
+            Input::Counted(ledger, today) => self.count(ledger.house_bytes(), *today),
             Input::ClientPaused(client) => _ = self.paused.insert(client.addresses[0]),
             Input::ClientResumed(id) => self.paused.retain(|address| address.to_string() != *id),
             Input::Gateway(there) => evidence.gateway = *there,
@@ -168,7 +191,6 @@ impl Judge {
             | Input::Clock(_)
             | Input::Board(_)
             | Input::Peers(_)
-            | Input::Counted(_)
             | Input::Drifted(_)
             | Input::Names(..)
             | Input::Mended(_)
@@ -178,6 +200,12 @@ impl Judge {
             | Input::Routers(_)
             | Input::Tick => {}
         }
+    }
+
+    fn count(&mut self, counted: u64, today: Option<u32>) {
+        self.used =
+            if today == self.today { self.used + counted - self.counted } else { counted - self.counted };
+        (self.counted, self.today) = (counted, today);
     }
 
     /// An order came to its end, whichever.
@@ -228,6 +256,7 @@ impl Judge {
                 Effect::HangUp => self.evidence.called = None,
                 Effect::RememberRelay(_)
                 | Effect::RememberPaused(_)
+                | Effect::RememberUsed(_)
                 | Effect::LookForPortal
                 | Effect::Ping
                 | Effect::ShutNames
@@ -283,7 +312,7 @@ impl Judge {
                     self.evidence.called == Some(relay) && self.privacy_is_proven(now)
                 }
             }
-            Egress::Residential => self.evidence.gateway,
+            Egress::Residential => self.evidence.gateway && self.used < MOST,
         };
         assert!(proven, "{egress} opened at {now} ms on {:?}", self.evidence);
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use byway_core::clients::{Ledger, PausedClient};
+use byway_core::clients::{Count, Ledger, PausedClient};
 use byway_core::relays::{Attempt, Obstacle, Proof, RelayId};
 use byway_core::{
     Core, Effect, Egress, ExitReport, Generation, Input, PingReport, Posture, Settings, TunnelReport,
-    Unapplied, Uplink, Wish,
+    Unapplied, Uplink, Used, Wish,
 };
 
 use crate::house::{self, at};
@@ -34,6 +34,9 @@ pub(crate) enum Deed {
     /// Whether this relay answers.
     Relay(usize, bool),
     UseRelay(usize),
+    /// So many tenths of a day's allowance go by the house's line.
+    Moves(u8),
+    Midnight,
     /// The owner's word about this client.
     PauseClient(u8, bool),
     TestRelays,
@@ -131,6 +134,10 @@ pub(crate) struct World {
     tunnel: TunnelReport,
     remembered: Wish,
     paused: Vec<PausedClient>,
+    /// Bytes by the house's line in this boot, what of them was remembered, and what day it is.
+    moved: u64,
+    used: Used,
+    today: u32,
     newest: Generation,
     judge: Judge,
 }
@@ -138,7 +145,7 @@ pub(crate) struct World {
 impl World {
     /// All is well.
     pub(crate) fn boot(wish: Wish) -> Self {
-        let (core, effects) = Core::start(at(1_000), house::settings(), wish, None);
+        let (core, effects) = Core::start(at(1_000), settings(), wish, None);
         let kernel = Kernel {
             takes: Takes::All,
             slow: 16,
@@ -164,6 +171,9 @@ impl World {
             tunnel: TunnelReport::default(),
             remembered: wish,
             paused: Vec::new(),
+            moved: 0,
+            used: Used::default(),
+            today: 1,
             newest: Generation::default(),
             judge: Judge::new(1_000, wish),
         };
@@ -179,6 +189,8 @@ impl World {
             Deed::Pause => self.hears(Input::Paused),
             Deed::Relay(which, answers) => self.relays[which] = answers,
             Deed::UseRelay(which) => self.hears(Input::UseRelay(RelayId(which))),
+            Deed::Moves(tenths) => self.counts(u64::from(tenths) * 100_000_000, 0),
+            Deed::Midnight => self.counts(0, 1),
             Deed::PauseClient(which, true) => self.hears(Input::ClientPaused(client(which))),
             Deed::PauseClient(which, false) => self.hears(Input::ClientResumed(client(which).id)),
             Deed::TestRelays => self.hears(Input::TestRelays),
@@ -215,6 +227,7 @@ impl World {
             Deed::Uplink(1),
             Deed::Gateway(true),
             Deed::Weather(Weather::default()),
+            Deed::Midnight,
         ] {
             self.does(deed);
         }
@@ -305,6 +318,7 @@ impl World {
                 }
                 Effect::Remember(wish) => self.remembered = wish,
                 Effect::RememberPaused(paused) => self.paused = paused,
+                Effect::RememberUsed(used) => self.used = used,
                 Effect::Ping => self.pings(),
                 Effect::CheckExit(by) => self.checks(by),
                 Effect::Prove(attempt) => self.proves(attempt),
@@ -352,6 +366,13 @@ impl World {
         self.kernel.verified = ok.then_some(posture);
         let refused = || Unapplied(String::from("nft crashed"));
         self.hears(Input::Applied(generation, ok.then_some(()).ok_or_else(refused)));
+    }
+
+    fn counts(&mut self, more: u64, days: u32) {
+        (self.moved, self.today) = (self.moved + more, self.today + days);
+        let mut ledger = Ledger::default();
+        ledger.enter(at(self.clock), &Count { house_bytes: self.moved, ..Count::default() });
+        self.hears(Input::Counted(ledger, Some(self.today)));
     }
 
     fn pings(&mut self) {
@@ -438,7 +459,7 @@ impl World {
         (self.called, self.tunnel) = (None, TunnelReport::default());
         self.kernel.under_way = None;
         self.kernel.verified = None;
-        let settings = Settings { paused: self.paused.clone(), ..house::settings() };
+        let settings = Settings { paused: self.paused.clone(), used: self.used, ..settings() };
         let (core, effects) = Core::start(at(self.clock), settings, self.remembered, None);
         self.core = core;
         self.starts(effects);
@@ -449,7 +470,7 @@ impl World {
         self.judge.judges_effects(self.clock, &self.core.view(), &effects, &self.kernel);
         self.carries_out(effects);
         self.after(0, Event::Poll);
-        self.hears(Input::Counted(Ledger::default()));
+        self.counts(0, 0);
         self.hears(Input::Uplink(self.uplink.clone()));
         self.hears(Input::Gateway(self.gateway && self.uplink.is_some()));
     }
@@ -458,6 +479,10 @@ impl World {
         self.queued += 1;
         self.queue.insert((self.clock + ms, self.queued), event);
     }
+}
+
+fn settings() -> Settings {
+    Settings { daily_gb: Some(1), ..house::settings() }
 }
 
 /// Known by its address alone.

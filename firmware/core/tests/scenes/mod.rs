@@ -13,13 +13,13 @@ use byway_core::uplink;
 use byway_core::uplink::router::Nat64;
 use byway_core::{Egress, Exit, ExitReport, Expect, Input, RelaySettings, Settings, State, Wish};
 
-use crate::drive::{Drive, open};
+use crate::drive::{Drive, open, open_with};
 use crate::house;
 
 /// What it is called, and how to get there.
 pub(crate) type Scene = (&'static str, fn() -> Drive);
 
-pub(crate) const SCENES: [Scene; 54] = [
+pub(crate) const SCENES: [Scene; 56] = [
     ("started", || Drive::start(house::settings(), Wish::Privacy)),
     ("sealed as wished", || Drive::at_home(Wish::Sealed)),
     ("no line", || {
@@ -122,13 +122,15 @@ pub(crate) const SCENES: [Scene; 54] = [
         let mut ledger = Ledger::default();
         ledger.enter(drive.now(), &Count::default());
         ledger.enter(drive.now(), &Count { clients, ..Count::default() });
-        drive.feed(Input::Counted(ledger));
+        drive.feed(Input::Counted(ledger, None));
         drive
     }),
+    ("the house's line is used up for today", || spent(Some(7))),
+    ("the same, and nobody knows what time it is", || spent(None)),
     ("a phone is paused", || {
         let mut drive = open(Egress::Privacy);
         drive.feed(Input::Peers(phones()));
-        drive.feed(Input::Counted(Ledger::default()));
+        drive.feed(Input::Counted(Ledger::default(), None));
         drive.feed(Input::ClientPaused(phone().into()));
         drive.applied();
         drive
@@ -356,4 +358,12 @@ fn phone() -> Peer {
 
 fn phones() -> Roll {
     Roll { peers: vec![phone()], name_ports: vec![40_123] }
+}
+
+fn spent(today: Option<u32>) -> Drive {
+    let settings = Settings { daily_gb: Some(50), ..house::settings() };
+    let mut drive = open_with(settings, Egress::Residential);
+    drive.moves(50_000_000_000, today);
+    drive.applied();
+    drive
 }

@@ -97,8 +97,9 @@ fn client(view: &ClientView) -> String {
 }
 
 /// A line once something is known.
-fn line_of_the_house(ResidentialView { smtp, smtp_tries }: &ResidentialView) -> String {
-    let told = |tries| format!("residential: smtp {smtp}, {tries} tries\n");
+fn line_of_the_house(ResidentialView { smtp, smtp_tries, used }: &ResidentialView) -> String {
+    let used = used.map_or_else(String::new, |(bytes, gb)| format!(", {bytes} bytes of {gb} GB"));
+    let told = |tries| format!("residential: smtp {smtp}, {tries} tries{used}\n");
     smtp_tries.map_or_else(String::new, told)
 }
 
