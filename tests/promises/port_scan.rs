@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,8 +19,9 @@ use crate::evidence::house_addresses;
 use crate::ordeal::PATIENCE;
 use crate::way_in::{self, NEIGHBOUR_V6};
 
-/// TCP and UDP.
-const ALL: u64 = 2 * 65_535;
+/// Ports that are asked before it is looked whether all were: the whole list of what came takes seconds.
+const BLOCK: usize = 8192;
+const LAST_OF_BLOCK: u16 = 8191;
 const GATEWAY: [&str; 2] = ["10.64.0.1", "fc00:bbbb:bbbb:bb01::1"];
 const TUNNEL: [&str; 2] = ["10.64.5.5", "fc00:bbbb:bbbb:bb01::5"];
 const TAILSCALED: &str = "udp 41641";
@@ -79,7 +81,7 @@ fn scan_all(stage: &Stage, scanners: &[Scanner; 2], finds: &[&str], comes_past: 
     for (scanner, found) in scanners.iter().zip(found) {
         let who = format!("{} to {}", scanner.from, scanner.to);
         let found = found.with_context(|| who.clone())?;
-        let past = ports(byway, &scanner.set("past"))?;
+        let past = ports(byway, &scanner.past())?;
         ensure!(past == words(comes_past), "{who}: let in were {past:?}, not {comes_past:?}");
         ensure!(found == words(finds), "{who}: nmap has found {found:?}, not {finds:?}");
     }
@@ -87,20 +89,21 @@ fn scan_all(stage: &Stage, scanners: &[Scanner; 2], finds: &[&str], comes_past: 
 }
 
 impl Scanner {
-    /// Until every port was asked: on the way from the relay some packets are lost. What gives a sign of life, open or not, is
-    /// told as `22/open/tcp`.
+    /// Block by block until every port was asked: on the way from the relay some packets are lost. What gives a sign of life,
+    /// open or not, is told as `22/open/tcp`.
     fn scan_all(&self, byway: &Namespace) -> Result<BTreeSet<String>> {
-        let (mut found, mut left) = (BTreeSet::new(), "T:1-65535,U:1-65535".to_owned());
-        wait_for("every port to be asked", PATIENCE, || {
-            found.extend(self.scan(&left)?);
-            // The whole list takes seconds.
-            if packets(byway, &self.set("all"))? < ALL {
-                let came = ports(byway, &self.set("came"))?;
-                left = missing(&came);
+        let mut found = BTreeSet::new();
+        for block in blocks() {
+            let set = self.came(&block);
+            let mut left = missing(block.clone(), &BTreeSet::new());
+            wait_for("every port to be asked", PATIENCE, || {
+                found.extend(self.scan(&left)?);
+                let came = ports(byway, &set)?;
+                left = missing(block.clone(), &came);
                 ensure!(left.is_empty(), "{} have come", came.len());
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
+        }
         Ok(found)
     }
 
@@ -120,26 +123,33 @@ impl Scanner {
         !self.to.contains(':')
     }
 
-    /// Of the test's own table.
-    fn set(&self, kind: &str) -> String {
-        format!("{kind}{}", if self.is_v4() { 4 } else { 6 })
+    /// The sets of the test's own table: what came, and what got past the filter.
+    fn came(&self, block: &RangeInclusive<u16>) -> String {
+        format!("came{}_{}", if self.is_v4() { 4 } else { 6 }, block.start())
+    }
+
+    fn past(&self) -> String {
+        format!("past{}", if self.is_v4() { 4 } else { 6 })
     }
 }
 
-/// What came of each, before every filter, and what is let in, behind byway's.
+/// What came of each, block by block and before every filter, and what is let in, behind byway's. Nothing is taken out of a set
+/// before the end: the kernel would tell the agent of each port.
 fn listening(scanners: &[Scanner; 2]) -> Result<String> {
     let (mut sets, mut came, mut past) = (String::new(), String::new(), String::new());
+    let mut declare = |set: &str| {
+        writeln!(sets, "set {set} {{ type inet_proto . inet_service; size 131072; flags dynamic; }}")
+    };
     for scanner in scanners {
         let ip = if scanner.is_v4() { "ip" } else { "ip6" };
         let of_it = format!("{ip} saddr {} meta l4proto {{ tcp, udp }}", scanner.from);
-        for (kind, rules) in [("came", &mut came), ("past", &mut past)] {
-            let set = scanner.set(kind);
-            writeln!(sets, "set {set} {{ type inet_proto . inet_service; size 131072; flags dynamic; }}")?;
-            writeln!(rules, "{of_it} update @{set} {{ meta l4proto . th dport }}")?;
+        for block in blocks() {
+            let (set, first, last) = (scanner.came(&block), block.start(), block.end());
+            declare(&set)?;
+            writeln!(came, "{of_it} th dport {first}-{last} update @{set} {{ meta l4proto . th dport }}")?;
         }
-        let counter = scanner.set("all");
-        writeln!(sets, "counter {counter} {{ }}")?;
-        writeln!(came, "{of_it} counter name {counter}")?;
+        declare(&scanner.past())?;
+        writeln!(past, "{of_it} update @{} {{ meta l4proto . th dport }}", scanner.past())?;
     }
     Ok(format!(
         "table inet scanned {{\n{sets}
@@ -148,15 +158,18 @@ fn listening(scanners: &[Scanner; 2]) -> Result<String> {
     ))
 }
 
-fn packets(byway: &Namespace, counter: &str) -> Result<u64> {
-    let listed = listed(byway, "counter", counter)?;
-    listed["packets"].as_u64().with_context(|| format!("no counter: {listed}"))
+/// All ports there are.
+fn blocks() -> impl Iterator<Item = RangeInclusive<u16>> {
+    (1..=u16::MAX).step_by(BLOCK).map(|first| first..=first.saturating_add(LAST_OF_BLOCK))
 }
 
-/// What is in a set, as `tcp 22`.
+/// What is in a set of the test's own, as `tcp 22`.
 fn ports(byway: &Namespace, set: &str) -> Result<BTreeSet<String>> {
-    let listed = listed(byway, "set", set)?;
-    let elements = listed["elem"].as_array().map_or(&[][..], Vec::as_slice);
+    let told = byway.run(&["nft", "-j", "list", "set", "inet", "scanned", set])?;
+    let told: Value = serde_json::from_str(&told).context("no listing")?;
+    let items = told["nftables"].as_array().context("no listing")?;
+    let listed = items.iter().find_map(|item| item["set"].as_object()).context("no set")?;
+    let elements = listed.get("elem").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let word = |element: &Value| {
         let pair = &element["concat"];
         format!("{} {}", pair[0].as_str().unwrap_or_default(), pair[1])
@@ -164,20 +177,11 @@ fn ports(byway: &Namespace, set: &str) -> Result<BTreeSet<String>> {
     Ok(elements.iter().map(word).collect())
 }
 
-/// Of the test's own table.
-fn listed(byway: &Namespace, kind: &str, name: &str) -> Result<Value> {
-    let told = byway.run(&["nft", "-j", "list", kind, "inet", "scanned", name])?;
-    let mut told: Value = serde_json::from_str(&told).context("no listing")?;
-    let items = told["nftables"].as_array_mut().context("no listing")?;
-    let item = items.iter_mut().find(|item| item[kind].is_object());
-    Ok(item.with_context(|| format!("no {kind} {name}"))?[kind].take())
-}
-
 /// As nmap takes them.
-fn missing(came: &BTreeSet<String>) -> String {
+fn missing(of: RangeInclusive<u16>, came: &BTreeSet<String>) -> String {
     let of_kind = |kind: &str, letter: &str| {
         let not = |port: &u16| !came.contains(&format!("{kind} {port}"));
-        let ports: Vec<String> = (1..=u16::MAX).filter(not).map(|port| port.to_string()).collect();
+        let ports: Vec<String> = of.clone().filter(not).map(|port| port.to_string()).collect();
         (!ports.is_empty()).then(|| format!("{letter}:{}", ports.join(",")))
     };
     let kinds = [of_kind("tcp", "T"), of_kind("udp", "U")];
