@@ -12,8 +12,8 @@ board=$(dirname "$0")
 : "${WITHOUT_PROGRAMS:=}"
 
 # Bytes. DESIGN 9, and 45 MB for the root in memory, where a card is of what a Pi's is of.
-readonly MOST_AGENT=8000000 MOST_TAILSCALED=15000000
-: "${MOST_ROOT:=45000000}"
+readonly MOST_TAILSCALED=15000000
+: "${MOST_AGENT:=8000000}" "${MOST_ROOT:=45000000}"
 
 fail() { echo "post-build.sh: $*" >&2; exit 1; }
 

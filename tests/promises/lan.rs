@@ -14,14 +14,17 @@ use byway_lab::probe::{Probe, Talk};
 use byway_lab::question::RecordType;
 use byway_lab::stage::{Stage, is_as_wished};
 use byway_lab::topology::{Numbering, Place};
-use byway_lab::traffic::EchoServer;
+use byway_lab::traffic::{EchoServer, Rates};
 use byway_lab::wait_for;
 use byway_lab::wire::{Wire, mac_of};
 use serde_json::{Value, json};
 
 use crate::evidence::{Tailnet, address, flows_leaving, house_addresses, none_heard};
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE, says};
+use crate::rush::{A_SECOND, new_connections};
 
+/// A second and family, of the phone and of a machine of the house each: more than a thousand new ones in all.
+const RUSH: Rates = Rates { long_udp: 50, new_udp: 270, new_tcp: 30, long_tcp: 10, ..Rates::NONE };
 const EVERY_STATE: [Option<Door>; 3] = [Some(Door::Privacy), Some(Door::Residential), None];
 const NAME: (&str, RecordType) = ("web.example.net", RecordType::A);
 /// Somebody on the internet, whom machines ask for names.
@@ -37,9 +40,9 @@ pub(super) fn machines_of_the_house(stage: &mut Stage) -> Result<()> {
     let served = json!(["192.168.77.0/24", "2001:db8:77::/64"]);
     let is_served = |status: &Value| is_as_wished(status) && status["lan"]["serves"] == served;
     stage.byway.wait_status("the house's machines to be served", PATIENCE, is_served)?;
-    let mut ordeal = Ordeal::begin(stage, GENTLE)?;
+    let mut ordeal = Ordeal::begin(stage, RUSH)?;
     let guest = Guest::move_in(&stage.world, house_addresses(stage)?)?;
-    ordeal.watch.add_guest(&guest, GENTLE)?;
+    ordeal.watch.add_guest(&guest, RUSH)?;
     let doctor = stage.byway.cli(&["doctor"])?.stdout;
     ensure!(
         doctor.contains("machines of 192.168.77.0/24 and 2001:db8:77::/64 at eth0 are served"),
@@ -62,6 +65,10 @@ pub(super) fn machines_of_the_house(stage: &mut Stage) -> Result<()> {
     forged.extend(hand_on(stage)?);
     ordeal.note("machines of the house, by each door", None, None);
     let outcome = ordeal.end()?;
+    let (rate, _) = new_connections(&outcome.load)?;
+    let (guests_rate, answered) = new_connections(outcome.guests_load.as_ref().context("no guest talked")?)?;
+    ensure!(rate + guests_rate >= A_SECOND, "only {rate:.0} and {guests_rate:.0} new connections a second");
+    ensure!(answered > 0.5, "only {answered:.2} of the guest's new connections were answered, by every door");
     for link in [Vantage::House, Vantage::Relay, Vantage::Server] {
         none_heard(&forged, &flows_leaving(&outcome, link), &format!("the {link:?} link"))?;
     }

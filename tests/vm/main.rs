@@ -22,6 +22,7 @@ mod panel;
 mod pi;
 mod presses;
 mod redirection;
+mod second_adapter;
 mod tree;
 mod way_in;
 
@@ -50,6 +51,7 @@ const IN_HOUSE: &[InHouse] = &[
     ("from_power_to_carrying_sealed_before_any_interface", first_boot::from_power_to_carrying),
     ("a_mistake_and_a_reboot_keep_what_was_good_and_wished", owner::keeps_what_was_good),
     ("the_owner_logs_in_by_the_tailnet_with_and_without_an_agent", way_in::is_open),
+    ("a_machine_at_a_second_adapter_is_given_all_it_needs_and_leaves_by_the_door", second_adapter::serves),
     ("at_full_load_there_is_memory_left", cost::memory_at_full_load),
     ("an_idle_box_hardly_writes", cost::idle_writes),
     ("a_full_data_carries_through_a_power_cut", damage::full_data),

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use byway_lab::firmware::{Loaded, Start};
 use byway_lab::machine::Machine;
 use byway_lab::namespace::Namespace;
-use byway_lab::topology::{BOX_MAC, MACHINES_TAP};
+use byway_lab::topology::{BOX_MAC, MACHINES_SECOND_TAP, MACHINES_TAP};
 use tempfile::TempDir;
 
 use crate::added::{self, Line};
@@ -92,6 +92,9 @@ impl Bench {
         qemu.args(["netns", "exec", room.name(), QEMU]).args(EVERYBODYS_TIME);
         qemu.arg("-netdev").arg(format!("tap,id=house,ifname={MACHINES_TAP},script=no,downscript=no"));
         qemu.arg("-device").arg(format!("virtio-net-pci,netdev=house,mac={BOX_MAC}"));
+        qemu.arg("-netdev")
+            .arg(format!("tap,id=second,ifname={MACHINES_SECOND_TAP},script=no,downscript=no"));
+        qemu.args(["-device", "virtio-net-pci,netdev=second"]);
         self.insert(card, Some(authority), "", &mut qemu, folder.path())?;
         Machine::switch_on(qemu, folder)
     }

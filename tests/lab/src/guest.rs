@@ -15,7 +15,7 @@ use crate::namespace::Namespace;
 use crate::phone::Family;
 use crate::question::{RecordType, Reply, Transport, ask};
 use crate::tools::path_text;
-use crate::topology::{Place, SERVER_V4, SERVER_V6, SeenAs};
+use crate::topology::{MACHINES_SECOND_BRIDGE, Place, SERVER_V4, SERVER_V6, SeenAs};
 use crate::wait_for;
 
 const V4: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 50);
@@ -62,6 +62,19 @@ impl Guest {
         guest.namespace.ip("addr flush dev eth0 scope global\nlink set eth0 down")?;
         byway.ip(&format!(
             "link add {device} type veth peer name {device} netns {}",
+            guest.namespace.name()
+        ))?;
+        guest.namespace.ip(&format!("link set {device} up"))?;
+        Ok(guest)
+    }
+
+    /// By a cable to the second adapter of the machine that is in the box's place; it calls its own end `device`.
+    pub fn plug_into_machine(world: &World, device: &'static str) -> Result<Self> {
+        let guest = Self { namespace: world.namespace(Place::Neighbour), device, folder: world.folder() };
+        guest.namespace.ip("addr flush dev eth0 scope global\nlink set eth0 down")?;
+        world.namespace(Place::Box).ip(&format!(
+            "link add guests type veth peer name {device} netns {}\n\
+             link set guests master {MACHINES_SECOND_BRIDGE} up",
             guest.namespace.name()
         ))?;
         guest.namespace.ip(&format!("link set {device} up"))?;

@@ -54,6 +54,8 @@ pub struct Watch {
 pub struct Outcome {
     pub verdict: Verdict,
     pub load: LoadReport,
+    /// Of a machine of the house, where one talked.
+    pub guests_load: Option<LoadReport>,
     /// From a request to the first client packet by the new door, for every change of door that let one pass.
     pub flips: Vec<Duration>,
     /// Who judged, and what they went by: for questions that the verdict does not answer.
@@ -212,9 +214,7 @@ impl Watch {
 
     /// Stops the load, then the captures, and judges.
     pub fn end(self) -> Result<Outcome> {
-        if let Some(load) = self.guests_load {
-            load.stop()?;
-        }
+        let guests_load = self.guests_load.map(Load::stop).transpose()?;
         let load = self.load.stop()?;
         let mut witnesses = Vec::new();
         for (vantage, leaving, capture) in self.captures {
@@ -223,7 +223,7 @@ impl Watch {
         let judge = Judge { places: self.places, timeline: self.timeline, relay_drain: RELAY_DRAIN };
         let verdict = judge.judge(&load.during, &witnesses).context("no verdict")?;
         let flips = flip_times(&judge, &witnesses);
-        Ok(Outcome { verdict, load, flips, judge, witnesses })
+        Ok(Outcome { verdict, load, guests_load, flips, judge, witnesses })
     }
 }
 

@@ -56,6 +56,9 @@ pub const BOX_MAC: &str = "02:00:00:00:77:02";
 pub const BOX_PORT: &str = "lan-box";
 /// Where a machine of its own is plugged in, in the box's place.
 pub const MACHINES_TAP: &str = "tap";
+/// Its second adapter, where nobody is plugged in yet: a tap, and the bridge that it belongs to.
+pub const MACHINES_SECOND_TAP: &str = "tap1";
+pub const MACHINES_SECOND_BRIDGE: &str = "bridge1";
 /// The house's end of its other machine's cable.
 const NEIGHBOUR_PORT: &str = "lan-neighbour";
 
@@ -298,7 +301,11 @@ impl Topology {
         room.ip(&format!(
             "link add bridge address 02:00:00:00:77:fd type bridge mcast_snooping 0\n\
              tuntap add mode tap {MACHINES_TAP}\nlink set {MACHINES_TAP} master bridge up\n\
-             link set eth0 address 02:00:00:00:77:fe master bridge up\nlink set bridge up"
+             link set eth0 address 02:00:00:00:77:fe master bridge up\nlink set bridge up\n\
+             link add {MACHINES_SECOND_BRIDGE} type bridge mcast_snooping 0\n\
+             tuntap add mode tap {MACHINES_SECOND_TAP}\n\
+             link set {MACHINES_SECOND_TAP} master {MACHINES_SECOND_BRIDGE} up\n\
+             link set {MACHINES_SECOND_BRIDGE} up"
         ))?;
         Ok(room)
     }
