@@ -33,10 +33,10 @@ pub fn tailnet_bytes() -> Option<u64> {
 
 /// `load`: which rule set this is.
 pub(super) fn count(load: u64) -> Result<Count, nft::Error> {
-    let counters = nft::counters()?;
-    let smtp_tries = counter(&counters, "smtp", "packets");
-    let house_bytes = counter(&counters, "house", "bytes");
-    Ok(Count { load, clients: used(&nft::sets()?), smtp_tries, house_bytes })
+    let table = nft::counted()?;
+    let smtp_tries = counter(&table, "smtp", "packets");
+    let house_bytes = counter(&table, "house", "bytes");
+    Ok(Count { load, clients: used(&table), smtp_tries, house_bytes })
 }
 
 /// 0 where it is not there, as in a rule set of an older agent's.
