@@ -29,8 +29,12 @@ pub(super) fn one_client_is_refused_and_another_carried(stage: &mut Stage) -> Re
 
     let phone = stage.world.namespace(Place::Phone);
     let endless = format!("telnet://{SERVER_V4}:19");
-    let mut download =
-        phone.spawn("download", Path::new("curl"), &["-sS", "-o", "/dev/null", "-m", "60", &endless], &[])?;
+    let mut download = phone.spawn(
+        "download",
+        Path::new("curl"),
+        &["-sS", "-o", "/dev/null", "-m", "600", &endless],
+        &[],
+    )?;
     wait_for("an endless download", PATIENCE, || {
         let established = phone.run(&["ss", "-Htn", "state", "established", "dport", "=", ":19"])?;
         ensure!(!established.trim().is_empty(), "not begun: {}", download.log_tail());
@@ -38,7 +42,7 @@ pub(super) fn one_client_is_refused_and_another_carried(stage: &mut Stage) -> Re
     })?;
     let said = stage.byway.cli(&["clients", "pause", "pho"])?;
     ensure!(said.code == Some(0) && said.stdout == "paused: phone\n", "{said:?}");
-    let ended = download.wait(LIMIT).context("the download goes on")?;
+    let ended = download.wait(PATIENCE).context("the download goes on")?;
     ensure!(!ended.success(), "{}", download.log_tail());
     is_refused(stage, &laptop)?;
     ensure!(stage.byway.cli(&["status"])?.stdout.contains("  paused   phone\n"), "status does not tell");

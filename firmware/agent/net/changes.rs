@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use netlink_packet_route::RouteNetlinkMessage;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
@@ -26,6 +28,10 @@ const NFTABLES_GROUP: u32 = 7;
 /// What comes within this time after the first notification counts as the same change: one `ip link set down` takes
 /// addresses and routes with it.
 const SETTLING: Duration = Duration::from_millis(50);
+
+/// For what the kernel tells of a whole rule set of ours: who changes it right behind us is told after that, and would be
+/// lost with what finds no room (`SO_RCVBUFFORCE`, socket(7)).
+const ROOM: usize = 4 << 20;
 
 /// What is missed only makes the look later: there is one every second besides.
 const WATCHED: [MulticastGroup; 10] = [
@@ -139,6 +145,7 @@ impl fmt::Debug for Changes {
 
 fn subscribe(protocol: isize, groups: &[u32]) -> io::Result<TokioSocket> {
     let mut socket = TokioSocket::new(protocol)?;
+    setsockopt(socket.socket_ref(), RcvBufForce, &ROOM)?;
     socket.socket_mut().bind_auto()?;
     groups.iter().try_for_each(|group| socket.socket_ref().add_membership(*group))?;
     Ok(socket)

@@ -25,15 +25,18 @@ use nat64::Nat64;
 use opener::Opener;
 use portal::Portal;
 
+/// What it has no connection for it does not let out untranslated, as routers do.
 const NAT: &str = "table ip nat {
   chain post { type nat hook postrouting priority srcnat; oifname wan masquerade; }
+  chain through { type filter hook forward priority filter; oifname wan ct state invalid drop; }
 }";
-/// Errors about machines that have left the house are the router's, and would look like the box's to a server.
+/// Errors and resets about machines that have left the house are the router's, and would look like the box's to a server.
 const NO_WORD_ABOUT_THE_GONE: &str = "table inet gone {
   chain own {
     type filter hook output priority filter;
     oifname wan icmp type destination-unreachable icmp code host-unreachable drop;
     oifname wan icmpv6 type destination-unreachable icmpv6 code addr-unreachable drop;
+    oifname wan tcp flags & rst == rst drop;
   }
 }";
 /// What tailnet peers say to each other without a relay server comes from and goes to this port.

@@ -14,11 +14,14 @@ const NAT: &str = "table ip carrier {
 
 pub(super) fn stand_between(router: &Namespace, core: &Namespace) -> Result<()> {
     core.nft(NAT)?;
+    // A server's late words for a flow of before end here, without an error from a router to the server.
+    core.ip(&format!("route add blackhole {}/32", OWN[1]))?;
     renumber(router, core, OWN, LENT)
 }
 
 pub(super) fn step_aside(router: &Namespace, core: &Namespace) -> Result<()> {
     renumber(router, core, LENT, OWN)?;
+    core.ip(&format!("route del blackhole {}/32", OWN[1]))?;
     core.nft("delete table ip carrier")
 }
 
