@@ -7,7 +7,7 @@ use std::ops::RangeFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -111,10 +111,13 @@ fn speak_in_turn((mut crowd, heard): (Vec<Member>, Arc<AtomicBool>), stop: &Stop
     }
     heard.store(true, Ordering::Relaxed);
     while !stop.is_up() {
+        // A round that took longer than 30 s would let the box forget a flow that was answered once.
+        let mut due = Instant::now();
         for member in crowd.iter_mut().take_while(|_| !stop.is_up()) {
             // A kernel swallows the first packet of a masqueraded flow that changes doors: the second one tells.
             let spoke = member.speak().and_then(|_| member.speak());
-            sleep(STEP);
+            due += STEP;
+            sleep(due.saturating_duration_since(Instant::now()).max(STEP / 10));
             // A refusal comes at once, if at all.
             if spoke.is_err() || member.socket.take_error()?.is_some() {
                 member.open_anew(&mut next_flow)?;
