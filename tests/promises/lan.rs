@@ -23,8 +23,8 @@ use crate::evidence::{Tailnet, address, flows_leaving, house_addresses, none_hea
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE, says};
 use crate::rush::{A_SECOND, new_connections};
 
-/// A second and family, of the phone and of a machine of the house each: more than a thousand new ones in all.
-const RUSH: Rates = Rates { long_udp: 50, new_udp: 270, new_tcp: 30, long_tcp: 10, ..Rates::NONE };
+/// A second and family, of the phone and of a machine of the house each: 1,500 new ones in all.
+const RUSH: Rates = Rates { long_udp: 50, new_udp: 340, new_tcp: 35, long_tcp: 10, ..Rates::NONE };
 const EVERY_STATE: [Option<Door>; 3] = [Some(Door::Privacy), Some(Door::Residential), None];
 const NAME: (&str, RecordType) = ("web.example.net", RecordType::A);
 /// Somebody on the internet, whom machines ask for names.

@@ -10,8 +10,8 @@ use byway_lab::traffic::{Kind, LoadReport, Rates};
 
 use crate::ordeal::{Ordeal, PATIENCE};
 
-/// A second and family: 1,200 new ones in all, so that a busy machine comes to a thousand.
-const RUSH: Rates = Rates { long_udp: 50, new_udp: 540, new_tcp: 60, long_tcp: 10, ..Rates::NONE };
+/// A second and family: 1,500 new ones in all, so that a busy machine comes to a thousand.
+const RUSH: Rates = Rates { long_udp: 50, new_udp: 680, new_tcp: 70, long_tcp: 10, ..Rates::NONE };
 pub(super) const A_SECOND: f64 = 1000.0;
 /// All of them together stay below what one client may have open.
 const A_WHILE: Duration = Duration::from_secs(2);
