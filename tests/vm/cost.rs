@@ -12,9 +12,10 @@ use crate::household::{Household, PATIENCE};
 const MIB: u64 = 1 << 20;
 /// DESIGN 9 and board/post-build.sh.
 const AVAILABLE: u64 = 250 * MIB;
-const AGENT: u64 = 8_000_000;
 const TAILSCALED: u64 = 15_000_000;
-const ROOT: u64 = 45_000_000;
+/// board/virt/card.sh: the quick agent, and Debian's programs with all that they are linked with.
+const AGENT: u64 = 9_000_000;
+const ROOT: u64 = 52_000_000;
 const RESIDENT: u64 = 25 * MIB;
 /// As much as an emulated processor can carry, and a little more.
 const FULL: Rates = Rates { long_udp: 100, new_udp: 20, new_tcp: 5, long_tcp: 20, ..Rates::NONE };
