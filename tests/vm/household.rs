@@ -90,6 +90,11 @@ impl Household {
         self.pi.take().context("it is off")?.cut_power()
     }
 
+    /// Whatever was before: the card's files are read at the next boot.
+    pub(crate) fn be_off(&mut self) -> Result<()> {
+        if self.pi.is_some() { self.cut_power() } else { Ok(()) }
+    }
+
     /// Until it has switched itself off, or would start anew.
     pub(crate) fn wait_off(&mut self) -> Result<Vec<Value>> {
         let told = self.pi()?.wait_ended();

@@ -9,9 +9,7 @@ use byway_lab::wait_for;
 use crate::household::{Household, PATIENCE};
 
 pub(crate) fn serves(house: &mut Household) -> Result<()> {
-    if house.pi().is_ok() {
-        house.cut_power()?;
-    }
+    house.be_off()?;
     let before = house.card.read("byway.toml")?;
     house.card.write("byway.toml", &format!("{before}\n[lan]\ninterface = \"eth1\"\n"))?;
     house.carry()?;

@@ -15,6 +15,7 @@ const WITHOUT_AN_AGENT: &str =
 
 pub(crate) fn is_open(house: &mut Household) -> Result<()> {
     let owner = Visitor::with_new_key(&house.world.folder().join("owner"))?;
+    house.be_off()?;
     let before = house.card.read("byway.toml")?;
     let key = owner.public_key()?;
     house.card.write("byway.toml", &format!("{before}\n[ssh]\nkeys = [{key:?}]\n"))?;
