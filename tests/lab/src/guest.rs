@@ -143,10 +143,12 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         // What an error leaves here ends with the world.
+        let _ = self.namespace.ip("addr flush dev eth0 scope global\nlink set eth0 up");
         let _ = if self.device == "eth0" {
-            self.hear_routers(true).and_then(|()| self.namespace.ip("addr flush dev eth0 scope global"))
+            self.hear_routers(true)
         } else {
-            self.namespace.ip(&format!("link del {}\nlink set eth0 up", self.device))
+            // Its cable may have been cut by somebody else.
+            self.namespace.ip(&format!("link del {}", self.device))
         };
     }
 }
