@@ -109,7 +109,11 @@ pub(super) fn from_the_house_when_the_owner_wants_it(stage: &mut Stage) -> Resul
 pub(super) fn neighbour(stage: &Stage) -> Result<Neighbour> {
     let neighbour = Neighbour::move_in(&stage.world)?;
     let house = stage.world.namespace(Place::Neighbour);
+    // It goes by its own address alone: what routers of the world before have said leads past the box.
+    house.sysctl("net/ipv6/conf/eth0/accept_ra", "0")?;
     house.ip(&format!("addr replace {NEIGHBOUR_V6}/64 dev eth0 nodad"))?;
+    house.run(&["ip", "-6", "route", "flush", "proto", "ra"])?;
+    house.run(&["ip", "-6", "route", "replace", "2001:db8:77::/64", "dev", "eth0"])?;
     Ok(neighbour)
 }
 
