@@ -31,7 +31,7 @@ impl Core {
                     addresses: addresses.clone(),
                     routers: Vec::new(),
                 };
-                Some(household).filter(|household| overlap(household, &self.facts).is_none())
+                Some(household).filter(|_| overlap(addresses, &self.facts).is_none())
             }
         }
         .map(Box::new);
@@ -67,12 +67,12 @@ impl House {
 }
 
 /// A prefix that the owner gave the machines of an interface of their own, and that the house has itself.
-fn overlap(household: &Household, facts: &Facts) -> Option<IpNet> {
+fn overlap(addresses: &[IpNet], facts: &Facts) -> Option<IpNet> {
     let houses: Vec<&IpNet> = facts.uplink.iter().flat_map(|uplink| &uplink.addresses).collect();
     let meets = |net: &&IpNet| {
         houses.iter().any(|house| house.contains(&net.network()) || net.contains(&house.network()))
     };
-    household.addresses.iter().find(meets).copied()
+    addresses.iter().find(meets).copied()
 }
 
 /// What keeps machines of the house from being served, as a sentence.
@@ -89,9 +89,7 @@ pub(crate) fn obstacle(serve: &Serve, facts: &Facts) -> Option<String> {
             Some(alloc::format!("the house's machines are not served: {because}"))
         }
         Serve::Apart { interface, addresses } => {
-            let wanted =
-                Household { interface: interface.clone(), addresses: addresses.clone(), routers: Vec::new() };
-            let net = overlap(&wanted, facts)?;
+            let net = overlap(addresses, facts)?;
             Some(alloc::format!(
                 "the machines at {interface} are not served: the house has {} itself; write another address below [lan]",
                 net.trunc()

@@ -110,17 +110,13 @@ pub fn plan(posture: &Posture) -> Plan {
     Plan { rules, routes }
 }
 
+/// What all rules of a family begin with.
+const fn rule(family: Family, priority: u32, action: Action) -> Rule {
+    Rule { family, priority, fwmark: None, iif: None, oif: None, from: None, to: None, action }
+}
+
 fn family_rules(posture: &Posture, family: Family) -> Vec<Rule> {
-    let rule = |priority, action| Rule {
-        family,
-        priority,
-        fwmark: None,
-        iif: None,
-        oif: None,
-        from: None,
-        to: None,
-        action,
-    };
+    let rule = |priority, action| rule(family, priority, action);
     let tunnel = || Some(String::from(TUNNEL));
     let tailnet = || Some(String::from(TAILNET));
     let ours = |mark: Mark| Some((mark.0, Mark::MASK));

@@ -5,23 +5,18 @@ use alloc::vec::Vec;
 
 use ipnet::IpNet;
 
-use super::{Action, Family, PRIVACY_TABLE, RESIDENTIAL_TABLE, Rule, TAILSCALE_TABLE};
+use super::{Action, Family, PRIVACY_TABLE, RESIDENTIAL_TABLE, Rule, TAILSCALE_TABLE, rule};
 use crate::posture::{Facts, Household, Mark, TAILNET, TUNNEL};
-
-/// What all rules of a family begin with.
-fn rule(family: Family, priority: u32, action: Action) -> Rule {
-    Rule { family, priority, fwmark: None, iif: None, oif: None, from: None, to: None, action }
-}
 
 /// From the tailnet, whatever door is open; and the box's own answers by its name in the house.
 pub(super) fn reach_rules(facts: &Facts) -> Vec<Rule> {
-    let into_the_house = facts.reachable().into_iter().map(|net| Rule {
+    let reachable = facts.reachable();
+    let into_the_house = reachable.iter().map(|net| Rule {
         iif: Some(String::from(TAILNET)),
-        to: Some(net),
+        to: Some(*net),
         ..rule(Family::of(&net.addr()), 4994, Action::OnLink)
     });
     let ours = facts.uplink.iter().flat_map(|uplink| &uplink.addresses).map(IpNet::addr);
-    let reachable = facts.reachable();
     let answers = ours.filter(|address| reachable.iter().any(|net| net.contains(address))).map(|address| {
         let family = Family::of(&address);
         Rule {
