@@ -6,17 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::World;
-use crate::internet::WhoAmI;
 use crate::judge::Door;
 use crate::namespace::Namespace;
-use crate::phone::Family;
+use crate::phone::wait_seen_by;
 use crate::question::{RecordType, Reply, Transport, ask};
 use crate::tools::path_text;
-use crate::topology::{MACHINES_SECOND_BRIDGE, Place, SERVER_V4, SERVER_V6, SeenAs};
-use crate::wait_for;
+use crate::topology::{MACHINES_SECOND_BRIDGE, Place};
 
 const V4: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 50);
 const V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 0x50);
@@ -27,7 +25,6 @@ ip addr replace \"$ip/$mask\" dev \"$interface\"
 ip route replace default via \"$router\"
 echo \"resolver $dns\"
 ";
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// It lives in the neighbour's place. Dropping it takes its addresses away.
 #[derive(Debug)]
@@ -56,27 +53,26 @@ impl Guest {
     /// By a cable of its own between `device` and the box's interface of that name: everything that it needs is given to
     /// it there.
     pub fn plug_in(world: &World, device: &'static str) -> Result<Self> {
-        let guest = Self { namespace: world.namespace(Place::Neighbour), device, folder: world.folder() };
-        let byway = world.namespace(Place::Box);
-        // It is nobody's guest in the house's own network.
-        guest.namespace.ip("addr flush dev eth0 scope global\nlink set eth0 down")?;
-        byway.ip(&format!(
-            "link add {device} type veth peer name {device} netns {}",
-            guest.namespace.name()
-        ))?;
-        guest.namespace.ip(&format!("link set {device} up"))?;
-        Ok(guest)
+        Self::with_cable(world, device, |netns| {
+            format!("link add {device} type veth peer name {device} netns {netns}")
+        })
     }
 
     /// By a cable to the second adapter of the machine that is in the box's place; it calls its own end `device`.
     pub fn plug_into_machine(world: &World, device: &'static str) -> Result<Self> {
+        Self::with_cable(world, device, |netns| {
+            format!(
+                "link add guests type veth peer name {device} netns {netns}\n\
+                 link set guests master {MACHINES_SECOND_BRIDGE} up"
+            )
+        })
+    }
+
+    /// `laid`: how, from the box's place to this namespace. It is nobody's guest in the house's own network.
+    fn with_cable(world: &World, device: &'static str, laid: impl FnOnce(&str) -> String) -> Result<Self> {
         let guest = Self { namespace: world.namespace(Place::Neighbour), device, folder: world.folder() };
         guest.namespace.ip("addr flush dev eth0 scope global\nlink set eth0 down")?;
-        world.namespace(Place::Box).ip(&format!(
-            "link add guests type veth peer name {device} netns {}\n\
-             link set guests master {MACHINES_SECOND_BRIDGE} up",
-            guest.namespace.name()
-        ))?;
+        world.namespace(Place::Box).ip(&laid(guest.namespace.name()))?;
         guest.namespace.ip(&format!("link set {device} up"))?;
         Ok(guest)
     }
@@ -105,29 +101,8 @@ impl Guest {
         Ok(nets.filter_map(|(address, _)| address.parse().ok()).collect())
     }
 
-    /// Who the internet thinks it is.
-    pub fn who_am_i(&self, family: Family) -> Result<WhoAmI> {
-        let url = match family {
-            Family::V4 => format!("http://{SERVER_V4}/"),
-            Family::V6 => format!("http://[{SERVER_V6}]/"),
-        };
-        let answer = self.namespace.run(&["curl", "-sSf", "--noproxy", "*", "-m", "2", &url])?;
-        serde_json::from_str(&answer).with_context(|| format!("no WhoAmI: {answer}"))
-    }
-
     pub fn wait_seen_by(&self, door: Door) -> Result<()> {
-        let wanted = match door {
-            Door::Privacy => SeenAs::Relay,
-            Door::Residential => SeenAs::House,
-        };
-        for family in [Family::V4, Family::V6] {
-            wait_for("the guest to be carried", PATIENCE, || {
-                let seen = self.who_am_i(family)?;
-                ensure!(SeenAs::of(seen.ip) == wanted, "seen as {}", seen.ip);
-                Ok(())
-            })?;
-        }
-        Ok(())
+        wait_seen_by(&self.namespace, "the guest", door)
     }
 
     pub fn dig(&self, server: IpAddr, question: (&str, RecordType)) -> Result<Reply> {

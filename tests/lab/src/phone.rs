@@ -86,43 +86,22 @@ impl Phone {
 
     /// Who the internet thinks the phone is.
     pub fn who_am_i(&self, family: Family, timeout: Duration) -> Result<WhoAmI> {
-        let url = match family {
-            Family::V4 => format!("http://{SERVER_V4}/"),
-            Family::V6 => format!("http://[{SERVER_V6}]/"),
-        };
-        let answer = self.get(&url, timeout)?;
-        serde_json::from_str(&answer).with_context(|| format!("no WhoAmI: {answer}"))
+        who_am_i(&self.namespace, family, timeout)
     }
 
     /// Waits until it gets through in both families; by which door is the judge's business.
     pub fn wait_carried(&self) -> Result<()> {
-        self.wait_seen(|_| true)
+        wait_seen(&self.namespace, "the phone", |_| true)
     }
 
     /// Waits until the internet sees it as that door's.
     pub fn wait_seen_by(&self, door: Door) -> Result<()> {
-        let wanted = match door {
-            Door::Privacy => SeenAs::Relay,
-            Door::Residential => SeenAs::House,
-        };
-        self.wait_seen(|seen| seen == wanted)
-    }
-
-    fn wait_seen(&self, wanted: impl Fn(SeenAs) -> bool) -> Result<()> {
-        for family in [Family::V4, Family::V6] {
-            wait_for("the phone to be carried", PATIENCE, || {
-                let seen = self.who_am_i(family, Duration::from_secs(2))?;
-                ensure!(wanted(SeenAs::of(seen.ip)), "seen as {}", seen.ip);
-                Ok(())
-            })?;
-        }
-        Ok(())
+        wait_seen_by(&self.namespace, "the phone", door)
     }
 
     /// Fetches `url` over a new connection.
     pub fn get(&self, url: &str, timeout: Duration) -> Result<String> {
-        let limit = timeout.as_secs_f64().to_string();
-        self.namespace.run(&["curl", "-sSf", "--noproxy", "*", "-m", &limit, url])
+        get(&self.namespace, url, timeout)
     }
 
     /// Whether its tailscaled answers for names as it does on phones: at [`TAILSCALED`], by the exit node that is in use.
@@ -150,4 +129,39 @@ impl Phone {
     pub fn log_tail(&self) -> String {
         self.tailscale.log_tail()
     }
+}
+
+fn get(from: &Namespace, url: &str, timeout: Duration) -> Result<String> {
+    let limit = timeout.as_secs_f64().to_string();
+    from.run(&["curl", "-sSf", "--noproxy", "*", "-m", &limit, url])
+}
+
+/// Who the internet thinks somebody in this namespace is.
+pub(crate) fn who_am_i(from: &Namespace, family: Family, timeout: Duration) -> Result<WhoAmI> {
+    let url = match family {
+        Family::V4 => format!("http://{SERVER_V4}/"),
+        Family::V6 => format!("http://[{SERVER_V6}]/"),
+    };
+    let answer = get(from, &url, timeout)?;
+    serde_json::from_str(&answer).with_context(|| format!("no WhoAmI: {answer}"))
+}
+
+/// Waits until the internet sees `who`, in this namespace, as that door's.
+pub(crate) fn wait_seen_by(from: &Namespace, who: &str, door: Door) -> Result<()> {
+    let wanted = match door {
+        Door::Privacy => SeenAs::Relay,
+        Door::Residential => SeenAs::House,
+    };
+    wait_seen(from, who, |seen| seen == wanted)
+}
+
+fn wait_seen(from: &Namespace, who: &str, wanted: impl Fn(SeenAs) -> bool) -> Result<()> {
+    for family in [Family::V4, Family::V6] {
+        wait_for(&format!("{who} to be carried"), PATIENCE, || {
+            let seen = who_am_i(from, family, Duration::from_secs(2))?;
+            ensure!(wanted(SeenAs::of(seen.ip)), "seen as {}", seen.ip);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
