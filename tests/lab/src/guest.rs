@@ -118,6 +118,8 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         // What an error leaves here ends with the world.
+        // A connection outlives its address, and would talk on by the house's own router once that is heard again.
+        let _ = self.namespace.run(&["ss", "--kill", "--tcp", "state", "connected"]);
         let _ = self.namespace.ip("addr flush dev eth0 scope global\nlink set eth0 up");
         let _ = if self.device == "eth0" {
             self.hear_routers(true)
