@@ -245,7 +245,8 @@ impl App {
             .byway
             .namespace()
             .enter(|| fs::read_to_string("/proc/thread-self/net/nf_conntrack").context("no list of flows"))?;
-        let known = tracked.lines().find(|line| line.contains(&port));
+        // Somebody's TCP may have the same port.
+        let known = tracked.lines().find(|line| line.contains(" udp ") && line.contains(&port));
         ensure!(known.is_none(), "{known:?}");
         Ok(())
     }
