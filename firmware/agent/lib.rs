@@ -15,6 +15,7 @@ pub mod last_words;
 pub mod lasting;
 pub mod memory;
 pub mod mistake;
+pub mod mullvad;
 pub mod net;
 pub mod panel;
 pub mod proof;

@@ -51,7 +51,7 @@ pub fn lent_out(net: Ipv4Net) -> (Ipv4Addr, Ipv4Addr) {
 }
 
 /// One relay of the owner's list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelaySettings {
     /// As its file is called.
     pub name: String,

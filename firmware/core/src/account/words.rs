@@ -1,0 +1,149 @@
+//! What passes between the account's machine and who carries its calls to Mullvad.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::catalogue::{Catalogue, Choice};
+use crate::{RelaySettings, Uptime};
+
+/// Half of a `WireGuard` key (Curve25519) that everybody may know.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl fmt::Debug for PublicKey {
+    /// Enough to tell one from another.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicKey(")?;
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("..)")
+    }
+}
+
+/// The box as Mullvad knows it: one of the account's five.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    pub id: String,
+    /// Two words that the website shows: `happy seal`.
+    pub name: String,
+    pub key: PublicKey,
+    /// What the tunnel's interface is to have.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What is kept across boots, beside the keys' other halves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    pub device: Option<Device>,
+    /// When the device's key was made, as time since 1970; `None`: at a time when nobody knew the time.
+    pub made: Option<Duration>,
+    /// It was to become the device's key, and whether it did is not known.
+    pub next: Option<PublicKey>,
+    /// When the account runs out, as it was heard last, as time since 1970.
+    pub expiry: Option<Duration>,
+}
+
+/// Something that is asked of Mullvad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// The list of all relays. Nobody has to say who he is for it.
+    Relays,
+    /// When the account runs out.
+    Expiry,
+    /// All devices of the account.
+    Devices,
+    /// A new device with this key.
+    Register(PublicKey),
+    /// This key in the place of the device's: the one before is worth nothing from then on.
+    Replace { device: String, key: PublicKey },
+}
+
+/// What Mullvad says to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `None`: it has not changed.
+    Relays(Option<Catalogue>),
+    /// As time since 1970.
+    Expiry(Duration),
+    Devices(Vec<Device>),
+    /// To [`Call::Register`] and to [`Call::Replace`].
+    Device(Device),
+}
+
+/// Why there is no such answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody answers, or somebody who cannot show that he is Mullvad; a sentence.
+    Unreachable(String),
+    /// It wants to be left alone for so long.
+    Later(Duration),
+    /// The number is no account's.
+    NoSuchAccount,
+    /// Five there are, and the box would be the sixth.
+    TooManyDevices,
+    /// Another device has it, or had it lately.
+    KeyInUse,
+    /// It was removed.
+    NoSuchDevice,
+    /// Something that nobody expected; a sentence.
+    Odd(String),
+}
+
+/// What the machine hears.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The newest of what is around.
+    Surroundings(Surroundings),
+    /// A key that was asked for; the disk has its other half.
+    Key(PublicKey),
+    Answered(Call, Result<Answer, Refusal>),
+    /// Somebody wants relays of this place to carry, from now on.
+    Choose(Choice),
+    Tick,
+}
+
+/// What the machine asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Make a key, keep its other half on the disk, report [`Input::Key`].
+    MakeKey,
+    /// Report [`Input::Answered`].
+    Call(Call),
+    /// Keep across boots, with the other halves of the keys that it names and of no others.
+    Keep(Record),
+    /// These relays may carry, the preferred one first.
+    Offer(Vec<RelaySettings>),
+}
+
+/// What of the box the machine needs to know. Told again whenever something of it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The house has a line.
+    pub has_line: bool,
+    /// Whether the wall clock is right, by somebody's word.
+    pub knows_time: bool,
+    /// By which of the device's keys a relay was proven, and when last.
+    pub proven: Vec<(PublicKey, Uptime)>,
+    /// Since when no relay at all is proven.
+    pub helpless: Option<Uptime>,
+    /// When a client last moved anything by the privacy door.
+    pub moved: Option<Uptime>,
+}
+
+/// What may be told of the account. Times are since 1970; unknown is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What the website calls the box.
+    pub device: Option<String>,
+    /// When the account runs out.
+    pub expiry: Option<Duration>,
+    /// Until then; 0: it has.
+    pub days_left: Option<u64>,
+    pub key_made: Option<Duration>,
+    /// Where relays are wanted: `se-got`.
+    pub location: String,
+    /// What the owner has to know or to do; a sentence.
+    pub trouble: Option<String>,
+}
