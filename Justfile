@@ -128,7 +128,7 @@ soak: peers (virtual-card "pi")
     cargo test --test vm -- --ignored --nocapture
 
 # Search for input that breaks what parses a packet or a file, each fuzzer in turn; finds stay under target/fuzz.
-fuzz targets="segment coalesce datagram ping conf uapi dns" seconds="60": nightly
+fuzz targets="segment coalesce datagram ping conf relay_list uapi dns" seconds="60": nightly
     for target in {{ targets }}; do \
         mkdir -p target/fuzz/corpus/$target && \
         cargo +{{ nightly }} fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target \
@@ -137,7 +137,7 @@ fuzz targets="segment coalesce datagram ping conf uapi dns" seconds="60": nightl
     done
 
 # Put the shortest inputs that reach all that was ever reached into the committed corpus.
-fuzz-keep targets="segment coalesce datagram ping conf uapi dns": nightly
+fuzz-keep targets="segment coalesce datagram ping conf relay_list uapi dns": nightly
     for target in {{ targets }}; do \
         rm -rf target/fuzz/kept && mkdir target/fuzz/kept && \
         cargo +{{ nightly }} fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target \

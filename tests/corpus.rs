@@ -33,6 +33,11 @@ fn reading_mullvad_s_file_holds() {
 }
 
 #[test]
+fn reading_mullvad_s_relays_holds() {
+    replay("relay_list", bodies::relay_list);
+}
+
+#[test]
 fn answering_a_name_holds() {
     replay("dns", bodies::dns);
 }
@@ -50,7 +55,8 @@ fn every_fuzzer_s_corpus_is_replayed() {
     names.sort();
     assert_eq!(
         names,
-        ["coalesce", "conf", "datagram", "dns", "ping", "segment", "uapi"].map(|name| Some(name.into()))
+        ["coalesce", "conf", "datagram", "dns", "ping", "relay_list", "segment", "uapi"]
+            .map(|name| Some(name.into()))
     );
 }
 

@@ -1,5 +1,5 @@
 //! Remembers across power cuts: the last wish, the relay that somebody chose, for whom nothing is carried, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `used` what of the house's line, `stamps` what the
-//! handshakes' stamps are above, `clock` what the time was. A file is replaced whole or not at all; one that cannot be read is set aside and
+//! handshakes' stamps are above, `clock` what the time was; for `mullvad` its list of relays and the account's keys. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
 mod clock;
@@ -194,7 +194,8 @@ impl Store {
         written.filter_map(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()).max()
     }
 
-    fn recall<T: DeserializeOwned>(&self, kind: &str, default: T) -> Recalled<T> {
+    /// What was remembered of this kind last; the default where that cannot be believed.
+    pub(crate) fn recall<T: DeserializeOwned>(&self, kind: &str, default: T) -> Recalled<T> {
         let broken = match read(&self.path(kind)) {
             Ok(bytes) => match decode(&bytes) {
                 Ok(value) => return Recalled { value, note: None },
@@ -223,7 +224,8 @@ impl Store {
         format!("{} is not what was saved ({broken}): the default applies, {fate}", path.display())
     }
 
-    fn remember<T: Serialize>(&self, kind: &str, value: T) -> Result<(), StoreError> {
+    /// On the disk when this returns. A refusal leaves what was there.
+    pub(crate) fn remember<T: Serialize>(&self, kind: &str, value: T) -> Result<(), StoreError> {
         let path = self.path(kind);
         let bytes = serde_json::to_vec(&Versioned { version: VERSION, value });
         let bytes = bytes.map_err(io::Error::from).map_err(at(&path))?;

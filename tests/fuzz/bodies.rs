@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use boringtun::noise::{Tunn, TunnResult};
 use byway::dns::rehearse;
+use byway::mullvad::relay_list as relays;
 use byway::proof::echo;
 use byway::tunnel::packet::coalesce::{Coalescer, Datagrams};
 use byway::tunnel::packet::segment::Segments;
@@ -227,6 +228,23 @@ pub fn dns(input: &[u8]) {
     assert_eq!(reply[..2], question[..2], "somebody else's number");
     assert!(reply[2] & 0x80 != 0, "not an answer");
     assert!(rehearse(&reply, &[]).is_none(), "an answer that would be answered");
+}
+
+/// Mullvad's list, or anybody's: whatever is taken of it is in order and may be shown.
+pub fn relay_list(input: &[u8]) {
+    let Ok(list) = relays::read(input) else { return };
+    assert!(!list.relays.is_empty() && !list.ports.is_empty());
+    assert!(list.relays.is_sorted_by(|one, next| one.host < next.host), "one is there twice");
+    assert!(list.ports.iter().all(|range| *range.start() > 0 && !range.is_empty()));
+    let names = list.relays.iter().flat_map(|relay| [&relay.host, &relay.place]).chain(list.places.keys());
+    for name in names {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        assert!((1..=63).contains(&name.len()) && name.bytes().all(is_plain), "{name:?}");
+    }
+    let places = list.places.values().flat_map(|place| [&place.country, &place.city]);
+    for text in list.relays.iter().map(|relay| &relay.provider).chain(places) {
+        assert!(text.chars().count() <= 32 && !text.contains(char::is_control), "{text:?}");
+    }
 }
 
 pub fn conf(input: &[u8]) {

@@ -17,9 +17,10 @@ use crate::store::{folder_of, replace};
 const NODE: &str = "tailscale/tailscaled.state";
 /// In there, what each login begins with; before the first and after a log-out there is none.
 const LOGIN: &str = "profile-";
-/// What people chose, and how far the handshakes' stamps are reserved: after power cuts these are hours ahead of the clock, and
-/// without them no relay would answer for as long. All else below the state's folder is found again.
-const BESIDE: [&str; 4] = ["wish.json", "relay.json", "paused.json", "stamps"];
+/// What people chose; how far the handshakes' stamps are reserved: after power cuts these are hours ahead of the clock, and
+/// without them no relay would answer for as long; and what the box is at Mullvad: without its key it would take another of
+/// the account's five places. All else below the state's folder is found again.
+const BESIDE: [&str; 5] = ["wish.json", "relay.json", "paused.json", "stamps", "mullvad.json"];
 /// Of the configuration's folder: what is half written, and what was replaced.
 const LEFT_OUT: [&str; 2] = ["new", "old"];
 /// An auth key that has served leaves its file empty.
@@ -183,20 +184,28 @@ mod tests {
             ("wish.json", "wish"),
             ("names.json", "names"),
             ("stamps", "stamps"),
+            ("mullvad.json", "ring"),
+            ("mullvad-relays.json", "list"),
         ] {
             write(&state.join(name), text);
         }
         let files = find(&state, &config).unwrap().unwrap();
         let names: Vec<&str> = files.keys().map(String::as_str).collect();
-        let vital =
-            ["config/byway.toml", "config/se.conf", "stamps", "tailscale/tailscaled.state", "wish.json"];
+        let vital = [
+            "config/byway.toml",
+            "config/se.conf",
+            "mullvad.json",
+            "stamps",
+            "tailscale/tailscaled.state",
+            "wish.json",
+        ];
         assert_eq!(names, vital);
 
         let packed = pack(&files).unwrap();
         assert_eq!(unpack(&packed).unwrap(), files);
         let anew = data.path().join("anew/byway");
         write(&anew.join("wish.json"), "newer");
-        assert_eq!(put_back(&files, &anew).unwrap(), 4);
+        assert_eq!(put_back(&files, &anew).unwrap(), 5);
         assert_eq!(fs::read_to_string(anew.join("wish.json")).unwrap(), "newer");
         assert_eq!(fs::read_to_string(anew.join("config/se.conf")).unwrap(), "key");
         let mode = |path: &str| anew.join(path).metadata().unwrap().permissions().mode() & 0o777;
