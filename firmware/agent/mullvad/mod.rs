@@ -1,9 +1,10 @@
 //! The owner's account with Mullvad, and the list of its relays.
 //!
-//! `relay_list` reads the list of relays, `list_file` keeps the last good one ·
+//! `api` asks Mullvad, by the house's line · `relay_list` reads the list of relays, `list_file` keeps the last good one ·
 //! `key_ring` keeps the device's record with the private halves of its keys · `wire` is what Mullvad's JSON is made of.
 //! When something is asked, and what follows from an answer, is decided in [`byway_core::account`].
 
+mod api;
 mod key_ring;
 mod list_file;
 pub mod relay_list;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use byway_core::account::{Catalogue, Choice};
 use tokio::sync::{mpsc, watch};
 
+pub use self::api::Api;
 pub use self::key_ring::KeyRing;
 pub use self::list_file::{KeptList, ListFile, Saving};
 

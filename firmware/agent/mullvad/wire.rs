@@ -1,4 +1,6 @@
-//! What Mullvad's JSON is made of: keys, names, texts.
+//! What Mullvad's JSON is made of: keys, names, texts, dates.
+
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +28,11 @@ pub(super) fn is_name(text: &str) -> bool {
 /// A stranger's words end on the owner's terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+}
+
+/// In UTC, as time since 1970.
+pub(super) fn date(text: &str) -> Option<Duration> {
+    humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()
 }
 
 #[cfg(test)]
@@ -56,5 +63,19 @@ mod tests {
         assert_eq!(printable("Malm\u{f6}"), "Malm\u{f6}");
         let moving = format!("\u{1b}[2J\n{}", "x".repeat(100));
         assert_eq!(printable(&moving), format!("[2J{}", "x".repeat(29)));
+    }
+
+    /// Clients have met both endings, by their own tests.
+    #[test]
+    fn reads_dates_in_utc() {
+        let day = Duration::from_hours(525_960);
+        for text in ["2030-01-01T00:00:00Z", "2030-01-01T00:00:00+00:00"] {
+            assert_eq!(date(text), Some(day), "{text}");
+        }
+        let later = day + Duration::from_micros(123_456);
+        assert_eq!(date("2030-01-01T00:00:00.123456+00:00"), Some(later));
+        for odd in ["", "2030-01-01", "2030-01-01T00:00:00", "2030-01-01T00:00:00+01:00", "soon"] {
+            assert_eq!(date(odd), None, "{odd}");
+        }
     }
 }
