@@ -233,7 +233,7 @@ impl Server {
             runtime.spawn(of_panel::answer(answered, lookers));
             runtime.block_on(run(&run_dir, told, (count, last), asked));
         });
-        eventually("the socket", || socket_path(folder.path()).exists());
+        eventually("the socket", || UnixStream::connect(socket_path(folder.path())).is_ok());
         let server = Self { folder, views, heard, wanted, panel, before: 0, _turn: turn };
         server.assert_serves();
         Self { before: memory("VmRSS"), ..server }
