@@ -1,5 +1,5 @@
-//! Which keys `byway.toml` knows, what a right value of each looks like, which wait for their feature, and what
-//! to say about the rest. Knows nothing of the values themselves.
+//! Which keys `byway.toml` knows, what a right value of each looks like, and what to say about the rest. Knows nothing of
+//! the values themselves.
 
 /// Section, key, example of a value.
 const KEYS: &[(&str, &str, &str)] = &[
@@ -23,6 +23,10 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("tailnet", "auth_key_file", "\"auth.key\""),
     ("tailnet", "advertise_lan", "false"),
     ("tailnet", "tailscaled", "\"/usr/sbin/tailscaled\""),
+    ("mullvad", "account", "\"1234567890123456\""),
+    ("mullvad", "location", "\"se-got\""),
+    ("mullvad", "owned", "false"),
+    ("mullvad", "rotate_days", "30"),
     ("mullvad", "config", "[\"se-got-wg-001.conf\"]"),
     ("mullvad", "mtu", "1380"),
     ("mullvad", "expect", "\"mullvad\""),
@@ -52,13 +56,6 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("panel", "time_zone", "\"Europe/Stockholm\""),
 ];
 
-/// Section, key, and why it is refused although it is known.
-const NOT_YET: &[(&str, &str, &str)] = &[(
-    "mullvad",
-    "account",
-    "accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
-)];
-
 const SECTIONS: [&str; 11] =
     ["box", "uplink", "lan", "tailnet", "mullvad", "dns", "clients", "residential", "clock", "ssh", "panel"];
 
@@ -85,9 +82,6 @@ pub(super) fn refuse_key(section: &str, key: &str) -> Option<String> {
     let known: Vec<&str> = KEYS.iter().filter(|known| known.0 == section).map(|known| known.1).collect();
     if known.contains(&key) {
         return None;
-    }
-    if let Some((_, _, reason)) = NOT_YET.iter().find(|later| (later.0, later.1) == (section, key)) {
-        return Some((*reason).to_owned());
     }
     let advice = match (nearest(key, &known), home_of(key)) {
         (Some(near), _) => format!("write {near}"),

@@ -21,7 +21,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use byway_core::account::Choice;
 use byway_core::clock::Keep;
 use byway_core::panel::OffHours;
 use byway_core::uplink::Method;
@@ -96,12 +98,26 @@ pub struct Tailnet {
 /// `[mullvad]`
 #[derive(Debug)]
 pub struct Mullvad {
-    /// The preferred one first; never empty, each with a name and a relay of its own.
+    /// The preferred one first, each with a name and a relay of its own; empty only beside an account.
     pub relays: Vec<MullvadFile>,
+    /// Whose relays come after those.
+    pub account: Option<Account>,
     /// Of the tunnel's interface, in bytes, 1280 to 1420.
     pub mtu: u16,
     pub expect: Expect,
     pub check_url: Url,
+}
+
+/// `[mullvad] account`: relays of Mullvad's whole list, by a key that the box makes for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// 16 digits.
+    pub number: Secret,
+    pub location: Choice,
+    /// Whether only Mullvad's own machines count, not rented ones.
+    pub owned: bool,
+    /// How old the box's key may become.
+    pub rotate: Duration,
 }
 
 /// `[dns]`: names as clients ask for them. Domains are in lower case, without dots at their ends.
@@ -175,11 +191,6 @@ pub struct Night {
 }
 
 impl Mullvad {
-    /// The first of the list.
-    pub fn preferred(&self) -> &MullvadFile {
-        self.relays.first().expect("a configuration names a relay")
-    }
-
     /// What to say of resolvers in the files that cannot be asked beside a tailnet: what they blocked is let through.
     pub fn notes(&self) -> Vec<String> {
         let mut named: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Keys whose text is a secret, whose URL names a server of the owner's, and whose domains are the owner's.
-const SECRETS: [&str; 3] = ["ssid", "psk", "auth_key"];
+const SECRETS: [&str; 4] = ["ssid", "psk", "auth_key", "account"];
 const SERVERS: [&str; 2] = ["control", "check_url"];
 const UPSTREAMS: [&str; 2] = ["privacy", "residential"];
 const DOMAINS: [&str; 2] = ["house_domain", "allow_private"];
@@ -67,6 +67,7 @@ mod tests {
     fn knows_what_is_personal_in_a_good_file_and_in_a_broken_one() {
         let good = "[box]\nname = \"cottage\"\n[uplink.wifi]\nssid = \"Caf\\u00e9 \\\"7\\\"\"\npsk = \"correct horse\"\n\
             [tailnet]\ncontrol = \"https://hs.example.com:8443/\"\nauth_key = \"hskey-auth-1\"\n\
+            [mullvad]\naccount = \"1234 5678 9012 3456\"\n\
             [dns]\nprivacy = \"tls://abc123.dns.nextdns.io\"\nresidential = \"https://dns.nextdns.io/def456/box\"\n\
             allow_private = [\"home.example.com\"]\nhouse_domain = \".lan.\"\n";
         let inline =
@@ -78,7 +79,15 @@ mod tests {
             secrets.sort();
             assert_eq!(
                 secrets,
-                ["Caf\u{e9} \"7\"", "abc123", "box", "correct horse", "def456", "hskey-auth-1"],
+                [
+                    "1234 5678 9012 3456",
+                    "Caf\u{e9} \"7\"",
+                    "abc123",
+                    "box",
+                    "correct horse",
+                    "def456",
+                    "hskey-auth-1"
+                ],
                 "{text}"
             );
             assert_eq!(known.hosts, ["hs.example.com"]);

@@ -1,6 +1,7 @@
 //! Reads `byway.toml` (DESIGN 7): which sections and keys mean what, which must be there, which exclude each other.
 //! Reads the files it names through the function it is given; opens nothing itself.
 
+mod account;
 mod clients;
 mod clock;
 mod dns;
@@ -191,7 +192,8 @@ impl<'a> Walk<'a> {
         let mtu = self.reader.number(section, "mtu", &MTU).map_or(DEFAULT_MTU, |mtu| mtu.value);
         let expect = self.reader.word(section, "expect", &expectations).unwrap_or(Expect::Mullvad);
         let check_url = self.reader.parsed(section, "check_url").unwrap_or_else(Url::am_i_mullvad);
-        Some(Mullvad { relays: relays::read(self, section)?, mtu, expect, check_url })
+        let account = account::read(&mut self.reader, section, expect);
+        Some(Mullvad { relays: relays::read(self, section)?, account, mtu, expect, check_url })
     }
 
     fn file(&mut self, named: At<&str>) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Whole configurations: a right one, and a table of wrong ones with the exact words that the owner reads.
 
+mod account;
 mod bounds;
 mod clock;
 mod dns;
@@ -95,8 +96,8 @@ fn reads_every_key() {
     assert_eq!(config.tailnet.auth_key.unwrap().reveal(), "hskey-auth-1");
     assert_eq!(config.tailnet.tailscaled, Path::new("/opt/tailscaled"));
     assert_eq!(config.mullvad.relays.len(), 1);
-    assert_eq!(config.mullvad.preferred().path, Path::new("/boot/se-got-wg-001.conf"));
-    assert_eq!(config.mullvad.preferred().relay_name(), "se-got-wg-001");
+    assert_eq!(config.mullvad.relays[0].path, Path::new("/boot/se-got-wg-001.conf"));
+    assert_eq!(config.mullvad.relays[0].relay_name(), "se-got-wg-001");
     assert_eq!((config.mullvad.mtu, config.mullvad.expect), (1320, Expect::Any));
     assert_eq!(config.mullvad.check_url.to_string(), "http://192.0.2.1:8080/json");
     let dns = config.dns;
@@ -317,11 +318,7 @@ const WRONG_UPLINKS: &[(&str, &str)] = &[
 const WRONG_RELAYS: &[(&str, &str)] = &[
     (
         "",
-        "3:2: no relay is named: write config = [\"se-got-wg-001.conf\"] below [mullvad], with the name of a file of Mullvad's WireGuard generator beside byway.toml",
-    ),
-    (
-        "account = \"1234\"",
-        "4:1: accounts are not there yet: leave it out and name a file of Mullvad's WireGuard generator in config",
+        "3:2: no relay is named: write account = \"1234567890123456\" and location = \"se-got\" below [mullvad], or config = [\"se-got-wg-001.conf\"] with the name of a file of Mullvad's WireGuard generator beside byway.toml",
     ),
     ("config = \"a.conf\"", "4:10: config is a list, not a text: write config = [\"se-got-wg-001.conf\"]"),
     ("config = []", "4:10: the list names no file: write config = [\"se-got-wg-001.conf\"]"),
@@ -394,7 +391,7 @@ fn reads_the_files_beside_byway_toml() {
     let refused = load(&file).unwrap_err().to_string();
     assert!(refused.contains("a.conf:2:1: "), "{refused}");
     fs::write(folder.path().join("a.conf"), CONF).unwrap();
-    assert_eq!(load(&file).unwrap().mullvad.preferred().conf.peer.endpoint.port(), 51820);
+    assert_eq!(load(&file).unwrap().mullvad.relays[0].conf.peer.endpoint.port(), 51820);
     let gone = load(&folder.path().join("other.toml")).unwrap_err().to_string();
     assert!(gone.contains("other.toml:1:1: cannot be read") && gone.ends_with("--config"), "{gone}");
 }

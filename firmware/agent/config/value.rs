@@ -143,6 +143,35 @@ impl FromStr for Secret {
     }
 }
 
+/// The number of an account with Mullvad, without the spaces that the website puts between its groups.
+pub(super) struct AccountNumber(Secret);
+
+impl From<AccountNumber> for Secret {
+    fn from(AccountNumber(number): AccountNumber) -> Self {
+        number
+    }
+}
+
+impl FromStr for AccountNumber {
+    type Err = String;
+
+    /// Says nothing of what is in it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const DIGITS: usize = 16;
+        let number = text.replace(' ', "");
+        let wrong = if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            "something else".to_owned()
+        } else if number.len() == DIGITS {
+            return Ok(Self(Secret(number)));
+        } else {
+            number.len().to_string()
+        };
+        Err(format!(
+            "an account's number is {DIGITS} digits, and this one has {wrong}: write it as mullvad.net shows it"
+        ))
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
@@ -185,6 +214,26 @@ mod tests {
         }
         for wrong in ["", ".", "*.lan", "a..b", "192.168.1", "my home"] {
             assert!(wrong.parse::<Domain>().unwrap_err().contains("write it as"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn takes_an_account_s_number_with_spaces_or_without_and_never_tells_it() {
+        for right in ["1234567890123456", "1234 5678 9012 3456", " 12345678 90123456 "] {
+            let number = Secret::from(right.parse::<AccountNumber>().map_err(|_| right).unwrap());
+            assert_eq!(number.reveal(), "1234567890123456");
+        }
+        for (wrong, has) in [
+            ("", "has 0:"),
+            ("123456789012345", "has 15:"),
+            ("12345678901234567", "has 17:"),
+            ("1234-5678-9012-3456", "has something else:"),
+            ("kept", "has something else:"),
+            ("\u{661}234567890123456", "has something else:"),
+        ] {
+            let Err(message) = wrong.parse::<AccountNumber>() else { panic!("{wrong}") };
+            assert!(message.contains(has), "{wrong}: {message}");
+            assert!(wrong.is_empty() || !message.contains(wrong), "{message}");
         }
     }
 

@@ -102,7 +102,7 @@ fn no_secret_gets_there() {
     let subscriber = tracing_subscriber::registry().with(in_memory(Arc::new(journal)));
     tracing::subscriber::with_default(subscriber, || {
         let config = parse(&TOML.join("\n")).unwrap();
-        let peer = &config.mullvad.preferred().conf.peer;
+        let peer = &config.mullvad.relays[0].conf.peer;
         let key = config.tailnet.auth_key.as_ref().map(|key| tailnet::AuthKey::new(key.reveal()));
         let snapshot =
             uapi::Snapshot { outside: Outside { mark: 1, port: 2 }, relay: Some(uapi::Relay::new(peer)) };
@@ -132,20 +132,23 @@ fn no_secret_gets_there() {
     }
 }
 
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "hskey-auth-Ab12Cd34",
     "correct horse battery",
     "profile42",
     "YAnz5TF+lXXJte14tji3zlMNq",
     "QBnz5TF+lXXJte14tji3zlMNq",
+    "5432 1098",
+    "54321098",
 ];
-const TOML: [&str; 11] = [
+const TOML: [&str; 12] = [
     "[box]",
     "name = \"cottage\"",
     "[tailnet]",
     "auth_key = \"hskey-auth-Ab12Cd34\"",
     "[mullvad]",
-    "config = [\"a.conf\"]",
+    "config = [\"a.conf\"]\nlocation = \"se\"",
+    "account = \"9876 5432 1098 7654\"",
     "[uplink.wifi]",
     "ssid = \"Home\"\npsk = \"correct horse battery\"",
     "country = \"SE\"",

@@ -1,5 +1,5 @@
 //! Reads the relays of `[mullvad] config`: the files that it names, each of another relay and with another name, the
-//! preferred one first.
+//! preferred one first. Beside an account there need be none.
 
 use std::path::Path;
 
@@ -10,8 +10,11 @@ use super::Walk;
 /// More than anybody proves in turn within a few minutes.
 const MOST: usize = 16;
 
-/// Never empty; `None` only beside a mistake.
+/// Empty only where an account is in their place; `None` only beside a mistake.
 pub(super) fn read<'a>(walk: &mut Walk<'a>, section: &Section<'a>) -> Option<Vec<MullvadFile>> {
+    if section.has("account") && !section.has("config") {
+        return Some(Vec::new());
+    }
     let list = listed(&mut walk.reader, section)?;
     let mut relays = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -39,9 +42,10 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, section: &Section<'a>) -> Option<Vec
 }
 
 fn listed<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Option<Vec<At<&'a str>>> {
-    if !section.has("config") && !section.has("account") {
-        let message = "no relay is named: write config = [\"se-got-wg-001.conf\"] below [mullvad], with the \
-                       name of a file of Mullvad's WireGuard generator beside byway.toml";
+    if !section.has("config") {
+        let message = "no relay is named: write account = \"1234567890123456\" and location = \"se-got\" below \
+                       [mullvad], or config = [\"se-got-wg-001.conf\"] with the name of a file of Mullvad's WireGuard \
+                       generator beside byway.toml";
         reader.missing(section, message);
     }
     let At { at, value: mut list } = reader.texts(section, "config")?;

@@ -11,7 +11,7 @@ fn several_relays_are_read_in_the_order_of_the_list() {
     let config = read(&list("\"b.conf\", \"a.conf\", \"c.conf\"")).unwrap();
     let names: Vec<String> = config.mullvad.relays.iter().map(MullvadFile::relay_name).collect();
     assert_eq!(names, ["b", "a", "c"]);
-    assert_eq!(config.mullvad.preferred().relay_name(), "b");
+    assert_eq!(config.mullvad.account, None);
     let endpoints: Vec<String> =
         config.mullvad.relays.iter().map(|relay| relay.conf.peer.endpoint.to_string()).collect();
     assert_eq!(endpoints, ["192.0.2.131:51820", "192.0.2.130:51820", "192.0.2.132:51820"]);
