@@ -3,11 +3,14 @@
 use std::fs;
 use std::process::Command;
 
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 15] = [
     "Caf\u{e9} Smith",
     "correct horse",
     "hskey-auth-Ab12Cd34",
     "profile42",
+    "1234 5678 9012 3456",
+    "1234567890123456",
+    "9876 5432 1098 7654",
     "YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk",
     "100.64.0.7",
     "fd7a:115c:a1e0::7",
@@ -23,6 +26,8 @@ ssid = "Caf\u00e9 Smith"
 psk = "correct horse"
 [tailnet]
 auth_key = "hskey-auth-Ab12Cd34"
+[mullvad]
+account = "1234 5678 9012 3456"
 [dns]
 residential = "https://dns.nextdns.io/profile42"
 allow_private = ["tail.example.com"]

@@ -203,8 +203,7 @@ fn next_step_with_stick(verdict: &Verdict) -> &'static str {
 fn next_step_with_card(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Nothing => {
-            "Put it there, with the files of Mullvad's generator that it names beside it, put the card back and start \
-             the box."
+            "Put it there, with the files that it names beside it, put the card back and start the box."
         }
         Verdict::Misnamed => {
             "Windows hides the end of a name: let the Explorer show it (View, Show, File name extensions), rename the \

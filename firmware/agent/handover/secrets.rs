@@ -3,7 +3,7 @@
 //!
 //! | in | after the join there is |
 //! |---|---|
-//! | `byway.toml` | no `auth_key`; `psk = "kept"` |
+//! | `byway.toml` | no `auth_key`; `psk = "kept"`, `account = "kept"` |
 //! | a `.conf` | `PrivateKey = kept`, `PresharedKey = kept` |
 //! | the file of `auth_key_file` | nothing |
 
@@ -16,7 +16,7 @@ use crate::mistake::Mistake;
 use crate::tailnet;
 use crate::tunnel::conf;
 
-/// In a secret's place: the one that the box has. No wi-fi password is so short, and no key.
+/// In a secret's place: the one that the box has. No wi-fi password is so short, no account's number, and no key.
 const KEPT: &str = "kept";
 
 /// What a file is to byway.
@@ -37,6 +37,8 @@ struct Secret {
     /// Quotes included.
     span: Range<usize>,
     is_kept: bool,
+    /// What parses, and is nobody's.
+    stand_in: &'static str,
 }
 
 /// A text with the box's secrets where it says `kept`.
@@ -68,12 +70,13 @@ pub(super) fn fill(form: Form, text: &str, own: Option<&str>) -> Filled {
     let mut filled =
         Filled { text: String::new(), kept: Vec::new(), missing: Vec::new(), stretches: Vec::new() };
     let mut end = 0;
-    for Secret { name, span, .. } in form.secrets(text).into_iter().filter(|secret| secret.is_kept) {
+    for Secret { name, span, stand_in, .. } in form.secrets(text).into_iter().filter(|secret| secret.is_kept)
+    {
         let place = |message| Mistake::at(text, span.start, message);
         let secret = of_box(&name).unwrap_or_else(|| {
             let message = format!("{name}: the box does not have it any more: write it again");
             filled.missing.push(place(message));
-            form.stand_in()
+            stand_in
         });
         let Mistake { line, column, .. } = place(String::new());
         let by = secret.chars().count().saturating_sub(span.len());
@@ -116,15 +119,17 @@ impl Form {
         without
     }
 
+    /// In the order in which they stand there.
     fn secrets(self, text: &str) -> Vec<Secret> {
         match self {
-            Self::Toml => psk(text).into_iter().collect(),
+            Self::Toml => toml_secrets(text),
             Self::Conf => conf::secrets(text)
                 .into_iter()
                 .map(|(name, span)| Secret {
                     name: name.to_owned(),
                     is_kept: &text[span.clone()] == KEPT,
                     span,
+                    stand_in: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
                 })
                 .collect(),
             Self::Key => Vec::new(),
@@ -135,14 +140,6 @@ impl Form {
         match self {
             Self::Toml => "\"kept\"",
             Self::Conf | Self::Key => KEPT,
-        }
-    }
-
-    /// What parses, and is nobody's secret.
-    const fn stand_in(self) -> &'static str {
-        match self {
-            Self::Toml => "\"no password\"",
-            Self::Conf | Self::Key => "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         }
     }
 }
@@ -158,14 +155,32 @@ pub(super) fn named(text: &str) -> Vec<(String, Form)> {
     key.map(of(Form::Key)).into_iter().chain(confs.map(of(Form::Conf))).collect()
 }
 
+fn toml_secrets(text: &str) -> Vec<Secret> {
+    let Ok(document) = DeTable::parse(text) else { return Vec::new() };
+    let document = document.get_ref();
+    let mut secrets: Vec<Secret> = [psk(document), account(document)].into_iter().flatten().collect();
+    secrets.sort_by_key(|secret| secret.span.start);
+    secrets
+}
+
 /// The wi-fi's password, by the network's name.
-fn psk(text: &str) -> Option<Secret> {
-    let document = DeTable::parse(text).ok()?;
-    let wifi = value(document.get_ref(), &["uplink", "wifi"])?.get_ref().as_table()?;
+fn psk(document: &DeTable<'_>) -> Option<Secret> {
+    let wifi = value(document, &["uplink", "wifi"])?.get_ref().as_table()?;
     let ssid = wifi.get("ssid")?.get_ref().as_str()?;
-    let psk = wifi.get("psk")?;
-    let is_kept = psk.get_ref().as_str()? == KEPT;
-    Some(Secret { name: format!("psk of {ssid:?}"), span: psk.span(), is_kept })
+    Secret::in_toml(format!("psk of {ssid:?}"), wifi.get("psk")?, "\"no password\"")
+}
+
+/// The number of the account with Mullvad.
+fn account(document: &DeTable<'_>) -> Option<Secret> {
+    Secret::in_toml("account".to_owned(), value(document, &["mullvad", "account"])?, "\"0000000000000000\"")
+}
+
+impl Secret {
+    /// `None`: it is no text.
+    fn in_toml(name: String, value: &Spanned<DeValue<'_>>, stand_in: &'static str) -> Option<Self> {
+        let is_kept = value.get_ref().as_str()? == KEPT;
+        Some(Self { name, span: value.span(), is_kept, stand_in })
+    }
 }
 
 fn value<'a, 't>(document: &'a DeTable<'t>, path: &[&str]) -> Option<&'a Spanned<DeValue<'t>>> {
@@ -179,14 +194,18 @@ mod tests {
     use super::*;
 
     const TOML: &str = "\u{feff}# my box\r\n[uplink.wifi]\r\nssid = 'Home'\r\n  psk =\t'correct horse'  # psk = \"x\"\r\n\
-                        country = 'SE'\r\n[tailnet]\r\nauth_key = \"k-1\"   # Anna's\r\n";
+                        country = 'SE'\r\n[tailnet]\r\nauth_key = \"k-1\"   # Anna's\r\n\
+                        [mullvad]\r\naccount = '1234 5678 9012 3456'   # mine\r\n";
     const CONF: &str = "[Interface]\r\nPrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=  # old\r\n\
                         [Peer]\r\nPresharedKey=AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\r\n";
 
     #[test]
     fn secrets_go_and_every_other_byte_stays() {
         let wiped = Form::Toml.without_secrets(TOML);
-        let by_hand = TOML.replace("'correct horse'", "\"kept\"").replace("auth_key = \"k-1\"", "");
+        let by_hand = TOML
+            .replace("'correct horse'", "\"kept\"")
+            .replace("'1234 5678 9012 3456'", "\"kept\"")
+            .replace("auth_key = \"k-1\"", "");
         assert_eq!(wiped, by_hand);
         assert_eq!(Form::Toml.without_secrets(&wiped), wiped, "a second time");
         let wiped = Form::Conf.without_secrets(CONF);
@@ -215,6 +234,22 @@ mod tests {
         let told: Vec<String> = filled.missing.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["4:9: psk of \"Cottage\": the box does not have it any more: write it again"]);
         assert!(!filled.text.contains("horse"));
+    }
+
+    #[test]
+    fn an_account_s_number_is_kept_wherever_it_stands_and_never_told() {
+        let account = "mullvad.account = '1234 5678 9012 3456'\n";
+        let wifi = "[uplink.wifi]\nssid = 'Home'\npsk = 'correct horse'\n";
+        let own = format!("{account}{wifi}");
+        let wiped = Form::Toml.without_secrets(&own);
+        assert_eq!(wiped.matches("\"kept\"").count(), 2, "{wiped}");
+        assert_eq!(fill(Form::Toml, &wiped, Some(&own)).text, own);
+        let new = "[mullvad]\naccount = 'kept'\nlocation = 'se'\n";
+        let filled = fill(Form::Toml, new, Some(&own));
+        assert_eq!(filled.text, new.replace("'kept'", "'1234 5678 9012 3456'"));
+        let forgotten = fill(Form::Toml, new, Some(wifi));
+        let told: Vec<String> = forgotten.missing.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["2:11: account: the box does not have it any more: write it again"]);
     }
 
     #[test]

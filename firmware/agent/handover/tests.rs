@@ -127,10 +127,12 @@ fn a_relay_that_is_not_on_the_stick_may_be_on_the_card() {
 
 #[test]
 fn what_is_kept_is_taken_from_the_box() {
-    let wifi = "[uplink.wifi]\nssid = \"Home\"\npsk = 'correct horse'\ncountry = \"SE\"\n";
+    let wifi = "account = '1234567890123456'\nlocation = 'se'\n\
+                [uplink.wifi]\nssid = \"Home\"\npsk = 'correct horse'\ncountry = \"SE\"\n";
+    let kept = wifi.replace("'correct horse'", "\"kept\"").replace("'1234567890123456'", "'kept'");
     let bench = Bench::new(
         &[
-            ("byway.toml", &toml("new", &wifi.replace("'correct horse'", "\"kept\""))),
+            ("byway.toml", &toml("new", &kept)),
             ("a.conf", &CONF.replace("YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "kept  # mine")),
         ],
         &[("byway.toml", &toml("old", wifi)), ("a.conf", CONF)],
@@ -167,7 +169,8 @@ fn what_the_box_does_not_have_cannot_be_kept() {
 
 #[test]
 fn a_check_elsewhere_tells_what_the_box_has_to_have() {
-    let wifi = "[uplink.wifi]\nssid = \"Home\"\npsk = \"kept\"\ncountry = \"SE\"\n";
+    let wifi = "account = \"kept\"\nlocation = \"se\"\n\
+                [uplink.wifi]\nssid = \"Home\"\npsk = \"kept\"\ncountry = \"SE\"\n";
     let bench = Bench::new(
         &[
             ("byway.toml", &toml("new", wifi)),
@@ -178,7 +181,7 @@ fn a_check_elsewhere_tells_what_the_box_has_to_have() {
     let file = bench.stick.path().join("byway.toml");
     let kept = check(&file).unwrap();
     let words: Vec<&str> = kept.iter().map(|(_, secret)| secret.as_str()).collect();
-    assert_eq!(words, ["PrivateKey", "psk of \"Home\""]);
+    assert_eq!(words, ["PrivateKey", "account", "psk of \"Home\""]);
     bench.put("byway.toml", &toml("My Box", wifi));
     assert!(check(&file).unwrap_err().to_string().contains(":2:8: a host name is"));
 }

@@ -13,8 +13,11 @@ use super::{CONF, toml};
 use crate::{config, tailnet};
 
 const PRIVATE_KEY: &str = "YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
-const SECRETS: &str = "[uplink.wifi]   # upstairs\nssid = \"Home\"\npsk = \"correct horse\"   # the router's\n\
+const SECRETS: &str = "account = \"1234 5678 9012 3456\"   # paid in cash\nlocation = \"se\"\n\
+                       [uplink.wifi]   # upstairs\nssid = \"Home\"\npsk = \"correct horse\"   # the router's\n\
                        country = \"SE\"\n[tailnet]\nauth_key = \"hskey-1\"   # Anna's\n";
+/// What of them is left on no card.
+const WIPED: [&str; 4] = ["hskey-1", "correct horse", "1234 5678 9012 3456", PRIVATE_KEY];
 
 /// A card and a box.
 struct Bench {
@@ -120,7 +123,10 @@ fn a_first_boot_takes_over_joins_and_wipes() {
 
     bench.join();
     bench.says("has joined its tailnet with it.\r\nThere it is first: 100.64.0.2.\r\n");
-    let wiped = SECRETS.replace("\"correct horse\"", "\"kept\"").replace("auth_key = \"hskey-1\"", "");
+    let wiped = SECRETS
+        .replace("\"correct horse\"", "\"kept\"")
+        .replace("\"1234 5678 9012 3456\"", "\"kept\"")
+        .replace("auth_key = \"hskey-1\"", "");
     assert_eq!(bench.on_card("byway.toml"), toml("first", &wiped));
     assert_eq!(bench.on_card("a.conf"), CONF.replace(PRIVATE_KEY, "kept"));
     let without_key = SECRETS.replace("auth_key = \"hskey-1\"", "");
@@ -151,9 +157,8 @@ fn an_edit_a_year_later_needs_no_secret() {
     bench.put("byway.toml", &bench.on_card("byway.toml").replace("\"first\"", "\"second\""));
     assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
     assert_eq!(bench.name(), "second");
-    assert!(
-        bench.in_box("byway.toml").contains("correct horse") && bench.in_box("a.conf").contains(PRIVATE_KEY)
-    );
+    let held = bench.in_box("byway.toml") + &bench.in_box("a.conf");
+    assert!(WIPED[1..].iter().all(|secret| held.contains(secret)), "{held}");
     bench.join();
     bench.says("has joined");
     assert_eq!(bench.start(), Verdict::Same);
@@ -165,7 +170,7 @@ fn an_edit_a_year_later_needs_no_secret() {
     bench.says("goes on with the last good configuration");
     bench.settle();
     bench.says("goes on with the last good configuration");
-    bench.put("byway.toml", &other_network.replace("\"kept\"", "'battery staple'"));
+    bench.put("byway.toml", &other_network.replace("psk = \"kept\"", "psk = 'battery staple'"));
     assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
     bench.join();
     assert_eq!(bench.on_card("byway.toml"), other_network);
@@ -204,7 +209,8 @@ fn what_a_stick_brings_stands_until_the_card_is_edited() {
     bench.says("which a USB stick has brought since");
     assert_eq!(bench.start(), Verdict::Overruled);
 
-    bench.put("byway.toml", &bench.on_card("byway.toml").replace("kept", "correct horse"));
+    bench
+        .put("byway.toml", &bench.on_card("byway.toml").replace("psk = \"kept\"", "psk = \"correct horse\""));
     assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
     assert_eq!(bench.name(), "first");
 }
@@ -236,7 +242,7 @@ fn what_the_box_forgets_with_the_power_is_wiped_nowhere() {
         assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
         bench.join();
         let card = [bench.on_card("byway.toml"), bench.on_card("a.conf")].concat();
-        for secret in ["hskey-1", "correct horse", PRIVATE_KEY] {
+        for secret in WIPED {
             assert_eq!(card.contains(secret), !is_wiped, "{secret}");
         }
         assert_eq!(bench.start(), Verdict::Same);
@@ -319,7 +325,7 @@ fn is_lived_through(bench: &Bench, cut: u32) -> bool {
     bench.join();
     bench.says(if torn.is_some() { "goes on with the last good configuration" } else { "has joined" });
     let wiped = on_card()[..torn.unwrap_or(3)].concat();
-    for secret in ["hskey-1", "correct horse", PRIVATE_KEY] {
+    for secret in WIPED {
         assert!(!wiped.contains(secret), "{cut}: {secret}");
     }
     false

@@ -1,11 +1,18 @@
 //! Knows keys by their form: what no word, name or number looks like.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::SECRET;
+
 /// Hex digits of 16 bytes; half of a key would still be one.
 const HEX: usize = 32;
 /// Letters of base64 that 32 bytes need, without the `=` at the end.
 const BASE64: usize = 43;
 /// Digits of a Mullvad account.
 const ACCOUNT: usize = 16;
+/// The website writes them in so many groups, with spaces between.
+const GROUPS: usize = 4;
 /// How keys for a tailnet begin.
 const PREFIXES: [&str; 2] = ["tskey-", "hskey-"];
 
@@ -29,9 +36,40 @@ pub(super) fn redact(run: &str) -> Option<()> {
     is_key.then_some(())
 }
 
+pub(super) fn is_of_groups(letter: char) -> bool {
+    letter.is_ascii_digit() || letter == ' '
+}
+
+/// A number of an account in its groups, wherever it stands among other numbers.
+pub(super) fn redact_groups(run: &str) -> String {
+    let groups: Vec<&str> = run.split(' ').collect();
+    let (mut told, mut rest) = (Vec::new(), groups.as_slice());
+    while let Some((first, others)) = rest.split_first() {
+        let is_account =
+            rest.get(..GROUPS).is_some_and(|four| four.iter().all(|it| it.len() == ACCOUNT / GROUPS));
+        told.push(if is_account { SECRET } else { *first });
+        rest = if is_account { &rest[GROUPS..] } else { others };
+    }
+    told.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_an_account_s_number_from_other_numbers() {
+        for (numbers, left) in [
+            ("1234 5678 9012 3456", "[secret]"),
+            (" 12 1234 5678 9012 3456 1234 5678 9012 3456 ", " 12 [secret] [secret] "),
+            ("1234 5678 9012", "1234 5678 9012"),
+            ("12345 6789 0123 4567", "12345 6789 0123 4567"),
+            ("1234  5678 9012 3456", "1234  5678 9012 3456"),
+            ("", ""),
+        ] {
+            assert_eq!(redact_groups(numbers), left, "{numbers}");
+        }
+    }
 
     #[test]
     fn tells_keys_from_words() {

@@ -94,6 +94,7 @@ impl Redactor {
         });
         let text = text::urls(&text);
         let text = text::labelled(&text);
+        let text = text::runs(&text, key::is_of_groups, |run| Some(key::redact_groups(run)));
         let text = text::runs(&text, is_of_mail, |run| self.user(run));
         let text = text::runs(&text, is_of_name, |run| self.name(run));
         let text = text::runs(&text, key::is_part, |run| key::redact(run).map(|()| SECRET.to_owned()));

@@ -49,6 +49,7 @@ fn each_kind_has_its_stand_in() {
         ("joins The \"Smiths\", {\"s\":\"The \\\"Smiths\\\"\"}", "joins [secret], {\"s\":\"[secret]\"}"),
         ("https://abc123.dns.nextdns.io x7 ax7", "https://[secret].dns.nextdns.io [secret] ax7"),
         ("PrivateKey = YAnz", "PrivateKey = [secret]"),
+        ("of 1234567890123456, 1234 5678 9012 3456: 2 of 5", "of [secret], [secret]: 2 of 5"),
         ("relay xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", "relay [secret]="),
     ] {
         assert_eq!(redacted(text), left, "{text}");
@@ -71,6 +72,7 @@ fn secrets() -> impl Strategy<Value = (String, Known)> {
         "hskey-auth-[A-Za-z0-9_-]{12,40}",
         "tskey-auth-[A-Za-z0-9]{8,20}-[A-Za-z0-9]{20}",
         "[0-9]{16}",
+        "[0-9]{4}( [0-9]{4}){3}",
         "[a-z]{2,8}[.][a-z]{1,8}@[a-z]{2,9}[.](com|se|net)",
         "([0-9a-f]{2}:){5}[0-9a-f]{2}",
         any::<[u8; 4]>().prop_filter_map("an address of everybody", |octets| {
