@@ -1,4 +1,4 @@
-//! Remembers across power cuts: the last wish, the relay that somebody chose, for whom nothing is carried, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `used` what of the house's line, `stamps` what the
+//! Remembers across power cuts: the last wish, the relay or the place that somebody chose, for whom nothing is carried, the last good addresses of the box's own names, the tailnet's domain, how the boot ended; `used` what of the house's line, `stamps` what the
 //! handshakes' stamps are above, `clock` what the time was; for `mullvad` its list of relays and the account's keys. A file is replaced whole or not at all; one that cannot be read is set aside and
 //! reported, never believed. A disk that takes nothing is no reason to stop. Decides nothing.
 
@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use byway_core::account::Choice;
 use byway_core::clients::PausedClient;
 use byway_core::{Egress, Wish};
 
@@ -107,9 +108,18 @@ struct Versioned<T> {
     value: T,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Relay {
     relay: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    choice: Option<Chosen>,
+}
+
+/// A place of relays, in place of the one that the configuration named at that time.
+#[derive(Serialize, Deserialize)]
+struct Chosen {
+    place: String,
+    location: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,11 +154,26 @@ impl Store {
 
     /// The relay that was chosen last, by its name; none while the list's order is right.
     pub fn relay(&self) -> Recalled<Option<String>> {
-        self.recall(RELAY, Relay { relay: None }).map(|saved| saved.relay)
+        self.recall(RELAY, Relay::default()).map(|saved| saved.relay)
     }
 
+    /// The place that it was chosen in stays.
     pub fn remember_relay(&self, name: &str) -> Result<(), StoreError> {
-        self.remember(RELAY, Relay { relay: Some(name.to_owned()) })
+        let choice = read(&self.path(RELAY)).ok().and_then(|saved| decode::<Relay>(&saved).ok()?.choice);
+        self.remember(RELAY, Relay { relay: Some(name.to_owned()), choice })
+    }
+
+    /// The place that was chosen last; none where the configuration's `location` is right, or another one than it was then.
+    pub fn choice(&self, location: &Choice) -> Recalled<Option<Choice>> {
+        let of_now = |chosen: &Chosen| chosen.location == location.to_string();
+        self.recall(RELAY, Relay::default())
+            .map(|saved| saved.choice.filter(of_now).and_then(|chosen| chosen.place.parse().ok()))
+    }
+
+    /// The relay that was chosen before is forgotten. `location`: the configuration's.
+    pub fn remember_choice(&self, choice: &Choice, location: &Choice) -> Result<(), StoreError> {
+        let chosen = Chosen { place: choice.to_string(), location: location.to_string() };
+        self.remember(RELAY, Relay { relay: None, choice: Some(chosen) })
     }
 
     /// For whom nothing is carried.

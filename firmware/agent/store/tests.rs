@@ -55,6 +55,41 @@ fn remembers_the_chosen_relay_beside_the_wish() {
 }
 
 #[test]
+fn a_chosen_place_counts_while_the_configuration_names_the_same_one() {
+    let (_folder, store) = store();
+    let place = |text: &str| text.parse::<Choice>().unwrap();
+    let choice = |location: &str| store.choice(&place(location));
+    assert_eq!(choice("se-got"), Recalled { value: None, note: None });
+    store.remember_relay("se-got-wg-001").unwrap();
+    assert_eq!(choice("se-got"), Recalled { value: None, note: None }, "a relay is no place");
+
+    store.remember_choice(&place("de"), &place("se-got")).unwrap();
+    assert_eq!(choice("se-got"), Recalled { value: Some(place("de")), note: None });
+    assert_eq!(choice("se"), Recalled { value: None, note: None });
+    assert_eq!(store.relay().value, None, "it was chosen in another place");
+    store.remember_relay("de-fra-wg-001").unwrap();
+    assert_eq!(choice("se-got").value, Some(place("de")), "where the relay was chosen");
+    assert_eq!(store.relay().value.as_deref(), Some("de-fra-wg-001"));
+    assert_eq!(files(&store), ["relay.json"]);
+}
+
+#[test]
+fn what_was_chosen_is_read_of_agents_without_places_and_by_them() {
+    let (_folder, store) = store();
+    let location = "se".parse().unwrap();
+    fs::write(store.path(RELAY), r#"{"version":1,"relay":"de-fra-wg-001"}"#).unwrap();
+    assert_eq!(store.choice(&location), Recalled { value: None, note: None });
+    store.remember_relay("se-got-wg-001").unwrap();
+    let text = fs::read_to_string(store.path(RELAY)).unwrap();
+    assert_eq!(text, r#"{"version":1,"relay":"se-got-wg-001"}"#);
+
+    for odd in [r#"{"version":1,"relay":null,"choice":{"place":"Mars","location":"se"}}"#, "torn"] {
+        fs::write(store.path(RELAY), odd).unwrap();
+        assert_eq!(store.choice(&location).value, None, "{odd}");
+    }
+}
+
+#[test]
 fn remembers_names() {
     let (_folder, store) = store();
     let names: Addresses =
