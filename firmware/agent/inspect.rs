@@ -1,6 +1,7 @@
 //! `byway doctor`: looks at the world anew, beside what the core has been told. Changes
 //! nothing, and leaves nothing on the disk that it tries.
 
+mod account;
 mod dns;
 mod machine;
 
@@ -14,6 +15,7 @@ use byway_core::{Egress, Expect, LanView, Settings, View, tailnet};
 use ipnet::IpNet;
 use tokio::sync::Mutex;
 
+use crate::clock;
 use crate::control::Finding;
 use crate::dns::ResolvConf;
 use crate::net::Net;
@@ -63,16 +65,11 @@ impl Inspector {
                 .chain([told("watchdog", self.watch.told())])
                 .chain(self.speed());
         let house = std::iter::once(uplink(view)).chain(lan(view));
-        let world = [
-            self.names(view).await,
-            self.tunnel(view).await,
-            relays(view),
-            self.tailnet(view),
-            residential(view),
-            door(view),
-            self.exit(view).await,
-        ];
-        kernel.into_iter().chain(machine).chain(house).chain(world).collect()
+        let mullvad = [self.names(view).await, self.tunnel(view).await, relays(view)]
+            .into_iter()
+            .chain(account::account(view, clock::wall()));
+        let world = [self.tailnet(view), residential(view), door(view), self.exit(view).await];
+        kernel.into_iter().chain(machine).chain(house).chain(mullvad).chain(world).collect()
     }
 
     async fn rules(&self) -> Finding {
@@ -216,7 +213,9 @@ fn relays(view: &View) -> Finding {
     match (named(Role::Active), named(Role::Standby), &view.relays[..]) {
         (Some(active), _, [_]) => kept(
             "relays",
-            format!("{active} alone: with a second file in [mullvad] config another one stands by"),
+            format!(
+                "{active} alone: with a second file in [mullvad] config, or an account, another one stands by"
+            ),
         ),
         (Some(active), Some(standby), _) => {
             kept("relays", format!("{active} carries, {standby} is proven and stands by"))

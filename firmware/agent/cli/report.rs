@@ -100,6 +100,7 @@ async fn of_agent(run_dir: &Path, known: &mut Known) -> Vec<Part> {
         // The box's own name is everybody's in this text; the rest of its full name is the tailnet's.
         let full = status["tailnet"]["name"].as_str().unwrap_or_default();
         known.domains.extend(full.trim_end_matches('.').split_once('.').map(|(_, domain)| domain.to_owned()));
+        known.secrets.extend(status["account"]["device"].as_str().map(str::to_owned));
     }
     let told = status.and_then(|status| {
         let shown: Status = serde_json::from_value(status.clone())?;

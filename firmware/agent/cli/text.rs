@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use byway_core::last_stop::IN_GOOD_ORDER;
 use byway_core::{Egress, Phase};
 
-use crate::control::{Finding, Lan, Logged, Seen, Status, Told, Upstream};
+use crate::control::{Account, Finding, Lan, Logged, Seen, Status, Told, Upstream};
 pub(super) use clients::{clients, paused};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{instead, relays, tested};
 
-/// Five lines; one more where the house has something of the box, where somebody goes out, where somebody is kept from it,
-/// and where the machine did not stop in good order.
+/// Five lines; one more where there is an account, where the house has something of the box, where somebody goes out, where
+/// somebody is kept from it, and where the machine did not stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",
@@ -33,6 +33,9 @@ pub(super) fn status(status: &Status) -> String {
     line(&mut text, "seen as", &outside(status));
     line(&mut text, "tunnel", &tunnel(status));
     line(&mut text, "tailnet", &tailnet(status));
+    if let Some(account) = status.account.as_ref().map(account) {
+        line(&mut text, "account", &account);
+    }
     if let Some(lan) = status.lan.as_ref().map(lan) {
         line(&mut text, "lan", &lan);
     }
@@ -175,6 +178,12 @@ fn tailnet(status: &Status) -> String {
     text
 }
 
+/// Of trouble speaks `why`.
+fn account(account: &Account) -> String {
+    let device = account.device.as_deref().unwrap_or("no device yet");
+    printable(&format!("{device}, {}", account.paid()))
+}
+
 fn lan(lan: &Lan) -> String {
     let served = match &lan.interface {
         Some(interface) => format!("serves {} at {interface}", lan.serves.join(", ")),
@@ -204,7 +213,10 @@ fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use byway_core::{Core, Uptime, Wish};
+    use std::time::Duration;
+
+    use byway_core::account::Report;
+    use byway_core::{Core, Uptime, View, Wish};
 
     use super::*;
     use crate::{clock, sample};
@@ -223,6 +235,24 @@ mod tests {
             [0, 59, 60, 3599, 3600, 86_399, 86_400, 8_640_000].map(ago),
             ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "100 d"].map(|age| format!("{age} ago"))
         );
+    }
+
+    #[test]
+    fn an_account_is_told_in_a_line_where_there_is_one() {
+        let view = Core::start(Uptime::default(), sample::settings(), Wish::Privacy, None).0.view();
+        let last_line = |account: Option<Report>| {
+            let told = status(&Status::new(&View { account, ..view.clone() }, clock::now()));
+            told.lines().nth(5).map(str::to_owned)
+        };
+        let report = Report { location: "se-got".to_owned(), ..Report::default() };
+        assert_eq!(last_line(None), None);
+        let told = "  account  no device yet, not known yet until when it is paid";
+        assert_eq!(last_line(Some(report.clone())).as_deref(), Some(told));
+        let expiry = Some(Duration::from_hours(499_656));
+        let device = Some("happy\u{1b}seal".to_owned());
+        let told = "  account  happy\\u{1b}seal, paid until 2027-01-01 (30 days)";
+        let report = Report { device, expiry, days_left: Some(30), ..report };
+        assert_eq!(last_line(Some(report)).as_deref(), Some(told));
     }
 
     #[test]

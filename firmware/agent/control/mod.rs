@@ -20,6 +20,7 @@
 //!
 //! Errors: `{"error":".."}` with 4xx or 5xx; 503 when too many talk or follow at once.
 
+mod account;
 mod callers;
 pub mod client;
 mod clients;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
+pub use account::Account;
 pub use clients::Client;
 pub(crate) use clients::find as find_client;
 pub use dns::{Asked, Logged, Question, Told};

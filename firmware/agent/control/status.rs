@@ -11,7 +11,7 @@ use byway_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Client;
+use super::{Account, Client};
 
 /// Unknown is null, never a guess.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Status {
     pub residential: Residential,
     /// How the machine stopped last, and how often the agent crashed since; null at its first boot.
     pub last_stop: Option<String>,
+    /// Null: the configuration names none.
+    pub account: Option<Account>,
     pub version: String,
 }
 
@@ -178,6 +180,7 @@ impl Status {
             clients: view.clients.as_ref().map(|clients| Client::list(clients, now)),
             residential: residential(&view.residential),
             last_stop: view.last_stop.clone(),
+            account: view.account.as_ref().map(Account::new),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

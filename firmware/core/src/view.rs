@@ -8,6 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::account;
 use crate::allowance::Allowance;
 use crate::board::Board;
 use crate::clients::{ClientView, Clients, Ledger};
@@ -68,6 +69,8 @@ pub struct View {
     pub residential: ResidentialView,
     /// How the machine stopped last, and how often the agent crashed since; `None` at its first boot.
     pub last_stop: Option<String>,
+    /// `None`: the owner's relays are those of files alone.
+    pub account: Option<account::Report>,
 }
 
 /// Whom each door asks for names, and how they answer.
@@ -178,6 +181,7 @@ impl View {
             clients: None,
             residential: ResidentialView::default(),
             last_stop: None,
+            account: None,
         }
     }
 
@@ -228,6 +232,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) house: &'a House,
     pub(crate) evidence: &'a Evidence,
     pub(crate) relays: &'a Relays,
+    pub(crate) account: Option<&'a account::Report>,
     pub(crate) tailnet: &'a TailnetFacts,
     pub(crate) ways: &'a Ways,
     pub(crate) drift: &'a Drift,
@@ -266,6 +271,7 @@ impl Subject<'_> {
             clients: self.clients(),
             residential: self.residential(),
             last_stop: self.settings.last_stop.clone(),
+            account: self.account.cloned(),
         }
     }
 
@@ -295,9 +301,11 @@ impl Subject<'_> {
         let house = self.house.sentences(self.facts, self.relays.end().relay);
         let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
         let unserved = household::obstacle(&self.settings.serve, self.facts);
-        let of_the_box = [unsaved, unserved, self.clock.complaint(), self.board.complaint(), tailnet]
-            .into_iter()
-            .flatten();
+        let account = self.account.and_then(|account| account.trouble.clone());
+        let of_the_box =
+            [unsaved, unserved, self.clock.complaint(), self.board.complaint(), account, tailnet]
+                .into_iter()
+                .flatten();
         let sentences: Vec<String> = core::iter::once(door).chain(house).chain(of_the_box).collect();
         sentences.join("; ")
     }

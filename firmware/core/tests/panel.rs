@@ -7,6 +7,7 @@ mod scenes;
 
 use std::time::Duration;
 
+use byway_core::account::Report;
 use byway_core::clock::{ClockReport, Source};
 use byway_core::panel::{
     Edge, Gesture, Heard, Lamps, Level, Light, OffHours, Offer, Page, Panel, Picture, Room, Settings, Test,
@@ -245,6 +246,23 @@ fn an_agent_that_hangs_is_not_shown_as_one_that_carries() {
     assert!(wall.page().lines[0].starts_with("the box hangs"), "{:?}", wall.page());
     wall.hear(Heard::Pulse(wall.now()));
     assert_eq!((wall.light(), wall.page().headline), (Light::Privacy, "PRIVACY"));
+}
+
+#[test]
+fn trouble_with_the_account_has_a_page_of_its_own() {
+    let headlines = |trouble: Option<&str>| {
+        let account = Some(Report { trouble: trouble.map(String::from), ..Report::default() });
+        let mut wall = Wall::with(View { account, ..by(Egress::Privacy) });
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push((wall.page().headline, wall.page().lines.join(" ")));
+            wall.wait(6 * SECOND);
+        }
+        seen
+    };
+    let trouble = "the account runs out in 3 days: pay at mullvad.net";
+    assert!(headlines(Some(trouble)).contains(&("ACCOUNT", String::from(trouble))));
+    assert!(headlines(None).iter().all(|(headline, _)| *headline == "PRIVACY"));
 }
 
 #[test]

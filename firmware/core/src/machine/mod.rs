@@ -242,6 +242,7 @@ impl Core {
             house: &self.house,
             evidence: &self.evidence,
             relays: &self.relays,
+            account: None,
             tailnet: &self.tailnet,
             ways: &self.ways,
             drift: &self.kernel.drift,

@@ -52,7 +52,7 @@ pub(super) fn pages(view: &View, clients: Option<usize>, room: Room) -> Vec<Page
     let light = super::light_of(view);
     let headline = headline(light);
     let of_the_door = door_page(view, light, clients, room);
-    let notices = [login(view), join(view), relay(view), time(view)].into_iter().flatten();
+    let notices = [login(view), join(view), relay(view), time(view), account(view)].into_iter().flatten();
     let notices = notices.flat_map(|(headline, text, link)| text_pages(headline, &text, link, room));
     let reason = has_more_to_say(view).then(|| reason_pages(headline, &view.why, room));
     of_the_door.into_iter().chain(notices).chain(reason.into_iter().flatten()).collect()
@@ -188,6 +188,12 @@ fn time(view: &View) -> Option<Notice> {
     let unknown = view.clock.source == Some(Source::None);
     let text = || String::from("the box does not know what time it is");
     (unknown || complaint.is_some()).then(|| ("NO TIME", complaint.unwrap_or_else(text), None))
+}
+
+/// Something is the matter with the owner's account, be it that it runs out.
+fn account(view: &View) -> Option<Notice> {
+    let trouble = view.account.as_ref()?.trouble.as_ref()?;
+    Some(("ACCOUNT", trouble.clone(), None))
 }
 
 /// Of an open door, what is beyond its name.

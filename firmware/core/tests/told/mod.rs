@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use byway_core::account;
 use byway_core::board::Board;
 use byway_core::clients::ClientView;
 use byway_core::clock::ClockReport;
@@ -36,6 +37,7 @@ pub(crate) fn told(view: &View) -> String {
         clients,
         residential,
         last_stop,
+        account,
     } = view;
     assert!(house.iter().all(|sentence| why.contains(sentence)), "{house:?}");
     assert!(lack.as_ref().is_none_or(|lack| why.contains(&lack.to_string())), "{lack:?}");
@@ -48,7 +50,7 @@ pub(crate) fn told(view: &View) -> String {
         "{name}: wish {wish}, door {}, {phase:?} since {since:?}, {wished}\n\
          why: {why}\n\
          tunnel: {relay} at {endpoint}, handshake {}, {rx_bytes} in, {tx_bytes} out, mtu {mtu}, offloads {offloads:?}\n\
-         {}seen as: {}\nuplink: {}\n{}{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}{}",
+         {}seen as: {}\nuplink: {}\n{}{}{}drift: {} healed, last {}\nnames: {}; {}\n{}{}{}{}{}{}",
         or_none(*door),
         or_none(handshake),
         relays.iter().map(relay_told).collect::<String>(),
@@ -66,6 +68,7 @@ pub(crate) fn told(view: &View) -> String {
         clients.iter().flatten().map(client).collect::<String>(),
         line_of_the_house(residential),
         last_stop.as_ref().map_or_else(String::new, |last| format!("last stop: {last}\n")),
+        account.as_ref().map_or_else(String::new, paid),
     )
 }
 
@@ -93,6 +96,16 @@ fn client(view: &ClientView) -> String {
     let (name, path) = (or_none(name.as_ref()), or_none(path.as_ref()));
     format!(
         "client: {name} {addresses:?}, {tx_bytes} out, {rx_bytes} in, since {since}, seen {last_seen}, {path}{paused}{limit}\n"
+    )
+}
+
+/// A line where there is one.
+fn paid(report: &account::Report) -> String {
+    let account::Report { device, expiry, days_left, key_made, location, trouble } = report;
+    let (device, expiry, days_left) = (or_none(device.as_ref()), or_none(*expiry), or_none(*days_left));
+    let (key_made, trouble) = (or_none(*key_made), or_none(trouble.as_ref()));
+    format!(
+        "account: {device}, until {expiry}, {days_left} days, key of {key_made}, at {location}, trouble {trouble}\n"
     )
 }
 
