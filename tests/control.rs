@@ -2,6 +2,8 @@
 //! served. Needs root, because an agent's inspector does.
 #![expect(clippy::unwrap_used, reason = "a test says what it stands on by failing")]
 
+#[path = "control/catalogue.rs"]
+mod of_catalogue;
 #[path = "control/logs.rs"]
 mod of_logs;
 #[path = "control/panel.rs"]
@@ -28,6 +30,7 @@ use byway::control::{Question, Told, socket_path};
 use byway::dns::HouseResolvers;
 use byway::dns::own::Names;
 use byway::inspect::Inspector;
+use byway::mullvad::Counter;
 use byway::net::Net;
 use byway::panel::Request;
 use byway::proof::{ExitCheck, Prober};
@@ -218,6 +221,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::with(None)
+    }
+
+    fn with(mullvad: Option<Counter>) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let (views, told) = watch::channel(core().view());
@@ -231,7 +238,7 @@ impl Server {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.spawn(of_panel::answer(answered, lookers));
-            runtime.block_on(run(&run_dir, told, (count, last), asked));
+            runtime.block_on(run(&run_dir, told, (count, last), asked, mullvad));
         });
         eventually("the socket", || UnixStream::connect(socket_path(folder.path())).is_ok());
         let server = Self { folder, views, heard, wanted, panel, before: 0, _turn: turn };
@@ -317,6 +324,7 @@ async fn run(
     views: watch::Receiver<View>,
     (heard, wanted): (Arc<AtomicUsize>, Arc<Mutex<String>>),
     panel: mpsc::Sender<Request>,
+    mullvad: Option<Counter>,
 ) {
     let net = Arc::new(tokio::sync::Mutex::new(Net::open().await.unwrap()));
     let nobody = HouseResolvers::new(&[], watch::channel(Offers::default()).1);
@@ -353,8 +361,15 @@ async fn run(
     let (questions, asked) = mpsc::channel(16);
     tokio::spawn(answer_names(asked));
     let tailscaled = LocalApi::new(run_dir.join("tailscaled.sock"));
-    let desk =
-        Desk { views, orders: ask, questions, tailscaled, panel, inspector: Some(Arc::new(inspector)) };
+    let desk = Desk {
+        views,
+        orders: ask,
+        questions,
+        tailscaled,
+        panel,
+        mullvad,
+        inspector: Some(Arc::new(inspector)),
+    };
     serve(listen(run_dir).unwrap(), desk).await;
 }
 

@@ -89,7 +89,7 @@ pub(super) enum Command {
         #[command(flatten)]
         run_dir: RunDir,
     },
-    /// List the relays in the configuration's order: which one carries, which one stands by, and what is known of each.
+    /// List the box's relays, the preferred one first: which one carries, which one stands by, and what is known of each.
     #[command(args_conflicts_with_subcommands = true)]
     Relays {
         #[command(subcommand)]
@@ -188,10 +188,20 @@ pub(super) enum SpareDeed {
 /// What `byway relays` does beside listing them.
 #[derive(Debug, Subcommand)]
 pub(super) enum Deed {
+    /// Tell what Mullvad has where: the countries with their cities, or a country's relays. Comes with an account.
+    List {
+        /// Two letters: se.
+        country: Option<String>,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
     /// Let this relay carry once it is proven, now and after the next boot. Fails (1) while another one does, and says
-    /// why; 2 when there is no such relay.
+    /// why; 2 when there is no such relay. With an account a country or a city will do, and any relay of Mullvad's.
     Use {
-        /// As `byway relays` lists it: se-got-wg-001.
+        /// As `byway relays` lists it (se-got-wg-001), or as `byway relays list` does (se, se-got).
         name: String,
         #[command(flatten)]
         wait: Wait,
@@ -302,11 +312,13 @@ mod tests {
     }
 
     #[test]
-    fn relays_are_listed_or_used_or_tested() {
+    fn relays_are_listed_or_looked_up_or_used_or_tested() {
         for right in [
             "relays",
             "relays --json",
             "relays --run-dir /run/other",
+            "relays list",
+            "relays list se --json --run-dir /run/other",
             "relays use se-got-wg-001",
             "relays use se-got-wg-001 --no-wait --run-dir /run/other",
             "relays test --json --run-dir /run/other",
@@ -314,6 +326,7 @@ mod tests {
             assert!(parse(&format!("byway {right}")).is_ok(), "{right}");
         }
         for (wrong, hint) in [
+            ("relays list se de", "'de'"),
             ("relays use", "<NAME>"),
             ("relays use a b", "'b'"),
             ("relays --json test", "cannot be used with"),

@@ -71,6 +71,9 @@ fn dispatch(command: Command) -> anyhow::Result<Ending> {
         Command::Relays { deed: Some(Deed::Use { name, wait, run_dir }), .. } => {
             relays::use_one(&run_dir.run_dir, &name, wait.seconds())
         }
+        Command::Relays { deed: Some(Deed::List { country, json, run_dir }), .. } => {
+            relays::catalogue(&run_dir.run_dir, country.as_deref(), json)
+        }
         Command::Relays { deed: Some(Deed::Test { json, run_dir }), .. } => {
             relays::test(&run_dir.run_dir, json)
         }

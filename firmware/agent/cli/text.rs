@@ -12,7 +12,7 @@ use byway_core::{Egress, Phase};
 use crate::control::{Account, Finding, Lan, Logged, Seen, Status, Told, Upstream};
 pub(super) use clients::{clients, paused};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
-pub(super) use relays::{instead, relays, tested};
+pub(super) use relays::{countries, entries, instead, relays, tested};
 
 /// Five lines; one more where there is an account, where the house has something of the box, where somebody goes out, where
 /// somebody is kept from it, and where the machine did not stop in good order.

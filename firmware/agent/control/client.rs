@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +19,11 @@ use super::{Failure, Status};
 pub struct Client {
     socket: PathBuf,
 }
+
+/// The agent knows nothing of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotFound(String);
 
 impl Client {
     pub fn new(run_dir: &Path) -> Self {
@@ -65,14 +70,18 @@ impl Client {
         body: Bytes,
     ) -> anyhow::Result<Answer> {
         let answer = self.request(method, path, body).await?;
-        let ok = answer.status().is_success();
+        let code = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
-        if ok {
+        if code.is_success() {
             return serde_json::from_slice(&body)
                 .context("the agent's answer is of another version: restart it");
         }
         let failure: Failure = serde_json::from_slice(&body).context("the agent's answer is not JSON")?;
-        bail!("{}", failure.error)
+        Err(if code == StatusCode::NOT_FOUND {
+            NotFound(failure.error).into()
+        } else {
+            anyhow!("{}", failure.error)
+        })
     }
 
     async fn request(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {

@@ -8,8 +8,10 @@
 //! | `PUT /v1/egress {"egress":"privacy","wait_s":10}` | the [`Status`] once the wish is reached or the time is over |
 //! | `POST /v1/toggle {"wait_s":10}` | the same |
 //! | `GET /v1/relays` | list of [`Relay`], in the order of the owner's |
-//! | `PUT /v1/relays {"use":"se-got-wg-001","wait_s":10}` | the same, once that one is active, has failed, or the time is over; 404 for a name that is not in the list |
+//! | `PUT /v1/relays {"use":"se-got-wg-001","wait_s":10}` | the same, once that one is active, has failed, or the time is over; with an account also for a country, a city or another relay of Mullvad's; 404 for what is in no list |
 //! | `POST /v1/relays/test {"wait_s":60}` | the same, once each was tested after the asking, or the time is over |
+//! | `GET /v1/relays/catalogue` | list of [`Country`] in Mullvad's list; 404 without an account, 503 before the first list |
+//! | `GET /v1/relays/catalogue?country=se` | list of [`Entry`], its relays; 404 for a country that has none |
 //! | `GET /v1/panel` | [`Panel`]: what light and screen show, and on what; 503 when its thread does not answer |
 //! | `POST /v1/panel/test {"show":"red"}` | the same, once it shows that (`"green"`, `"amber"`, `"dark"`, `"full"`, `"frame"`, `"button"`) in place of the truth; null, or two minutes: the truth again |
 //! | `GET /v1/clients` | list of [`Client`], the busiest first; 503 before the first look |
@@ -22,6 +24,7 @@
 
 mod account;
 mod callers;
+mod catalogue;
 pub mod client;
 mod clients;
 pub(crate) mod dns;
@@ -36,12 +39,13 @@ use byway_core::Wish;
 use serde::{Deserialize, Serialize};
 
 pub use account::Account;
+pub use catalogue::{City, Country, Entry};
 pub use clients::Client;
 pub(crate) use clients::find as find_client;
 pub use dns::{Asked, Logged, Question, Told};
 pub use panel::Panel;
 pub use relays::Relay;
-pub(crate) use relays::unknown_relay;
+pub(crate) use relays::{is_in, unknown_relay};
 pub use status::{Dns, Lan, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {

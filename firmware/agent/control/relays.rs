@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use byway_core::View;
+use byway_core::account::Choice;
 use byway_core::relays::{RelayView, Role};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,16 @@ impl Relay {
     }
 }
 
+/// Whether a relay of this name is what was chosen: names begin with the code of their city.
+pub(crate) fn is_in(choice: &Choice, relay: &str) -> bool {
+    let is_below = |place: &str| relay.strip_prefix(place).is_some_and(|rest| rest.starts_with('-'));
+    match choice {
+        Choice::Country(country) => is_below(country),
+        Choice::City { city, .. } => is_below(city),
+        Choice::Host { host, .. } => relay == host,
+    }
+}
+
 /// What to say of a name that is not in the list.
 pub(crate) fn unknown_relay(name: &str, relays: &[&str]) -> String {
     format!("there is no relay {name:?}: there are {}", relays.join(", "))
@@ -78,6 +89,22 @@ mod tests {
     use byway_core::Uptime;
 
     use super::*;
+
+    #[test]
+    fn a_relay_is_where_its_name_says() {
+        for (choice, relay, is) in [
+            ("se", "se-got-wg-001", true),
+            ("se", "sel-got-wg-001", false),
+            ("de", "se-got-wg-001", false),
+            ("se-got", "se-got-wg-001", true),
+            ("se-go", "se-got-wg-001", false),
+            ("se-got", "se-got", false),
+            ("se-got-wg-001", "se-got-wg-001", true),
+            ("se-got-wg-001", "se-got-wg-0012", false),
+        ] {
+            assert_eq!(is_in(&choice.parse().unwrap(), relay), is, "{choice}: {relay}");
+        }
+    }
 
     #[test]
     fn tells_relays_as_scripts_read_them() {

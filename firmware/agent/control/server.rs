@@ -37,10 +37,28 @@ use super::callers::{Asking, Asks, Callers, MOST, MOST_FOLLOWERS};
 use super::{Asked, ClientRequest, EgressRequest, Failure, Question, Relay, Status, UseRequest, WaitRequest};
 use crate::clock;
 use crate::inspect::Inspector;
+use crate::mullvad::Counter;
 use crate::panel::Request as PanelRequest;
 use crate::tailnet::LocalApi;
 
 type Body = BoxBody<Bytes, Infallible>;
+
+/// There are no others.
+const PATHS: [&str; 13] = [
+    "/v1/status",
+    "/v1/events",
+    "/v1/egress",
+    "/v1/toggle",
+    "/v1/clients",
+    "/v1/doctor",
+    "/v1/dns",
+    "/v1/dns/log",
+    "/v1/relays",
+    "/v1/relays/catalogue",
+    "/v1/relays/test",
+    "/v1/panel",
+    "/v1/panel/test",
+];
 
 /// Longest request body, and longest wait for a verdict.
 const BODY_LIMIT: usize = 4096;
@@ -80,6 +98,8 @@ pub struct Desk {
     pub tailscaled: LocalApi,
     /// To the panel's thread.
     pub panel: mpsc::Sender<PanelRequest>,
+    /// `None`: the configuration names no account.
+    pub mullvad: Option<Counter>,
     /// `None`: there is no configuration to inspect anything by.
     pub inspector: Option<Arc<Inspector>>,
 }
@@ -185,6 +205,9 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
             let _asking = asks.begin();
             relays::use_one(desk, &asked.relay, asked.wait_s).await
         }
+        (&Method::GET, "/v1/relays/catalogue") => {
+            relays::catalogue(desk, request.uri().query().unwrap_or_default())
+        }
         (&Method::POST, "/v1/relays/test") => {
             let asked: WaitRequest = read(request).await?;
             let _asking = asks.begin();
@@ -212,12 +235,8 @@ async fn route(seat: &Seat, request: Request<Incoming>) -> Result<Response<Body>
             let _asking = asks.begin();
             log_of_names(desk).await
         }
-        (
-            _,
-            "/v1/status" | "/v1/events" | "/v1/egress" | "/v1/toggle" | "/v1/clients" | "/v1/doctor"
-            | "/v1/dns" | "/v1/dns/log" | "/v1/relays" | "/v1/relays/test" | "/v1/panel" | "/v1/panel/test",
-        ) => {
-            Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {}", request.method())))
+        (method, known) if PATHS.contains(&known) => {
+            Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("{known} does not take {method}")))
         }
         _ => Err(Refusal(StatusCode::NOT_FOUND, format!("no such path: {path}"))),
     }

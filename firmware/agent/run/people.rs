@@ -48,7 +48,7 @@ pub(super) fn receive(
         pulses: pulses.clone(),
     };
     *thread = Some(panel::start(panel.clone(), wires)?);
-    let desk = Desk { views, orders, questions, tailscaled, panel: ask, inspector };
+    let desk = Desk { views, orders, questions, tailscaled, panel: ask, mullvad: None, inspector };
     tokio::spawn(server::serve(server::listen(run_dir)?, desk));
     Ok(presses)
 }

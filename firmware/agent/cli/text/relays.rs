@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use byway_core::relays::Role;
 
 use super::{ago, printable};
-use crate::control::Relay;
+use crate::control::{Country, Entry, Relay};
 
 pub(in super::super) fn relays(relays: &[Relay]) -> String {
     let wide = width(relays);
@@ -46,17 +46,54 @@ pub(in super::super) fn tested(relays: &[Relay], asked_s_ago: u64) -> String {
     text
 }
 
-/// Why the wanted one, asked for as many seconds ago, does not carry, and who does.
-pub(in super::super) fn instead(wanted: &Relay, relays: &[Relay], asked_s_ago: u64) -> String {
-    let verdict = wanted.obstacle.as_deref().filter(|_| wanted.was_tested_within(asked_s_ago));
+/// Why none of the wanted ones, asked for as many seconds ago, carries, and who does.
+pub(in super::super) fn instead(wanted: &[&Relay], relays: &[Relay], asked_s_ago: u64) -> String {
+    let mut tested = wanted.iter().filter(|relay| relay.was_tested_within(asked_s_ago));
+    let verdict = tested.find_map(|relay| relay.obstacle.as_deref());
     let why = verdict.unwrap_or("it is not proven yet; `byway relays` tells when it is");
     let active = relays.iter().find(|relay| relay.role == Role::Active);
     let carries = active.map_or_else(|| "none".to_owned(), |relay| relay.name.clone());
     printable(&format!("{why}; {carries} carries"))
 }
 
+/// How many relays are where, in Mullvad's list.
+pub(in super::super) fn countries(countries: &[Country]) -> String {
+    let mut text = format!("{:<8}  {:>6}  {}\n", "CODE", "RELAYS", "WHERE");
+    for Country { code, name, relays, cities } in countries {
+        _ = writeln!(text, "{:<8}  {relays:>6}  {}", printable(code), printable(name));
+        for city in cities {
+            let (code, place) = (printable(&city.code), printable(&format!("{name}, {}", city.name)));
+            _ = writeln!(text, "{code:<8}  {:>6}  {place}", city.relays);
+        }
+    }
+    text
+}
+
+/// A country's relays, in Mullvad's list.
+pub(in super::super) fn entries(entries: &[Entry]) -> String {
+    let wide = widest("NAME", entries, |entry| &entry.name);
+    let far = widest("CITY", entries, |entry| &entry.city);
+    let mut text = format!(
+        "{:<wide$}  {:<far$}  {:<5}  {:<6}  {:>6}  {}\n",
+        "NAME", "CITY", "WORKS", "WHOSE", "WEIGHT", "PROVIDER"
+    );
+    for Entry { name, city, active, owned, provider, weight } in entries {
+        let (name, city, provider) = (printable(name), printable(city), printable(provider));
+        let works = if *active { "yes" } else { "no" };
+        let whose = if *owned { "owned" } else { "rented" };
+        _ = writeln!(text, "{name:<wide$}  {city:<far$}  {works:<5}  {whose:<6}  {weight:>6}  {provider}");
+    }
+    text
+}
+
 fn width(relays: &[Relay]) -> usize {
-    relays.iter().map(|relay| printable(&relay.name).chars().count()).max().unwrap_or_default().max(4)
+    widest("NAME", relays, |relay| &relay.name)
+}
+
+/// Of a column, as it is printed.
+fn widest<Row>(heading: &str, rows: &[Row], text: impl Fn(&Row) -> &str) -> usize {
+    let letters = |row| printable(text(row)).chars().count();
+    rows.iter().map(letters).max().unwrap_or_default().max(heading.len())
 }
 
 fn below(text: &mut String, told: Option<String>) {
@@ -102,6 +139,7 @@ fn trouble(relay: &Relay) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::City;
 
     fn few() -> [Relay; 3] {
         let relay = |name: &str, endpoint: &str, role| Relay {
@@ -176,10 +214,16 @@ mod tests {
     fn who_carries_instead_is_told_with_the_reason() {
         let [active, standby, spare] = few();
         let all = [active.clone(), standby.clone(), spare.clone()];
-        assert_eq!(instead(&spare, &all, 12), "nothing comes back; se-got-wg-001 carries");
+        assert_eq!(instead(&[&spare], &all, 12), "nothing comes back; se-got-wg-001 carries");
+        assert_eq!(instead(&[&standby, &spare], &all, 12), "nothing comes back; se-got-wg-001 carries");
         let not_yet = "it is not proven yet; `byway relays` tells when it is";
-        assert_eq!(instead(&spare, &all, 11), format!("{not_yet}; se-got-wg-001 carries"), "that was before");
-        assert_eq!(instead(&standby, &[standby.clone(), spare], 12), format!("{not_yet}; none carries"));
+        assert_eq!(
+            instead(&[&spare], &all, 11),
+            format!("{not_yet}; se-got-wg-001 carries"),
+            "that was before"
+        );
+        assert_eq!(instead(&[&standby], &[standby.clone(), spare], 12), format!("{not_yet}; none carries"));
+        assert_eq!(instead(&[], &[], 12), format!("{not_yet}; none carries"));
     }
 
     #[test]
@@ -187,5 +231,61 @@ mod tests {
         let [mut relay, ..] = few();
         relay.name = "\u{1b}[2J".to_owned();
         assert!(!relays(&[relay.clone()]).contains('\u{1b}') && !tested(&[relay], 0).contains('\u{1b}'));
+        let [mut country, mut other] = [sweden(), sweden()];
+        country.name = "\u{1b}[2J".to_owned();
+        other.cities[0].name = "\u{1b}[2J".to_owned();
+        assert!(!countries(&[country, other]).contains('\u{1b}'));
+        let [listed, ..] = gothenburg();
+        let provider = "\u{1b}[2J".to_owned();
+        assert!(!entries(&[Entry { provider, ..listed }]).contains('\u{1b}'));
+    }
+
+    fn sweden() -> Country {
+        let city =
+            |code: &str, name: &str, relays| City { code: code.to_owned(), name: name.to_owned(), relays };
+        let cities = Vec::from([city("se-got", "Gothenburg", 14), city("se-sto", "Stockholm", 100)]);
+        Country { code: "se".to_owned(), name: "Sweden".to_owned(), relays: 114, cities }
+    }
+
+    fn gothenburg() -> [Entry; 2] {
+        let entry = Entry {
+            name: "se-got-wg-001".to_owned(),
+            city: "Gothenburg".to_owned(),
+            active: true,
+            owned: false,
+            provider: "31173".to_owned(),
+            weight: 100,
+        };
+        let other = Entry {
+            name: "se-got-wg-101".to_owned(),
+            active: false,
+            owned: true,
+            weight: 0,
+            ..entry.clone()
+        };
+        [entry, other]
+    }
+
+    #[test]
+    fn mullvad_s_list_is_told_by_countries_and_cities() {
+        assert_eq!(
+            countries(&[sweden()]),
+            "CODE      RELAYS  WHERE\n\
+             se           114  Sweden\n\
+             se-got        14  Sweden, Gothenburg\n\
+             se-sto       100  Sweden, Stockholm\n"
+        );
+    }
+
+    #[test]
+    fn a_country_s_relays_are_a_table() {
+        let text = entries(&gothenburg());
+        assert_eq!(
+            text,
+            "NAME           CITY        WORKS  WHOSE   WEIGHT  PROVIDER\n\
+             se-got-wg-001  Gothenburg  yes    rented     100  31173\n\
+             se-got-wg-101  Gothenburg  no     owned        0  31173\n"
+        );
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 }
