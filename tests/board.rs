@@ -63,11 +63,15 @@ fn the_owner_reads_windows_lines_and_an_example_that_is_nearly_good() {
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{name}");
     }
     let example = read("board/rpi/byway.example.toml");
-    let parsed = byway::config::parse(&example, Path::new("byway.toml"), &|named| {
-        assert_eq!(named, Path::new("se-got-wg-001.conf"));
-        Ok(read("tests/vm/nobody.conf"))
-    });
-    assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
+    let by_file = example.replace("\naccount", "\n# account").replace("\nlocation", "\n# location");
+    for text in [&example, &by_file.replace("# config", "config")] {
+        let parsed = byway::config::parse(text, Path::new("byway.toml"), &|named| {
+            assert_eq!(named, Path::new("se-got-wg-001.conf"));
+            Ok(read("tests/vm/nobody.conf"))
+        });
+        let mullvad = parsed.unwrap_or_else(|error| panic!("{error}")).mullvad;
+        assert_eq!(mullvad.relays.len() + usize::from(mullvad.account.is_some()), 1, "{text}");
+    }
 }
 
 fn read(name: &str) -> String {
