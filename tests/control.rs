@@ -37,7 +37,7 @@ use byway::proof::{ExitCheck, Prober};
 use byway::store::Store;
 use byway::tailnet::LocalApi;
 use byway::watchdog::Watch;
-use byway_core::relays::{RelayId, RelayView, Role};
+use byway_core::relays::{Keys, RelayId, RelayView, Role};
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::{
     Core, Egress, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Upstreams, Uptime, View,
@@ -403,7 +403,11 @@ async fn answer_names(mut asked: mpsc::Receiver<Question>) {
 
 /// The first carries, and none was ever tested.
 fn relays() -> [RelayView; 3] {
-    [("b", Role::Active), ("a", Role::Standby), ("c", Role::Spare)].map(|(name, role)| RelayView {
+    let roles = [("b", Role::Active), ("a", Role::Standby), ("c", Role::Spare)];
+    let mut places = 0..;
+    roles.map(|(name, role)| RelayView {
+        id: RelayId(places.next().unwrap()),
+        keys: Keys::File(0),
         name: name.to_owned(),
         endpoint: "192.0.2.130:51820".parse().unwrap(),
         role,
@@ -426,10 +430,11 @@ fn settings() -> Settings {
         name: "byway".to_owned(),
         relays: vec![RelaySettings {
             name: "se-got-wg-001".to_owned(),
+            keys: Keys::File(0),
             end: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
             ports: Vec::new(),
         }],
-        preferred: RelayId(0),
+        preferred: None,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,
         control: None,

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_core::relays::RelayId;
+use byway_core::relays::{Attempt, RelayId};
 use byway_core::{Core, Effect, Egress, Input, View, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep};
@@ -66,7 +66,6 @@ pub enum Ended {
 struct Agent {
     core: Core,
     engine: Engine,
-    /// By their place in the owner's list.
     relays: Relays,
     /// Whom the engine was told to talk to, and where.
     called: Option<(RelayId, SocketAddr)>,
@@ -195,13 +194,13 @@ impl Agent {
                 Effect::Forget(epoch) => self.kernel.send(keeper::Order::Forget(epoch)).await?,
                 Effect::StopForwarding => self.kernel.send(keeper::Order::StopForwarding).await?,
                 Effect::Remember(wish) => effects.extend(self.remember(wish)),
-                Effect::RememberRelay(relay) => effects.extend(self.remember_relay(relay)),
+                Effect::RememberRelay(name) => effects.extend(self.remember_relay(&name)),
                 Effect::RememberUsed(used) => self.wishes.remember_used(used),
                 Effect::RememberPaused(paused) => {
                     let kept = self.wishes.remember_paused(clock::uptime(), paused);
                     effects.extend(self.step(Input::Remembered(kept)));
                 }
-                Effect::Prove(attempt) => self.relays.prove(attempt),
+                Effect::Prove(attempt) => self.prove(attempt),
                 Effect::Handshake(relay, endpoint) => self.shake_hands(relay, endpoint),
                 Effect::HangUp => self.hang_up(),
                 Effect::LookForPortal => self.prober.look_for_portal(),
@@ -212,12 +211,19 @@ impl Agent {
         Ok(())
     }
 
+    fn prove(&self, attempt: Attempt) {
+        if let Some(relay) = self.core.relay(attempt.relay) {
+            self.relays.prove(relay, attempt);
+        }
+    }
+
     /// The relay is not called before the firewall lets the call through: a refused one is repeated only after 5 s.
     fn shake_hands(&mut self, relay: RelayId, endpoint: SocketAddr) {
         let there = (relay, endpoint);
         let is_new = self.called.replace(there) != Some(there);
         if is_new {
-            let peer = self.relays.peer(relay, endpoint);
+            let peer = self.core.relay(relay).and_then(|relay| self.relays.peer(relay.keys, endpoint));
+            let Some(peer) = peer else { return };
             self.snapshots.send_modify(|snapshot| snapshot.relay = Some(uapi::Relay::new(&peer)));
             self.engine.set_peer(peer);
         } else {
@@ -231,8 +237,8 @@ impl Agent {
         self.engine.forget_peer();
     }
 
-    fn remember_relay(&mut self, relay: RelayId) -> Vec<Effect> {
-        let kept = self.wishes.remember_relay(clock::uptime(), self.relays.name(relay));
+    fn remember_relay(&mut self, name: &str) -> Vec<Effect> {
+        let kept = self.wishes.remember_relay(clock::uptime(), name);
         self.step(Input::Remembered(kept))
     }
 

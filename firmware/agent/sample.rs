@@ -1,6 +1,6 @@
 //! A box as it might be configured, for tests.
 
-use byway_core::relays::RelayId;
+use byway_core::relays::Keys;
 use byway_core::uplink::Interfaces;
 use byway_core::{Egress, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Upstreams};
 
@@ -9,10 +9,11 @@ pub(crate) fn settings() -> Settings {
         name: "byway".to_owned(),
         relays: vec![RelaySettings {
             name: "se-got-wg-001".to_owned(),
+            keys: Keys::File(0),
             end: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
             ports: Vec::new(),
         }],
-        preferred: RelayId(0),
+        preferred: None,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Any,
         control: None,

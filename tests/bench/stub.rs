@@ -11,7 +11,7 @@ use byway::store::Store;
 use byway::tailnet::LocalApi;
 use byway::tls;
 use byway::watchdog::Pulses;
-use byway_core::relays::RelayId;
+use byway_core::relays::Keys;
 use byway_core::uplink::{Interfaces, Offers};
 use byway_core::watchdog::Part;
 use byway_core::{Core, Egress, Expect, RelaySettings, Serve, TunnelEnd, Upstreams, View, Wish};
@@ -74,10 +74,11 @@ fn view() -> View {
         name: "byway".to_owned(),
         relays: vec![RelaySettings {
             name: String::new(),
+            keys: Keys::File(0),
             end: TunnelEnd { addresses: Vec::new(), relay: ([192, 0, 2, 130], 51820).into(), mtu: 1380 },
             ports: Vec::new(),
         }],
-        preferred: RelayId(0),
+        preferred: None,
         daily_gb: None,
         used: byway_core::Used::default(),
         paused: Vec::new(),

@@ -69,6 +69,7 @@ mod tests {
             key_made: Some(Duration::from_secs(1_700_000_000)),
             location: "se-got".to_owned(),
             trouble: None,
+            note: None,
         };
         assert_eq!(
             serde_json::to_value(Account::new(&report)).unwrap(),

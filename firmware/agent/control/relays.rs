@@ -87,6 +87,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use byway_core::Uptime;
+    use byway_core::relays::{Keys, RelayId};
 
     use super::*;
 
@@ -110,6 +111,8 @@ mod tests {
     fn tells_relays_as_scripts_read_them() {
         let at = |seconds| Uptime::since_boot(Duration::from_secs(seconds));
         let proven = RelayView {
+            id: RelayId(0),
+            keys: Keys::File(0),
             name: "se-got-wg-001".to_owned(),
             endpoint: "192.0.2.130:51820".parse().unwrap(),
             role: Role::Active,
@@ -122,6 +125,8 @@ mod tests {
             seen_as: Vec::from(["198.51.100.10".parse().unwrap(), "2001:db8::10".parse().unwrap()]),
         };
         let unknown = RelayView {
+            id: RelayId(1),
+            keys: Keys::File(1),
             name: "de-fra-wg-001".to_owned(),
             endpoint: "[2001:db8::1]:53".parse().unwrap(),
             role: Role::Spare,

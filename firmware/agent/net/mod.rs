@@ -29,7 +29,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use byway_core::clients::Count;
 use byway_core::posture::sysctl::{after_forwarding, before_forwarding, forwarding};
-use byway_core::posture::{TUNNEL, routing, ruleset};
+use byway_core::posture::{Difference, TUNNEL, routing, ruleset};
 use byway_core::uplink::{Link, LinkState, Medium};
 use byway_core::{Epoch, Mac, Posture, Uplink};
 use ipnet::IpNet;
@@ -207,13 +207,11 @@ impl Net {
     }
 
     async fn load(&mut self, posture: &Posture, proven: Option<&Posture>) -> Result<(), ApplyError> {
-        let suffices = match proven {
-            Some(proven) if posture.differs_in_refused_alone(proven) => Some(ruleset::refuse(posture)),
-            Some(proven) if posture.facts == proven.facts => Some(ruleset::flip(posture)),
-            Some(proven) if posture.facts.differ_in_relay_alone(&proven.facts) => {
-                Some(ruleset::flip_to_relay(posture))
-            }
-            Some(_) | None => None,
+        let suffices = match proven.map(|proven| (proven, posture.facts.differ(&proven.facts))) {
+            Some((proven, _)) if posture.differs_in_refused_alone(proven) => Some(ruleset::refuse(posture)),
+            Some((_, Difference::Nothing)) => Some(ruleset::flip(posture)),
+            Some((_, Difference::Candidates | Difference::Relay)) => Some(ruleset::flip_to_relay(posture)),
+            Some((_, Difference::Addresses | Difference::More)) | None => None,
         };
         if let Some(text) = suffices {
             match self.load_and_compare(text, posture).await {

@@ -2,13 +2,12 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use byway_core::relays::RelayId;
 use byway_core::watchdog::Part;
 use byway_core::{Egress, HouseAccess, Settings, Upstreams, Used, View};
 use tokio::sync::watch;
 
 use super::house::{self, Attached};
-use super::{Paths, relays, wish};
+use super::{Paths, relays};
 use crate::config::{Config, Host, Url};
 use crate::store::Store;
 use crate::tailnet::{self, AuthKey, LocalApi};
@@ -23,7 +22,7 @@ pub(super) fn settings(config: &Config, last_egress: Egress, store: &Store) -> a
     Ok(Settings {
         name: config.name.as_str().to_owned(),
         relays: relays::settings(&config.mullvad),
-        preferred: wish::chosen_relay(store, &config.mullvad).unwrap_or(RelayId(0)),
+        preferred: store.relay().told(),
         interfaces: house::interfaces(config),
         expect: config.mullvad.expect,
         control: config.tailnet.control.as_ref().map(control_url),

@@ -148,7 +148,7 @@ async fn run(
     let prober = prober(config, Arc::clone(&check), Arc::clone(&by_isp), tell.clone());
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
-    let relays = Relays::new(&config.mullvad, in_memory, tell.clone(), pulses.of(Part::Prober));
+    let relays = Relays::new(&config.mullvad, None, in_memory, tell.clone(), pulses.of(Part::Prober));
     let settings = Settings { used: used(paths).1.told(), ..settings(config, last.last_egress, &store)? };
     let inspector =
         inspector(config, paths, (Arc::clone(&net), prober.clone()), &settings, watch, spare.clone());

@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use byway_core::clients::PausedClient;
-use byway_core::relays::RelayId;
 use byway_core::{Uptime, Used};
 
-use crate::config::Mullvad;
 use crate::store::{LastWish, Store, StoreError, UsedFile};
 
 const TRY_AGAIN: Duration = Duration::from_secs(10);
@@ -85,28 +83,15 @@ fn keep<T>(
     Ok(())
 }
 
-/// The relay that was chosen before the last boot; none where nobody chose one, or its file is not in the list any more.
-pub(super) fn chosen_relay(store: &Store, mullvad: &Mullvad) -> Option<RelayId> {
-    let chosen = store.relay().told()?;
-    let place = mullvad.relays.iter().position(|relay| relay.relay_name() == chosen);
-    if place.is_none() {
-        tracing::info!("the relay {chosen}, chosen once, is not in the list any more: its order applies");
-    }
-    place.map(RelayId)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     use byway_core::Egress;
     use byway_core::stamps::Boot;
 
     use super::*;
-    use crate::config;
 
     fn keeper(state: &Path) -> WishKeeper {
         let used = UsedFile::open(Store::new(state), Boot(1)).0;
@@ -162,31 +147,5 @@ mod tests {
         assert_eq!(keeper.look(at(31)), Some(Ok(())));
         assert_eq!(store.relay().value.as_deref(), Some("c"));
         assert_eq!(keeper.look(at(99)), None);
-    }
-
-    #[test]
-    fn a_chosen_relay_is_found_again_by_its_name_while_the_list_has_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        let mullvad = |files: &str| {
-            let text = format!("[mullvad]\nconfig = [{files}]\n");
-            config::parse(&text, Path::new("byway.toml"), &|named| Ok(card(named))).unwrap().mullvad
-        };
-        assert_eq!(chosen_relay(&store, &mullvad("\"a.conf\", \"b.conf\"")), None);
-        store.remember_relay("b").unwrap();
-        assert_eq!(chosen_relay(&store, &mullvad("\"a.conf\", \"b.conf\"")), Some(RelayId(1)));
-        assert_eq!(chosen_relay(&store, &mullvad("\"b.conf\", \"a.conf\"")), Some(RelayId(0)));
-        assert_eq!(chosen_relay(&store, &mullvad("\"a.conf\"")), None);
-        fs::write(folder.path().join("relay.json"), "torn").unwrap();
-        assert_eq!(chosen_relay(&store, &mullvad("\"b.conf\"")), None);
-    }
-
-    /// A relay for each name.
-    fn card(named: &Path) -> String {
-        let key = STANDARD.encode([named.as_os_str().as_encoded_bytes()[0]; 32]);
-        format!(
-            "[Interface]\nPrivateKey = YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nAddress = 10.64.5.5/32\n\
-             [Peer]\nPublicKey = {key}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.130:51820\n"
-        )
     }
 }

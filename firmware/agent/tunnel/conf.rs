@@ -19,7 +19,7 @@ use self::key::{Key, Section};
 pub use self::secret::secrets;
 
 /// Seconds: under the 30 s for which the meanest NAT remembers UDP.
-const KEEPALIVE_S: u16 = 25;
+pub(crate) const KEEPALIVE_S: u16 = 25;
 
 /// A relay and what it gave us.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use core::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::clients::PausedClient;
-use crate::relays::RelayId;
+use crate::relays::Keys;
 use crate::uplink::Interfaces;
 use crate::{Egress, HouseAccess, TunnelEnd, Used};
 
@@ -50,11 +50,12 @@ pub fn lent_out(net: Ipv4Net) -> (Ipv4Addr, Ipv4Addr) {
     (Ipv4Addr::from_bits(first + edge), Ipv4Addr::from_bits(last - edge))
 }
 
-/// One relay of the owner's list.
+/// One relay that may carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelaySettings {
-    /// As its file is called.
+    /// As its file, or its host, is called.
     pub name: String,
+    pub keys: Keys,
     pub end: TunnelEnd,
     /// Where the provider's relays listen too, to be tried in this order.
     pub ports: Vec<u16>,
@@ -65,10 +66,10 @@ pub struct RelaySettings {
 pub struct Settings {
     /// The box's name on the tailnet.
     pub name: String,
-    /// In the owner's order; never empty.
+    /// Those of the owner's files, in their order; the account's follow ([`crate::Input::Relays`]).
     pub relays: Vec<RelaySettings>,
-    /// Whom the owner has chosen last.
-    pub preferred: RelayId,
+    /// Whom the owner has chosen last, by its name.
+    pub preferred: Option<String>,
     pub interfaces: Interfaces,
     pub expect: Expect,
     /// The control server's URL; `None` is Tailscale's own.

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ use crate::posture::Refused;
 use crate::relays::{RelayView, Relays, Role};
 use crate::tailnet::{self, Reach, TailnetFacts, Ways};
 use crate::{ClockReport, Egress, Expect, Facts, Lack, Serve, Settings, State, Uptime, Wish};
+
+/// Of a relay that nobody knows yet.
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// The box in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +162,7 @@ impl View {
             since: now,
             tunnel: TunnelView {
                 relay: String::new(),
-                endpoint: (Ipv4Addr::UNSPECIFIED, 0).into(),
+                endpoint: NOWHERE,
                 handshake: None,
                 rx_bytes: 0,
                 tx_bytes: 0,
@@ -262,7 +265,7 @@ impl Subject<'_> {
             seen_as: door.and_then(|door| self.seen_as(door)),
             uplink: self.uplink(),
             lan: self.lan(),
-            house: self.house.sentences(self.facts, self.relays.end().relay),
+            house: self.house.sentences(self.facts, self.wanted_relay()),
             portal: self.house.portal.clone(),
             drift: self.drift.clone(),
             dns: self.dns(),
@@ -298,10 +301,11 @@ impl Subject<'_> {
         let unsaved = self.unsaved.map(|error| format!("the wish is forgotten at the next boot: {error}"));
         let tailnet = tailnet::sentence(self.tailnet, self.settings.control.as_deref());
         // What is missing may be what the door lacks.
-        let house = self.house.sentences(self.facts, self.relays.end().relay);
+        let house = self.house.sentences(self.facts, self.wanted_relay());
         let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
         let unserved = household::obstacle(&self.settings.serve, self.facts);
-        let account = self.account.and_then(|account| account.trouble.clone());
+        let account =
+            self.account.and_then(|account| account.trouble.clone().or_else(|| account.note.clone()));
         let of_the_box =
             [unsaved, unserved, self.clock.complaint(), self.board.complaint(), account, tailnet]
                 .into_iter()
@@ -312,8 +316,8 @@ impl Subject<'_> {
 
     fn why_open(&self, egress: Egress) -> String {
         let by = match (egress, self.settings.expect) {
-            (Egress::Privacy, Expect::Mullvad) => format!("by mullvad {}", self.relays.name()),
-            (Egress::Privacy, Expect::Any) => format!("by {}", self.relays.name()),
+            (Egress::Privacy, Expect::Mullvad) => format!("by mullvad {}", self.relay_name()),
+            (Egress::Privacy, Expect::Any) => format!("by {}", self.relay_name()),
             (Egress::Residential, _) => String::from("by the house's own line"),
         };
         let oddities = match egress {
@@ -347,15 +351,25 @@ impl Subject<'_> {
 
     fn tunnel(&self) -> TunnelView {
         let report = &self.evidence.tunnel;
+        let end = self.facts.tunnel.as_ref();
         TunnelView {
-            relay: self.relays.name().into(),
-            endpoint: self.facts.tunnel.as_ref().map_or(self.relays.end().relay, |tunnel| tunnel.relay),
+            relay: self.relay_name().into(),
+            endpoint: end.map(|end| end.relay).or(self.wanted_relay()).unwrap_or(NOWHERE),
             handshake: report.handshake,
             rx_bytes: report.rx_bytes,
             tx_bytes: report.tx_bytes,
-            mtu: self.relays.end().mtu,
+            mtu: self.relays.end().map_or(0, |end| end.mtu),
             offloads: report.offloads.clone(),
         }
+    }
+
+    /// Empty while none is known.
+    fn relay_name(&self) -> &str {
+        self.relays.name().unwrap_or_default()
+    }
+
+    fn wanted_relay(&self) -> Option<SocketAddr> {
+        self.relays.end().map(|end| end.relay)
     }
 
     fn relays(&self) -> Vec<RelayView> {

@@ -3,6 +3,8 @@
 mod drive;
 mod house;
 mod household;
+#[path = "machine/offers.rs"]
+mod offers;
 
 use byway_core::relays::{Proof, RelayId};
 use byway_core::{Core, Effect, Egress, Input, Lack, Phase, PingReport, Settings, State, TunnelReport, Wish};
@@ -151,7 +153,7 @@ fn flows_by_the_house_go_on_when_the_relay_changes() {
 fn a_chosen_relay_carries_once_it_is_proven_and_not_before() {
     let mut drive = open(Egress::Privacy);
     drive.feed(Input::UseRelay(RelayId(1)));
-    assert_eq!(drive.effects, [Effect::RememberRelay(RelayId(1))]);
+    assert_eq!(drive.effects, [Effect::RememberRelay(String::from("se-mma-wg-001"))]);
     drive.proves_nobody();
     assert_eq!(drive.core.view().tunnel.relay, "se-got-wg-001");
     drive.clock += 20_000;

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use byway_core::account::Report;
 use byway_core::board::{Board, Seen};
 use byway_core::clients::{Ledger, PausedClient, Roll};
 use byway_core::clock::{ClockReport, Source};
@@ -269,9 +270,19 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
         Input::ClientResumed(_) => proofs(drive),
         Input::Proved(..) => vec![("the second relay is chosen", Input::UseRelay(RelayId(1)))],
         Input::UseRelay(_) => vec![("the relays are tested", Input::TestRelays)],
-        Input::TestRelays => vec![("tick", Input::Tick)],
+        Input::TestRelays => offers(),
+        Input::Relays(..) => vec![("the account is told", Input::Account(Report::default()))],
+        Input::Account(_) => vec![("tick", Input::Tick)],
         Input::Tick => Vec::new(),
     }
+}
+
+fn offers() -> Vec<(&'static str, Input)> {
+    let more = || vec![house::relay("se-sto-wg-001", "192.0.2.150:51820")];
+    vec![
+        ("the account offers a relay", Input::Relays(more(), 0)),
+        ("the account offers a relay that is wanted", Input::Relays(more(), 1)),
+    ]
 }
 
 fn client() -> PausedClient {
@@ -385,7 +396,7 @@ fn effect(effect: &Effect) -> String {
         Effect::Apply(generation, posture) => format!("apply #{} {}", generation.0, order(posture)),
         Effect::Amend(generation, posture) => format!("amend #{} {}", generation.0, order(posture)),
         Effect::Remember(wish) => format!("remember {wish}"),
-        Effect::RememberRelay(relay) => format!("remember relay {}", relay.0),
+        Effect::RememberRelay(name) => format!("remember relay {name}"),
         Effect::RememberUsed(used) => format!("remember {} bytes used", used.bytes),
         Effect::RememberPaused(paused) => format!("remember {} paused", paused.len()),
         Effect::Prove(Attempt { relay, endpoint, .. }) => format!("prove {} at {endpoint}", relay.0),

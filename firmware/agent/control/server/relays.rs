@@ -15,9 +15,9 @@ use crate::mullvad::Counter;
 
 /// Asks for a relay of the list, or with an account for one of Mullvad's, by its name or by where it is.
 pub(super) async fn use_one(desk: &Desk, name: &str, wait_s: u64) -> Result<Response<Body>, Refusal> {
-    let place = place_of(&desk.views.borrow().relays, name);
-    match (place, &desk.mullvad) {
-        (Some(place), _) => use_listed(desk, place, wait_s).await,
+    let listed = find(&desk.views.borrow().relays, name);
+    match (listed, &desk.mullvad) {
+        (Some(relay), _) => use_listed(desk, relay, wait_s).await,
         (None, Some(mullvad)) => choose(desk, mullvad, name, wait_s).await,
         (None, None) => {
             let relays = &desk.views.borrow().relays;
@@ -28,11 +28,11 @@ pub(super) async fn use_one(desk: &Desk, name: &str, wait_s: u64) -> Result<Resp
 }
 
 /// Asks that this one carries; waits until it does, or a verdict against it came.
-async fn use_listed(desk: &Desk, place: usize, wait_s: u64) -> Result<Response<Body>, Refusal> {
+async fn use_listed(desk: &Desk, wanted: RelayId, wait_s: u64) -> Result<Response<Body>, Refusal> {
     let asked = clock::uptime();
-    let view = hand_on(desk, Wanted::UseRelay(RelayId(place))).await?;
+    let view = hand_on(desk, Wanted::UseRelay(wanted)).await?;
     let is_verdict = |view: &View| {
-        view.relays.get(place).is_some_and(|relay| {
+        view.relays.iter().filter(|relay| relay.id == wanted).any(|relay| {
             relay.role == Role::Active || (relay.tested >= Some(asked) && relay.obstacle.is_some())
         })
     };
@@ -105,8 +105,8 @@ pub(super) async fn test(desk: &Desk, wait_s: u64) -> Result<Response<Body>, Ref
     Ok(answer(&wait_until(desk, view, wait_s, is_verdict).await?))
 }
 
-fn place_of(relays: &[RelayView], name: &str) -> Option<usize> {
-    relays.iter().position(|relay| relay.name == name)
+fn find(relays: &[RelayView], name: &str) -> Option<RelayId> {
+    relays.iter().find(|relay| relay.name == name).map(|relay| relay.id)
 }
 
 fn answer(view: &View) -> Response<Body> {

@@ -155,6 +155,12 @@ impl Catalogue {
         })
     }
 
+    /// This one, if relays listen there.
+    pub fn port(&self, usual: u16) -> u16 {
+        let is_open = self.ports.iter().any(|range| range.contains(&usual));
+        if is_open { usual } else { self.ports.first().map_or(usual, |range| *range.start()) }
+    }
+
     /// Of those that somebody likes best, the ones where relays listen.
     pub fn ports_among(&self, liked: &[u16]) -> Vec<u16> {
         let listens = |port: &&u16| self.ports.iter().any(|range| range.contains(*port));
@@ -169,4 +175,111 @@ fn luck(relay: &Listed, dice: u64) -> u64 {
     });
     let mut throws = crate::relays::Dice(name);
     (0..relay.weight.clamp(1, HEAVIEST)).map(|_| throws.roll()).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    fn listed(host: &str, weight: u64) -> Listed {
+        Listed {
+            host: host.to_string(),
+            place: host[..6].to_string(),
+            active: true,
+            owned: false,
+            provider: String::new(),
+            weight,
+            in_country: true,
+            v4: Ipv4Addr::new(192, 0, 2, 1),
+            v6: None,
+            key: PublicKey([1; 32]),
+        }
+    }
+
+    fn of(relays: Vec<Listed>) -> Catalogue {
+        Catalogue { relays, ..Catalogue::default() }
+    }
+
+    fn names(catalogue: &Catalogue, choice: &str, owned: bool) -> Vec<String> {
+        let chosen = catalogue.choose(&choice.parse().unwrap(), owned, 7);
+        chosen.into_iter().map(|relay| relay.host.clone()).collect()
+    }
+
+    #[test]
+    fn a_choice_is_a_country_a_city_or_a_relay() {
+        for (text, told, country) in [
+            ("se", "se", "se"),
+            ("SE-Got", "se-got", "se"),
+            ("us-nyc-wg-301", "us-nyc-wg-301", "us"),
+            ("gb-lon-wg-socks5-001", "gb-lon-wg-socks5-001", "gb"),
+        ] {
+            let choice: Choice = text.parse().unwrap();
+            assert_eq!((choice.to_string().as_str(), choice.country()), (told, country));
+        }
+        for text in
+            ["", "sweden", "s", "se-", "se-got-", "se-gothenburg", "se got", "se-got-wg_001", "1e-got"]
+        {
+            assert!(text.parse::<Choice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_first_and_no_other_country_at_all() {
+        let hosts = ["se-got-wg-001", "se-got-wg-002", "se-mma-wg-001", "se-sto-wg-001", "no-osl-wg-001"];
+        let catalogue = of(hosts.iter().map(|host| listed(host, 100)).collect());
+        assert_eq!(names(&catalogue, "se", false).len(), 4);
+        let city = names(&catalogue, "se-got", false);
+        assert!(city.len() == 4 && city[..2].iter().all(|host| host.starts_with("se-got")), "{city:?}");
+        let host = names(&catalogue, "se-got-wg-002", false);
+        assert_eq!((host.len(), &host[0], &host[1]), (4, &hosts[1].to_string(), &hosts[0].to_string()));
+        assert_eq!(names(&catalogue, "fi", false), [""; 0]);
+        assert_eq!(names(&catalogue, "no-osl", false), ["no-osl-wg-001"]);
+    }
+
+    #[test]
+    fn who_rests_or_is_rented_or_weighs_nothing_is_left_out() {
+        let rests = Listed { active: false, ..listed("se-got-wg-001", 100) };
+        let own = Listed { owned: true, ..listed("se-got-wg-002", 1) };
+        let apart = Listed { in_country: false, ..listed("se-sto-wg-001", 100) };
+        let catalogue =
+            of(Vec::from([rests, own, listed("se-got-wg-003", 0), apart, listed("se-mma-wg-001", 1)]));
+        assert_eq!(names(&catalogue, "se-got", true), ["se-got-wg-002"]);
+        assert!(!names(&catalogue, "se", false).contains(&"se-sto-wg-001".to_string()));
+        assert!(names(&catalogue, "se-sto", false).contains(&"se-sto-wg-001".to_string()));
+        assert_eq!(names(&catalogue, "se-got-wg-003", false)[0], "se-got-wg-003", "by name all the same");
+        assert!(
+            catalogue.knows(&"se-got-wg-001".parse().unwrap())
+                && !catalogue.knows(&"se-got-wg-9".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn the_first_one_is_chosen_as_often_as_it_weighs() {
+        let catalogue = of(Vec::from([listed("se-got-wg-001", 300), listed("se-got-wg-002", 100)]));
+        let choice: Choice = "se".parse().unwrap();
+        let first = |dice| catalogue.choose(&choice, false, dice)[0].host == "se-got-wg-001";
+        let heavier = (0..2_000).filter(|dice| first(*dice)).count();
+        assert!((1_400..1_600).contains(&heavier), "{heavier} of 2000");
+    }
+
+    #[test]
+    fn another_list_changes_nothing_but_what_has_changed() {
+        let many: Vec<Listed> =
+            (1..=9).map(|number| listed(&alloc::format!("se-got-wg-00{number}"), 100)).collect();
+        let before = names(&of(many.clone()), "se-got", false);
+        assert_eq!(before.len(), MOST);
+        let fewer = many.into_iter().filter(|relay| relay.host != before[2]).collect();
+        let after = names(&of(fewer), "se-got", false);
+        let kept = [&before[..2], &before[3..]].concat();
+        assert_eq!(after[..5], kept[..]);
+    }
+
+    #[test]
+    fn ports_are_those_of_the_list() {
+        let catalogue = Catalogue { ports: Vec::from([53..=53, 4000..=33433]), ..Catalogue::default() };
+        assert_eq!(catalogue.ports_among(&[443, 4500, 53]), [4500, 53]);
+        assert_eq!((catalogue.port(4000), catalogue.port(51820)), (4000, 53));
+    }
 }

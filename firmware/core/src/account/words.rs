@@ -7,7 +7,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::catalogue::{Catalogue, Choice};
-use crate::{RelaySettings, Uptime};
+use crate::clock::Source;
+use crate::relays::{Keys, RelayView, Role};
+use crate::{RelaySettings, Uptime, View};
 
 /// Half of a `WireGuard` key (Curve25519) that everybody may know.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +41,7 @@ pub struct Record {
     pub device: Option<Device>,
     /// When the device's key was made, as time since 1970; `None`: at a time when nobody knew the time.
     pub made: Option<Duration>,
-    /// It was to become the device's key, and whether it did is not known.
+    /// Another key that may be the device's: it was to become that, or was until it is known whether the newer one is good.
     pub next: Option<PublicKey>,
     /// When the account runs out, as it was heard last, as time since 1970.
     pub expiry: Option<Duration>,
@@ -96,8 +98,8 @@ pub enum Refusal {
 pub enum Input {
     /// The newest of what is around.
     Surroundings(Surroundings),
-    /// A key that was asked for; the disk has its other half.
-    Key(PublicKey),
+    /// A key that was asked for; the disk has its other half. Or in words why there is none.
+    Key(Result<PublicKey, String>),
     Answered(Call, Result<Answer, Refusal>),
     /// Somebody wants relays of this place to carry, from now on.
     Choose(Choice),
@@ -113,8 +115,12 @@ pub enum Effect {
     Call(Call),
     /// Keep across boots, with the other halves of the keys that it names and of no others.
     Keep(Record),
-    /// These relays may carry, the preferred one first.
-    Offer(Vec<RelaySettings>),
+    /// Keep across boots that relays of this place are wanted.
+    Remember(Choice),
+    /// These relays may carry, the preferred one first; so many at the beginning have just been chosen by the owner.
+    Offer(Vec<RelaySettings>, usize),
+    /// What may be told has changed.
+    Tell(Report),
 }
 
 /// What of the box the machine needs to know. Told again whenever something of it changes.
@@ -124,12 +130,29 @@ pub struct Surroundings {
     pub has_line: bool,
     /// Whether the wall clock is right, by somebody's word.
     pub knows_time: bool,
-    /// By which of the device's keys a relay was proven, and when last.
+    /// The relay that the tunnel leads to, by its name.
+    pub relay: Option<String>,
+    /// By which of the device's keys relays were proven, and when last.
     pub proven: Vec<(PublicKey, Uptime)>,
-    /// Since when no relay at all is proven.
-    pub helpless: Option<Uptime>,
-    /// When a client last moved anything by the privacy door.
+    /// When a client last moved anything.
     pub moved: Option<Uptime>,
+}
+
+impl Surroundings {
+    pub fn of(view: &View) -> Self {
+        let key = |relay: &RelayView| match relay.keys {
+            Keys::File(_) => None,
+            Keys::Device { ours, .. } => Some((ours, relay.proven?)),
+        };
+        let active = view.relays.iter().find(|relay| relay.role == Role::Active);
+        Self {
+            has_line: view.uplink.is_some(),
+            knows_time: view.clock.source.is_some_and(|source| source >= Source::Rtc),
+            relay: active.map(|relay| relay.name.clone()),
+            proven: view.relays.iter().filter_map(key).collect(),
+            moved: view.clients.iter().flatten().filter_map(|client| client.last_seen).max(),
+        }
+    }
 }
 
 /// What may be told of the account. Times are since 1970; unknown is `None`.
@@ -146,4 +169,6 @@ pub struct Report {
     pub location: String,
     /// What the owner has to know or to do; a sentence.
     pub trouble: Option<String>,
+    /// What has happened and is mended; a sentence, for a day.
+    pub note: Option<String>,
 }

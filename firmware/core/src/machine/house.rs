@@ -64,7 +64,7 @@ impl Core {
     /// Where the relays are, from this house.
     pub(super) fn learn_way(&mut self) {
         let end = self.relays.end();
-        self.facts.tunnel = Some(TunnelEnd { relay: self.way_to(end.relay), ..end });
+        self.facts.tunnel = end.map(|end| TunnelEnd { relay: self.way_to(end.relay), ..end });
         let mut candidates: Vec<SocketAddr> =
             self.relays.endpoints().map(|endpoint| self.way_to(endpoint)).collect();
         candidates.sort();
@@ -107,7 +107,7 @@ impl House {
     }
 
     /// What is missing, or else what is odd about a house that the box is attached to.
-    pub(crate) fn sentences(&self, facts: &Facts, wanted: SocketAddr) -> Vec<String> {
+    pub(crate) fn sentences(&self, facts: &Facts, wanted: Option<SocketAddr>) -> Vec<String> {
         let Some(uplink) = &facts.uplink else { return Vec::from([self.missing().to_string()]) };
         let trouble = self.trouble.as_ref().map(Trouble::to_string);
         let portal = self.portal.as_ref().map(|page| {
@@ -116,9 +116,9 @@ impl House {
         let only_v6 = (!has_ipv4(uplink)).then(|| {
             let relay = facts.tunnel.as_ref().map(|tunnel| tunnel.relay);
             let reached = match (wanted, relay) {
-                (SocketAddr::V6(_), _) => "the residential door carries no IPv4",
-                (SocketAddr::V4(_), Some(SocketAddr::V6(_))) => "the relay is reached by its NAT64",
-                (SocketAddr::V4(_), _) => "the relay's address is IPv4, so it cannot be reached",
+                (None | Some(SocketAddr::V6(_)), _) => "the residential door carries no IPv4",
+                (Some(SocketAddr::V4(_)), Some(SocketAddr::V6(_))) => "the relay is reached by its NAT64",
+                (Some(SocketAddr::V4(_)), _) => "the relay's address is IPv4, so it cannot be reached",
             };
             alloc::format!("the house has IPv6 only: {reached}")
         });

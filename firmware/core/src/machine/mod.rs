@@ -40,6 +40,7 @@ pub(crate) use house::House;
 pub use words::{Effect, Generation, Input, State, Unapplied};
 
 use self::contest::Contest;
+use crate::account;
 use crate::agenda::Agenda;
 use crate::allowance::Allowance;
 use crate::board::Board;
@@ -48,7 +49,10 @@ use crate::evidence::Evidence;
 use crate::relays::{RelayId, Relays};
 use crate::tailnet::{TailnetFacts, Ways};
 use crate::view::{self, View};
-use crate::{ClockReport, Drift, Egress, Epoch, Facts, Posture, Settings, Uplink, Uptime, Used, Why, Wish};
+use crate::{
+    ClockReport, Drift, Egress, Epoch, Facts, Posture, RelaySettings, Settings, Uplink, Uptime, Used, Why,
+    Wish,
+};
 
 /// The core. Cheap to call; call [`Core::step`] for every input and whenever [`Core::deadline`] has passed.
 #[derive(Debug)]
@@ -67,6 +71,8 @@ pub struct Core {
     evidence: Evidence,
     house: House,
     relays: Relays,
+    /// `None`: the owner's configuration names none.
+    account: Option<account::Report>,
     called: Option<Call>,
     tailnet: TailnetFacts,
     ways: Ways,
@@ -141,6 +147,7 @@ impl Core {
             evidence: Evidence::default(),
             house: House::default(),
             relays,
+            account: None,
             called: None,
             tailnet: TailnetFacts::default(),
             ways: Ways::default(),
@@ -180,6 +187,8 @@ impl Core {
             Input::Ping(report) => self.on_ping(&report, &turn),
             Input::Exit(report) => self.on_exit(report, &turn),
             Input::Proved(attempt, asked, verdict) => self.on_proved(attempt, asked, verdict),
+            Input::Relays(list, wanted) => self.on_relays(list, wanted, &turn),
+            Input::Account(report) => self.account = Some(report),
             Input::UseRelay(relay) => self.on_use_relay(relay, &mut turn),
             Input::TestRelays => self.on_test_relays(&turn),
             Input::Tailnet(facts) => self.tailnet = facts,
@@ -225,6 +234,11 @@ impl Core {
         self.allowance.unkept()
     }
 
+    /// How a relay of the newest list, or the one that carries, is reached.
+    pub fn relay(&self, relay: RelayId) -> Option<&RelaySettings> {
+        self.relays.settings(relay)
+    }
+
     /// What the kernel must look like now, as far as that was read back.
     pub const fn proven_posture(&self) -> Option<&Posture> {
         self.kernel.posture.as_ref()
@@ -242,7 +256,7 @@ impl Core {
             house: &self.house,
             evidence: &self.evidence,
             relays: &self.relays,
-            account: None,
+            account: self.account.as_ref(),
             tailnet: &self.tailnet,
             ways: &self.ways,
             drift: &self.kernel.drift,

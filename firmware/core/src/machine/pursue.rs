@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::to::RETRY;
 use super::{Core, State, Turn};
+use crate::posture::Difference;
 use crate::{Door, Egress, Lack, Uptime};
 
 /// How long the old door may stay open while the wished one is being proven, so that a flip is one transaction.
@@ -14,11 +15,11 @@ impl Core {
     pub(super) fn pursue(&mut self, turn: &mut Turn) {
         let proven = self.kernel.posture.as_ref().map(|posture| &posture.facts);
         let outdated = proven != Some(&self.facts);
-        let in_relay_alone = proven.is_some_and(|proven| self.facts.differ_in_relay_alone(proven));
+        let difference = proven.map_or(Difference::More, |proven| self.facts.differ(proven));
         match self.state.clone() {
             State::Applying { .. } | State::Unverified { .. } => {}
-            State::Open { door } if in_relay_alone && self.may_go_on(door) => {
-                self.to_reopening(door, turn);
+            State::Open { door } if is_no_matter(difference, door.egress) && self.may_go_on(door) => {
+                self.to_reopening(door, difference, turn);
             }
             State::Sealed | State::Proving { .. } | State::Open { .. } if outdated => {
                 self.to_seal(None, turn);
@@ -76,7 +77,7 @@ impl Core {
         }
     }
 
-    /// While the tunnel leads to another relay from now on.
+    /// While the tunnel leads somewhere else from now on.
     fn may_go_on(&self, door: Door) -> bool {
         self.wish.egress() == Some(door.egress) && self.may_stay(door.egress).is_ok()
     }
@@ -122,5 +123,15 @@ impl Core {
     fn has_uplink(&self) -> Result<(), Lack> {
         let lack = || Lack::Uplink(self.house.missing());
         self.facts.uplink.as_ref().map(|_| ()).ok_or_else(lack)
+    }
+}
+
+/// Whether the door may stay open while the kernel learns it. By the house nobody goes through the tunnel.
+const fn is_no_matter(difference: Difference, egress: Egress) -> bool {
+    match (difference, egress) {
+        (Difference::Candidates | Difference::Relay, _) | (Difference::Addresses, Egress::Residential) => {
+            true
+        }
+        (Difference::Addresses, Egress::Privacy) | (Difference::Nothing | Difference::More, _) => false,
     }
 }

@@ -1,9 +1,12 @@
 //! Which relay the tunnel leads to: takes one once it is proven, gives it up or replaces it when it is lost, has the next
 //! one proven in time.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::{Call, Core, Effect, Turn};
 use crate::relays::{Attempt, RelayId, Verdict};
-use crate::{ClockReport, Egress, Lack, Uptime, Why};
+use crate::{ClockReport, Egress, Lack, RelaySettings, Uptime, Why};
 
 impl Core {
     pub(super) fn on_proved(&mut self, attempt: Attempt, asked: Uptime, verdict: Verdict) {
@@ -12,10 +15,23 @@ impl Core {
 
     /// Before it carries it is proven, as everybody is.
     pub(super) fn on_use_relay(&mut self, relay: RelayId, turn: &mut Turn) {
-        if self.relays.is_known(relay) {
-            self.relays.want(relay, turn.now);
-            turn.effects.push(Effect::RememberRelay(relay));
+        let Some(name) = self.relays.settings(relay).map(|settings| settings.name.clone()) else { return };
+        self.relays.want(relay, turn.now);
+        turn.effects.push(Effect::RememberRelay(name));
+    }
+
+    /// The owner's files come first, and a relay that is in both lists is theirs.
+    pub(super) fn on_relays(&mut self, list: Vec<RelaySettings>, wanted: usize, turn: &Turn) {
+        let wanted: Vec<String> = list.iter().take(wanted).map(|settings| settings.name.clone()).collect();
+        let mut all = self.settings.relays.clone();
+        let is_new = |settings: &RelaySettings| all.iter().all(|known| known.name != settings.name);
+        let more: Vec<RelaySettings> = list.into_iter().filter(is_new).collect();
+        all.extend(more);
+        self.relays.offer(all, turn.now);
+        if !wanted.is_empty() {
+            self.relays.want_named(&wanted, turn.now);
         }
+        self.learn_way();
     }
 
     pub(super) fn on_test_relays(&mut self, turn: &Turn) {
@@ -43,7 +59,7 @@ impl Core {
         }
         let is_lost = |since| self.evidence.is_lost(since, self.settings.expect, turn.now);
         let lost_since = doubtful.filter(|_| judged_since.is_some_and(is_lost));
-        let no_good = lost_since.or_else(|| self.foreign_since());
+        let no_good = lost_since.or_else(|| self.foreign_since()).or_else(|| self.relays.outdated());
         if let Some(relay) = self.relays.successor(no_good, turn.now) {
             self.take(relay, lost_since.is_some(), turn);
         } else if let Some(since) = lost_since {
@@ -55,8 +71,12 @@ impl Core {
 
     /// Once the rule set lets the call through, where the relay is another one, or is reached by another way now.
     pub(super) fn call_relay(&mut self, turn: &mut Turn) {
-        let (Some(_), Some(tunnel)) = (self.relays.taken(), &self.facts.tunnel) else { return };
-        let (relay, endpoint) = (self.relays.current(), tunnel.relay);
+        let (Some(relay), Some(tunnel)) =
+            (self.relays.taken().and(self.relays.current()), &self.facts.tunnel)
+        else {
+            return;
+        };
+        let endpoint = tunnel.relay;
         let is_called = self.called.is_some_and(|call| (call.relay, call.endpoint) == (relay, endpoint));
         if self.is_rendered() && !is_called {
             self.called = Some(Call { relay, endpoint, at: turn.now });
@@ -99,6 +119,7 @@ impl Core {
 
     fn give_up(&mut self, since: Uptime, turn: &mut Turn) {
         self.relays.give_up(since, turn.now);
+        self.learn_way();
         self.called = None;
         self.evidence.begin_without();
         turn.effects.push(Effect::HangUp);

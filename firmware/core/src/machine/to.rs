@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::pursue::PATIENCE;
 use super::{Core, Effect, Generation, State, Turn};
+use crate::posture::Difference;
 use crate::{Door, Egress, Epoch, Lack, Posture, Why, view};
 
 /// Between two orders of the same kind, the first of which the kernel refused.
@@ -59,12 +60,16 @@ impl Core {
         self.to_applying(None, lack, turn);
     }
 
-    /// The same door, with a tunnel to another relay. What goes by the house does not notice; what went by the relay
-    /// before is refused from now on.
-    pub(super) fn to_reopening(&mut self, door: Door, turn: &mut Turn) {
-        match door.egress {
-            Egress::Privacy => self.to_opening(door.egress, turn),
-            Egress::Residential => self.to_ordered(Some(door), None, turn),
+    /// The same door, with a tunnel to another relay, or with others to be proven. What goes by the house does not notice;
+    /// what went by the relay before is refused from now on.
+    pub(super) fn to_reopening(&mut self, door: Door, difference: Difference, turn: &mut Turn) {
+        match (door.egress, difference) {
+            (Egress::Privacy, Difference::Relay | Difference::Addresses | Difference::More) => {
+                self.to_opening(door.egress, turn);
+            }
+            (Egress::Privacy, Difference::Nothing | Difference::Candidates) | (Egress::Residential, _) => {
+                self.to_ordered(Some(door), None, turn);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use crate::account;
 use crate::board::Board;
 use crate::clients::{Ledger, PausedClient, Roll};
 use crate::names::NamesReport;
@@ -13,8 +14,8 @@ use crate::tailnet::{TailnetFacts, Ways};
 use crate::uplink::Trouble;
 use crate::uplink::router::Nat64;
 use crate::{
-    ClockReport, Door, Egress, Epoch, ExitReport, Lack, Mac, PingReport, Posture, TunnelReport, Uplink,
-    Uptime, Used, Wish,
+    ClockReport, Door, Egress, Epoch, ExitReport, Lack, Mac, PingReport, Posture, RelaySettings,
+    TunnelReport, Uplink, Uptime, Used, Wish,
 };
 
 /// Counts the orders to the kernel: the outcome of an older order than the newest is dropped.
@@ -52,6 +53,11 @@ pub enum Input {
     ClientPaused(PausedClient),
     /// It may go out again, by its node's id.
     ClientResumed(String),
+    /// These relays of the account may carry from now on, behind those of the owner's files; so many at the beginning are
+    /// those that the owner has just chosen.
+    Relays(Vec<RelaySettings>, usize),
+    /// What is known of the account.
+    Account(account::Report),
     /// Somebody wants this relay to carry, whichever comes first in the list.
     UseRelay(RelayId),
     /// Somebody wants every relay proven now.
@@ -105,8 +111,8 @@ pub enum Effect {
     Amend(Generation, Box<Posture>),
     /// Keep across reboots.
     Remember(Wish),
-    /// Likewise, whom the owner prefers.
-    RememberRelay(RelayId),
+    /// Likewise, whom the owner prefers, by its name.
+    RememberRelay(String),
     /// Likewise, what was used of the house's line.
     RememberUsed(Used),
     /// Likewise, for whom nothing is carried.

@@ -197,14 +197,32 @@ impl Facts {
         IpNet::aggregate(&prefixes.filter(|net| !(carrier_grade && net.addr().is_ipv4())).collect())
     }
 
-    /// Whether the tunnel leads to another relay, with the same addresses at our end, and nothing else is new: one
-    /// transaction takes it there.
-    pub fn differ_in_relay_alone(&self, before: &Self) -> bool {
-        let (Some(tunnel), Some(other)) = (&self.tunnel, &before.tunnel) else { return false };
-        let of_the_other = TunnelEnd { relay: other.relay, mtu: other.mtu, ..tunnel.clone() };
-        let there = Self { tunnel: Some(of_the_other), ..self.clone() };
-        self != before && there == *before
+    /// What of it is new, beside what was the case before.
+    pub fn differ(&self, before: &Self) -> Difference {
+        let elsewhere =
+            Self { tunnel: before.tunnel.clone(), candidates: before.candidates.clone(), ..self.clone() };
+        match (&self.tunnel, &before.tunnel) {
+            _ if self == before => Difference::Nothing,
+            _ if elsewhere != *before => Difference::More,
+            (tunnel, other) if tunnel == other => Difference::Candidates,
+            (Some(tunnel), Some(other)) if tunnel.addresses == other.addresses => Difference::Relay,
+            (Some(_), Some(_)) => Difference::Addresses,
+            (Some(_), None) | (None, Some(_) | None) => Difference::More,
+        }
     }
+}
+
+/// How far facts differ from others; each step includes the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    Nothing,
+    /// Whom the prober may speak to: no client notices.
+    Candidates,
+    /// Where the tunnel leads, with the same addresses at our end: one transaction takes it there.
+    Relay,
+    /// Those too: nothing that went by the tunnel fits any more.
+    Addresses,
+    More,
 }
 
 /// An open door: where to, and the stamp of its flows.

@@ -85,8 +85,8 @@ pub fn refuse(posture: &Posture) -> String {
     refused_sets(&posture.refused).into_iter().map(replaced).collect()
 }
 
-/// The same where the tunnel leads to another relay from now on, and no other fact is new
-/// ([`Facts::differ_in_relay_alone`]).
+/// The same where the tunnel leads to another relay from now on, or others may be proven
+/// ([`Difference::Relay`](super::Difference::Relay)).
 pub fn flip_to_relay(posture: &Posture) -> String {
     flip(posture) + &relay_sets(&posture.facts).map(replaced).concat()
 }
@@ -195,15 +195,14 @@ fn snat(source: IpAddr, ports: &str) -> String {
 
 /// The sets whose elements are facts, or the door.
 fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
-    let Facts { uplink, interfaces, tunnel, candidates, household, .. } = &posture.facts;
+    let Facts { uplink, interfaces, tunnel, household, .. } = &posture.facts;
     let quoted = |name: &str| format!("\"{name}\"");
     let inside: Vec<IpAddr> = tunnel.iter().flat_map(|tunnel| tunnel.addresses.iter().copied()).collect();
     let outside: Vec<IpNet> = uplink.iter().flat_map(|uplink| uplink.addresses.iter().copied()).collect();
     let served: Vec<IpNet> =
         household.iter().flat_map(|household| household.addresses.iter().copied()).collect();
     let outside_hosts: Vec<IpAddr> = outside.iter().map(IpNet::addr).collect();
-    let [candidate4, candidate6] = [true, false].map(|v4| endpoints(candidates, v4));
-    let [relay4, relay6] = relay_sets(&posture.facts);
+    let [relay4, relay6, candidate4, candidate6] = relay_sets(&posture.facts);
     let [paused4, paused6, names] = refused_sets(&posture.refused);
     Vec::from([
         ("uplinks", uplink.iter().map(|uplink| quoted(&uplink.interface)).collect()),
@@ -220,18 +219,24 @@ fn sets(posture: &Posture) -> Vec<(&'static str, Vec<String>)> {
         ("lan6", prefixes(&served, false)),
         relay4,
         relay6,
-        ("candidate4", candidate4),
-        ("candidate6", candidate6),
+        candidate4,
+        candidate6,
         paused4,
         paused6,
         names,
     ])
 }
 
-/// Where the tunnel's socket may send to.
-fn relay_sets(facts: &Facts) -> [(&'static str, Vec<String>); 2] {
+/// Where the tunnel's socket may send to, and the prober's.
+fn relay_sets(facts: &Facts) -> [(&'static str, Vec<String>); 4] {
     let relay: Vec<SocketAddr> = facts.tunnel.iter().map(|tunnel| tunnel.relay).collect();
-    [("relay4", endpoints(&relay, true)), ("relay6", endpoints(&relay, false))]
+    let candidates = &facts.candidates;
+    [
+        ("relay4", endpoints(&relay, true)),
+        ("relay6", endpoints(&relay, false)),
+        ("candidate4", endpoints(candidates, true)),
+        ("candidate6", endpoints(candidates, false)),
+    ]
 }
 
 /// Who is refused, and where questions for names are answered.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::{Obstacle, Proof, RelayView, Role};
+use super::{Obstacle, Proof, RelayId, RelayView, Role};
 use crate::posture::TunnelEnd;
 use crate::settings::RelaySettings;
 use crate::{Exit, Expect, Uptime};
@@ -23,9 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) name: String,
-    end: TunnelEnd,
-    /// Where the provider's relays listen, the file's first.
+    pub(super) id: RelayId,
+    pub(super) settings: RelaySettings,
+    /// Where the provider's relays listen, its own port first.
     ports: Vec<u16>,
     /// Which of them was good last, or is to be tried next.
     port: usize,
@@ -47,13 +47,13 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn new(settings: &RelaySettings) -> Self {
+    pub(super) fn new(id: RelayId, settings: RelaySettings) -> Self {
         let own = settings.end.relay.port();
         let others = settings.ports.iter().copied().filter(|port| *port != own);
         Self {
-            name: settings.name.clone(),
+            id,
             ports: core::iter::once(own).chain(others).collect(),
-            end: settings.end.clone(),
+            settings,
             port: 0,
             proven: None,
             known: false,
@@ -68,31 +68,32 @@ impl Candidate {
 
     /// The tunnel to it, by the port that is good, or to be tried.
     pub(super) fn end(&self) -> TunnelEnd {
-        let mtu = self.proven.as_ref().map_or(self.end.mtu, |(_, proof)| proof.mtu.min(self.end.mtu));
-        TunnelEnd { relay: self.endpoint(), mtu, ..self.end.clone() }
+        let end = &self.settings.end;
+        let mtu = self.proven.as_ref().map_or(end.mtu, |(_, proof)| proof.mtu.min(end.mtu));
+        TunnelEnd { relay: self.endpoint(), mtu, ..end.clone() }
     }
 
     /// What an attempt is to try, in bytes.
     pub(super) const fn largest(&self) -> u16 {
-        self.end.mtu
+        self.settings.end.mtu
     }
 
     pub(super) fn endpoints(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.ports.iter().map(|port| SocketAddr::new(self.end.relay.ip(), *port))
+        self.ports.iter().map(|port| SocketAddr::new(self.settings.end.relay.ip(), *port))
     }
 
     pub(super) fn endpoint(&self) -> SocketAddr {
-        SocketAddr::new(self.end.relay.ip(), self.ports[self.port])
+        SocketAddr::new(self.settings.end.relay.ip(), self.ports[self.port])
     }
 
     /// The file's own port, if it is reached by another one.
     pub(super) fn blocked_port(&self) -> Option<u16> {
-        (self.port > 0).then(|| self.end.relay.port())
+        (self.port > 0).then(|| self.settings.end.relay.port())
     }
 
     /// Fewer bytes came through than were asked for.
     pub(super) fn is_narrow(&self) -> bool {
-        self.end().mtu < self.end.mtu
+        self.end().mtu < self.settings.end.mtu
     }
 
     pub(super) const fn tried(&self) -> Option<Uptime> {
@@ -148,7 +149,9 @@ impl Candidate {
     pub(super) fn view(&self, role: Role) -> RelayView {
         let proof = self.proven.as_ref().map(|(_, proof)| proof);
         RelayView {
-            name: self.name.clone(),
+            id: self.id,
+            keys: self.settings.keys,
+            name: self.settings.name.clone(),
             endpoint: self.endpoint(),
             role,
             round_trip: proof.and_then(|proof| proof.round_trip),
@@ -163,7 +166,7 @@ impl Candidate {
 
     /// What stands in its way.
     pub(super) fn sentence(&self) -> Option<String> {
-        self.obstacle.as_ref().map(|obstacle| obstacle.sentence(&self.name, self.known))
+        self.obstacle.as_ref().map(|obstacle| obstacle.sentence(&self.settings.name, self.known))
     }
 
     pub(super) const fn roll(&mut self, dice: u64) {

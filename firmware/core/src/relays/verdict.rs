@@ -6,10 +6,21 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::Exit;
+use crate::account::PublicKey;
 
-/// A relay of the owner's list, by its place there.
+/// A relay that may carry, by a number that no other has while the agent lives: first those of the owner's files, by
+/// their place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RelayId(pub usize);
+
+/// With whose keys a relay is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Those in the owner's file, by its place in the list.
+    File(usize),
+    /// Those of the account's device, and the relay's own.
+    Device { ours: PublicKey, relay: PublicKey },
+}
 
 /// Whom to prove, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Keys, RelayId};
 use crate::Uptime;
 
 /// What a relay is to the box at this moment.
@@ -23,6 +24,8 @@ pub enum Role {
 /// Unknown is `None`, never a guess.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayView {
+    pub id: RelayId,
+    pub keys: Keys,
     pub name: String,
     /// Where it is reached from this house: the port that was proven last, or else the list's.
     pub endpoint: SocketAddr,
@@ -55,6 +58,8 @@ mod tests {
     fn another_proof_is_no_change_and_a_failure_is_one() {
         let at = |seconds| Some(Uptime::since_boot(Duration::from_secs(seconds)));
         let before = RelayView {
+            id: RelayId(0),
+            keys: Keys::File(0),
             name: String::from("se-got-wg-001"),
             endpoint: ([192, 0, 2, 130], 51820).into(),
             role: Role::Standby,

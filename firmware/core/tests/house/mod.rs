@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use byway_core::relays::{Obstacle, Proof, RelayId};
+use byway_core::relays::{Keys, Obstacle, Proof};
 use byway_core::uplink::Interfaces;
 use byway_core::{
     Egress, Exit, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Uplink, Upstreams, Uptime,
@@ -20,7 +20,7 @@ pub(crate) fn settings() -> Settings {
             relay("se-got-wg-001", "192.0.2.130:51820"),
             relay("se-mma-wg-001", "192.0.2.140:51820"),
         ],
-        preferred: RelayId(0),
+        preferred: None,
         interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
         expect: Expect::Mullvad,
         control: Some(String::from("https://headscale.example.com")),
@@ -53,7 +53,7 @@ pub(crate) fn relay(name: &str, endpoint: &str) -> RelaySettings {
         relay: endpoint.parse().expect("a socket address"),
         mtu: 1380,
     };
-    RelaySettings { name: String::from(name), end, ports: vec![443] }
+    RelaySettings { name: String::from(name), keys: Keys::File(0), end, ports: vec![443] }
 }
 
 pub(crate) fn exit(mullvad: bool) -> Exit {

@@ -74,8 +74,20 @@ pub(crate) fn told(view: &View) -> String {
 
 /// A line once it was tested, or leads somewhere.
 fn relay_told(view: &RelayView) -> String {
-    let RelayView { name, endpoint, role, round_trip, mtu, proven, tested, failures, obstacle, seen_as } =
-        view;
+    let RelayView {
+        id: _,
+        keys: _,
+        name,
+        endpoint,
+        role,
+        round_trip,
+        mtu,
+        proven,
+        tested,
+        failures,
+        obstacle,
+        seen_as,
+    } = view;
     let [proven, tested] = [proven, tested].map(|when| or_none(when.map(Uptime::elapsed_since_boot)));
     if view.tested.is_none() && *role == Role::Spare {
         return String::new();
@@ -101,9 +113,9 @@ fn client(view: &ClientView) -> String {
 
 /// A line where there is one.
 fn paid(report: &account::Report) -> String {
-    let account::Report { device, expiry, days_left, key_made, location, trouble } = report;
+    let account::Report { device, expiry, days_left, key_made, location, trouble, note } = report;
     let (device, expiry, days_left) = (or_none(device.as_ref()), or_none(*expiry), or_none(*days_left));
-    let (key_made, trouble) = (or_none(*key_made), or_none(trouble.as_ref()));
+    let (key_made, trouble) = (or_none(*key_made), or_none(trouble.as_ref().or(note.as_ref())));
     format!(
         "account: {device}, until {expiry}, {days_left} days, key of {key_made}, at {location}, trouble {trouble}\n"
     )
