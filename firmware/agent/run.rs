@@ -1,6 +1,7 @@
 //! The agent: owns the core, hands it what happens, carries out what it decides. The only file that knows every
 //! neighbour; no decision is made here.
 
+mod account;
 mod engine;
 mod house;
 mod lock;

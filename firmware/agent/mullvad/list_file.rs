@@ -21,14 +21,6 @@ pub struct KeptList {
     pub etag: Option<String>,
 }
 
-/// How much it matters that a list is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Saving {
-    /// The one of yesterday would do.
-    OnceADay,
-    Now,
-}
-
 /// Where it is kept.
 #[derive(Debug)]
 pub struct ListFile {
@@ -52,16 +44,9 @@ impl ListFile {
         (Self { store, saved: None }, Recalled { value: is_of_use.then_some(kept), note })
     }
 
-    /// On the disk when this returns, unless one was saved today and this one may wait. A refusal leaves the last one.
-    pub fn save(
-        &mut self,
-        catalogue: &Catalogue,
-        etag: Option<&str>,
-        saving: Saving,
-        now: Uptime,
-    ) -> Result<(), StoreError> {
-        let is_due = self.saved.is_none_or(|saved| now.since(saved) >= A_DAY);
-        if saving == Saving::OnceADay && !is_due {
+    /// On the disk when this returns, unless one was saved within the day. A refusal leaves the last one.
+    pub fn save(&mut self, catalogue: &Catalogue, etag: Option<&str>, now: Uptime) -> Result<(), StoreError> {
+        if self.saved.is_some_and(|saved| now.since(saved) < A_DAY) {
             return Ok(());
         }
         let kept = Kept { etag: etag.map(Cow::from), list: Condensed::from(catalogue) };
@@ -98,10 +83,9 @@ mod tests {
     #[test]
     fn keeps_all_of_a_list_that_is_ours_for_root_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut file, nothing) = open(folder.path());
-        assert_eq!(nothing, None);
+        assert_eq!(open(folder.path()).1, None);
         for etag in [None, Some("W/\"abc\"")] {
-            file.save(&catalogue(), etag, Saving::Now, NOON).unwrap();
+            open(folder.path()).0.save(&catalogue(), etag, NOON).unwrap();
             let kept = KeptList { catalogue: catalogue(), etag: etag.map(str::to_owned) };
             assert_eq!(open(folder.path()).1, Some(kept));
         }
@@ -112,20 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn saves_once_a_day_unless_it_matters() {
+    fn saves_once_a_day() {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, _) = open(folder.path());
         let kept = || open(folder.path()).1.unwrap().etag;
-        let mut save = |etag, saving, now| file.save(&catalogue(), Some(etag), saving, now).unwrap();
-        save("first", Saving::OnceADay, NOON);
+        let mut save = |etag, now| file.save(&catalogue(), Some(etag), now).unwrap();
+        save("first", NOON);
         assert_eq!(kept().as_deref(), Some("first"), "there was none");
-        save("soon", Saving::OnceADay, NOON + A_DAY * 9 / 10);
+        save("soon", NOON + A_DAY * 9 / 10);
         assert_eq!(kept().as_deref(), Some("first"));
-        save("matters", Saving::Now, NOON + A_DAY / 2);
-        assert_eq!(kept().as_deref(), Some("matters"));
-        save("next", Saving::OnceADay, NOON + A_DAY);
-        assert_eq!(kept().as_deref(), Some("matters"));
-        save("day", Saving::OnceADay, NOON + A_DAY / 2 + A_DAY);
+        save("day", NOON + A_DAY);
         assert_eq!(kept().as_deref(), Some("day"));
     }
 
@@ -133,15 +113,15 @@ mod tests {
     fn a_disk_that_takes_nothing_is_tried_again_and_keeps_the_last_list() {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, _) = open(folder.path());
-        file.save(&catalogue(), Some("old"), Saving::OnceADay, NOON).unwrap();
+        file.save(&catalogue(), Some("old"), NOON).unwrap();
         let in_the_way = folder.path().join("mullvad-relays.new");
         fs::create_dir(&in_the_way).unwrap();
         let tomorrow = NOON + A_DAY;
-        let error = file.save(&catalogue(), Some("new"), Saving::OnceADay, tomorrow).unwrap_err();
+        let error = file.save(&catalogue(), Some("new"), tomorrow).unwrap_err();
         assert!(error.to_string().contains("mullvad-relays.new"), "{error}");
         assert_eq!(open(folder.path()).1.unwrap().etag.as_deref(), Some("old"));
         fs::remove_dir(in_the_way).unwrap();
-        file.save(&catalogue(), Some("new"), Saving::OnceADay, tomorrow).unwrap();
+        file.save(&catalogue(), Some("new"), tomorrow).unwrap();
         assert_eq!(open(folder.path()).1.unwrap().etag.as_deref(), Some("new"));
     }
 
@@ -149,13 +129,13 @@ mod tests {
     fn believes_no_list_that_is_torn_or_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mullvad-relays.json");
-        open(folder.path()).0.save(&catalogue(), None, Saving::Now, NOON).unwrap();
+        open(folder.path()).0.save(&catalogue(), None, NOON).unwrap();
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let Recalled { value, note } = ListFile::open(Store::new(folder.path())).1;
         assert_eq!(value, None);
         assert!(note.unwrap().contains("mullvad-relays.json is not what was saved"));
-        open(folder.path()).0.save(&Catalogue::default(), None, Saving::Now, NOON).unwrap();
+        open(folder.path()).0.save(&Catalogue::default(), None, NOON).unwrap();
         assert_eq!(open(folder.path()).1, None);
     }
 
@@ -187,7 +167,7 @@ mod tests {
         );
         let longest = relay_list::read(list.as_bytes()).unwrap();
         assert_eq!((longest.places.len(), longest.ports.len(), longest.relays.len()), (400, 64, 1_600));
-        open(folder.path()).0.save(&longest, Some(&"e".repeat(200)), Saving::Now, NOON).unwrap();
+        open(folder.path()).0.save(&longest, Some(&"e".repeat(200)), NOON).unwrap();
         assert_eq!(open(folder.path()).1.unwrap().catalogue, longest);
     }
 }

@@ -11,8 +11,9 @@ use crate::config;
 use crate::control::Question;
 use crate::control::server::{self, Desk, Order};
 use crate::inspect::Inspector;
+use crate::mullvad::Counter;
 use crate::panel::{self, Thread, Wires};
-use crate::tailnet::LocalApi;
+use crate::tailnet::{self, LocalApi};
 use crate::watchdog::Pulses;
 
 /// A press that was not heard yet gives way to the next.
@@ -25,7 +26,8 @@ pub(super) struct Hall {
     pub(super) views: watch::Receiver<View>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) questions: mpsc::Sender<Question>,
-    pub(super) tailscaled: LocalApi,
+    /// `None`: the configuration names no account.
+    pub(super) mullvad: Option<Counter>,
     /// `None`: there is no configuration to inspect anything by.
     pub(super) inspector: Option<Arc<Inspector>>,
 }
@@ -34,7 +36,7 @@ pub(super) struct Hall {
 pub(super) fn receive(
     panel: &config::Panel,
     run_dir: &Path,
-    Hall { views, orders, questions, tailscaled, inspector }: Hall,
+    Hall { views, orders, questions, mullvad, inspector }: Hall,
     pulses: &Pulses,
     thread: &mut Option<Thread>,
 ) -> anyhow::Result<mpsc::Receiver<Input>> {
@@ -48,7 +50,8 @@ pub(super) fn receive(
         pulses: pulses.clone(),
     };
     *thread = Some(panel::start(panel.clone(), wires)?);
-    let desk = Desk { views, orders, questions, tailscaled, panel: ask, mullvad: None, inspector };
+    let tailscaled = LocalApi::new(tailnet::socket(run_dir));
+    let desk = Desk { views, orders, questions, tailscaled, panel: ask, mullvad, inspector };
     tokio::spawn(server::serve(server::listen(run_dir)?, desk));
     Ok(presses)
 }

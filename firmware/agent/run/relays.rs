@@ -20,7 +20,7 @@ use crate::watchdog::Pulse;
 
 /// Where every relay of Mullvad's listens beside 51820 (`wireguard.port_ranges` of its relay list): what networks let
 /// through for web pages and for other tunnels. Not 53, where many answer themselves.
-pub(crate) const PORTS: [u16; 2] = [443, 4500];
+const PORTS: [u16; 2] = [443, 4500];
 
 pub(super) struct Relays {
     /// In the owner's order.
@@ -39,8 +39,7 @@ struct File {
 
 impl Relays {
     pub(super) fn new(
-        mullvad: &Mullvad,
-        ring: Option<Arc<Mutex<KeyRing>>>,
+        (mullvad, ring): (&Mullvad, Option<Arc<Mutex<KeyRing>>>),
         prober: Prober,
         reports: mpsc::Sender<Input>,
         pulse: Pulse,

@@ -19,7 +19,7 @@ use super::settings::{TAILSCALES_CONTROL, control_name, dns_settings, referees, 
 use super::settle::Settler;
 use super::stop::{self, Signal, Signals};
 use super::wish::WishKeeper;
-use super::{Agent, Ears, Ended, Paths, Relays, lock, names, relays, wait};
+use super::{Agent, Ears, Ended, Paths, Relays, account, lock, names, relays, wait};
 use crate::board;
 use crate::clock::{self, Awake, Referee, Servers};
 use crate::config::{self, Config, Host};
@@ -29,6 +29,7 @@ use crate::handover;
 use crate::inspect::Inspector;
 use crate::lan::Lan;
 use crate::last_words;
+use crate::mullvad::Safe;
 use crate::net::{self, Net};
 use crate::panel::Thread;
 use crate::proof::{ExitCheck, Prober};
@@ -148,16 +149,16 @@ async fn run(
     let prober = prober(config, Arc::clone(&check), Arc::clone(&by_isp), tell.clone());
     let servers = Servers::new(&config.clock.servers, attached.offers.clone());
     let in_memory = in_memory(config, (check, stamps), &attached, servers.clone());
-    let relays = Relays::new(&config.mullvad, None, in_memory, tell.clone(), pulses.of(Part::Prober));
+    let (safe, relays) = relays_with_keys(config, paths, in_memory, &tell, pulses);
     let settings = Settings { used: used(paths).1.told(), ..settings(config, last.last_egress, &store)? };
-    let inspector =
-        inspector(config, paths, (Arc::clone(&net), prober.clone()), &settings, watch, spare.clone());
+    let sought = (Arc::clone(&net), prober.clone());
+    let inspector = inspector(config, paths, sought, &settings, watch, spare.clone());
     let (core, effects) = Core::start(clock::uptime(), settings, last.wish, found);
     let (views, told) = watch::channel(core.view());
     let ((ask, orders), (questions, inquiries)) = (mpsc::channel(ORDERS), mpsc::channel(QUESTIONS));
     watch_surroundings((&by_isp, &attached), &told, &tell);
-    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    let hall = Hall { views: told.clone(), orders: ask, questions, tailscaled, inspector: Some(inspector) };
+    let mullvad = account::keep(&config.mullvad, safe, (&trust, &by_isp), (&told, &tell));
+    let hall = Hall { views: told.clone(), orders: ask, questions, mullvad, inspector: Some(inspector) };
     let presses = people::receive(&config.panel, &paths.run_dir, hall, pulses, thread)?;
     serve_lan(config, paths, (net, told.clone()));
     let tailnet = join_tailnet(config, paths, by_isp, (told, tell.clone()), pulses);
@@ -309,6 +310,20 @@ fn in_memory(
     servers: Servers,
 ) -> tunnel::Prober {
     tunnel::Prober::new(check, config.mullvad.expect, stamps, attached.interface.clone(), servers)
+}
+
+/// The account's keys are there before anybody speaks to a relay.
+fn relays_with_keys(
+    config: &Config,
+    paths: &Paths,
+    prober: tunnel::Prober,
+    tell: &mpsc::Sender<Input>,
+    pulses: &Pulses,
+) -> (Option<Safe>, Relays) {
+    let safe = account::open(config, paths);
+    let ring = safe.as_ref().map(Safe::ring);
+    let relays = Relays::new((&config.mullvad, ring), prober, tell.clone(), pulses.of(Part::Prober));
+    (safe, relays)
 }
 
 fn join_tailnet(

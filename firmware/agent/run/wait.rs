@@ -13,7 +13,6 @@ use super::start::{LOOK, ORDERS, rounds};
 use super::stop::{Signal, Signals};
 use crate::config;
 use crate::panel::Thread;
-use crate::tailnet::{self, LocalApi};
 use crate::watchdog::Pulses;
 use crate::{board, clock, last_words, stick};
 
@@ -33,8 +32,7 @@ pub(super) async fn wait(
     };
     let (_views, told) = watch::channel(view.clone());
     let ((ask, mut orders), (questions, _)) = (mpsc::channel(ORDERS), mpsc::channel(1));
-    let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    let hall = Hall { views: told, orders: ask, questions, tailscaled, inspector: None };
+    let hall = Hall { views: told, orders: ask, questions, mullvad: None, inspector: None };
     let mut presses = people::receive(&config::Panel::default(), &paths.run_dir, hall, pulses, thread)?;
     let mut stick = stick::watch(&paths.config, &paths.run_dir);
     let mut looks = rounds(LOOK);

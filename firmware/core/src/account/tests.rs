@@ -1,0 +1,471 @@
+//! The account's machine, answered by hand.
+
+use alloc::string::{String, ToString as _};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::*;
+use crate::RelaySettings;
+use crate::relays::Keys;
+
+/// What the wall clock shows at the boot.
+const BOOT: Duration = Duration::from_hours(500_000);
+const DAY: Duration = Duration::from_hours(24);
+
+struct Drive {
+    account: Account,
+    at: Duration,
+    around: Surroundings,
+    effects: Vec<Effect>,
+    keys: u8,
+    kept: Record,
+}
+
+impl Drive {
+    fn start() -> Self {
+        Self::with(Record::default(), None)
+    }
+
+    fn with(record: Record, catalogue: Option<Catalogue>) -> Self {
+        let (account, effects) = Account::start(now(Duration::ZERO), settings(), record.clone(), catalogue);
+        let around = Surroundings { has_line: true, knows_time: true, ..Surroundings::default() };
+        let mut drive = Self { account, at: Duration::ZERO, around, effects, keys: 0, kept: record };
+        drive.looks();
+        drive
+    }
+
+    /// A box with a device that carries.
+    fn settled() -> Self {
+        let record = Record { device: Some(device("1", 1)), made: Some(BOOT), next: None, expiry: None };
+        let mut drive = Self::with(record, Some(catalogue()));
+        drive.around.relay = Some(String::from("se-got-wg-001"));
+        drive.looks();
+        drive.answers_the_routine();
+        drive
+    }
+
+    fn feed(&mut self, input: Input) {
+        let effects = self.account.step(now(self.at), input);
+        for effect in &effects {
+            if let Effect::Keep(record) = effect {
+                self.kept = record.clone();
+            }
+        }
+        self.effects.extend(effects);
+    }
+
+    fn looks(&mut self) {
+        self.feed(Input::Surroundings(self.around.clone()));
+    }
+
+    /// By deadlines, as the agent does it; keys are made at once, calls are not answered.
+    fn runs(&mut self, span: Duration) {
+        let end = self.at + span;
+        self.makes_keys();
+        while let Some(due) =
+            self.account.deadline().map(Uptime::elapsed_since_boot).filter(|due| *due <= end)
+        {
+            assert!(due >= self.at || self.account.asked.is_none(), "a deadline that is over");
+            self.at = self.at.max(due);
+            self.feed(Input::Tick);
+            self.makes_keys();
+            if self.account.asked.is_some() {
+                return;
+            }
+        }
+        self.at = end;
+    }
+
+    fn makes_keys(&mut self) {
+        while let Some(place) = self.effects.iter().position(|effect| *effect == Effect::MakeKey) {
+            self.effects.remove(place);
+            self.keys += 1;
+            self.feed(Input::Key(Ok(key(100 + self.keys))));
+        }
+    }
+
+    /// What is asked of Mullvad at this moment.
+    fn asked(&self) -> Call {
+        self.account.asked.clone().expect("a call under way")
+    }
+
+    fn answers(&mut self, result: Result<Answer, Refusal>) {
+        let call = self.asked();
+        self.feed(Input::Answered(call, result));
+        self.makes_keys();
+    }
+
+    fn answers_the_routine(&mut self) {
+        while let Some(call) = self.account.asked.clone() {
+            let answer = match call {
+                Call::Relays => Answer::Relays(Some(catalogue())),
+                Call::Expiry => Answer::Expiry(BOOT + DAY * 100),
+                Call::Devices => Answer::Devices(vec![self.account.record.device.clone().expect("a device")]),
+                Call::Register(_) | Call::Replace { .. } => return,
+            };
+            self.answers(Ok(answer));
+            self.runs(Duration::from_secs(2));
+        }
+    }
+
+    fn trouble(&self) -> String {
+        self.account.told.clone().and_then(|told| told.trouble).unwrap_or_default()
+    }
+
+    /// Of the last offer.
+    fn offered(&self) -> Vec<RelaySettings> {
+        let offers = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Offer(list, _) => Some(list.clone()),
+            Effect::MakeKey | Effect::Call(_) | Effect::Keep(_) | Effect::Remember(_) | Effect::Tell(_) => {
+                None
+            }
+        });
+        offers.unwrap_or_default()
+    }
+
+    fn proves(&mut self, with: PublicKey) {
+        self.around.proven = vec![(with, Uptime::since_boot(self.at))];
+        self.looks();
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        location: "se-got".parse().unwrap(),
+        owned: false,
+        rotate: DAY * 30,
+        mtu: 1380,
+        ports: vec![443, 4500, 22],
+        seed: 7,
+    }
+}
+
+fn now(at: Duration) -> Now {
+    Now { uptime: Uptime::since_boot(at), wall: BOOT + at }
+}
+
+fn key(number: u8) -> PublicKey {
+    PublicKey([number; 32])
+}
+
+fn device(id: &str, number: u8) -> Device {
+    let address: IpAddr = "10.64.5.5".parse().unwrap();
+    Device {
+        id: id.to_string(),
+        name: String::from("happy seal"),
+        key: key(number),
+        addresses: vec![address],
+    }
+}
+
+fn listed(host: &str, number: u8) -> Listed {
+    Listed {
+        host: host.to_string(),
+        place: host[..6].to_string(),
+        active: true,
+        owned: false,
+        provider: String::from("somebody"),
+        weight: 100,
+        in_country: true,
+        v4: [192, 0, 2, number].into(),
+        v6: None,
+        key: key(200 + number),
+    }
+}
+
+fn catalogue() -> Catalogue {
+    let hosts = ["se-got-wg-001", "se-got-wg-002", "se-mma-wg-001", "de-fra-wg-001"];
+    let relays = hosts.iter().zip(1..).map(|(host, number)| listed(host, number)).collect();
+    Catalogue { relays, ports: vec![443..=443, 4000..=33433, 51820..=51820], ..Catalogue::default() }
+}
+
+#[test]
+fn a_new_box_registers_itself_once_and_offers_the_relays_of_its_place_first() {
+    let mut drive = Drive::start();
+    drive.runs(Duration::from_secs(1));
+    assert_eq!(drive.asked(), Call::Register(key(101)), "with a key that is on the disk");
+    assert_eq!(drive.kept.next, Some(key(101)));
+    drive.answers(Ok(Answer::Device(device("1", 101))));
+    assert_eq!(
+        drive.kept,
+        Record { device: Some(device("1", 101)), made: Some(BOOT + drive.at), ..Record::default() }
+    );
+    assert_eq!(drive.asked(), Call::Relays);
+    drive.answers_the_routine();
+    let offered = drive.offered();
+    let names: Vec<&str> = offered.iter().map(|relay| relay.name.as_str()).collect();
+    let mut first = names[..2].to_vec();
+    first.sort_unstable();
+    assert_eq!((&first[..], &names[2..]), (&["se-got-wg-001", "se-got-wg-002"][..], &["se-mma-wg-001"][..]));
+    assert_eq!((offered[0].end.relay.port(), &offered[0].ports[..]), (51820, &[443, 4500][..]));
+    assert!(matches!(offered[0].keys, Keys::Device { ours, .. } if ours == key(101)));
+    assert_eq!(drive.account.told.as_ref().unwrap().days_left, Some(100));
+    assert_eq!(drive.trouble(), "");
+}
+
+#[test]
+fn a_registration_whose_answer_was_lost_is_found_and_not_repeated() {
+    let mut drive = Drive::start();
+    drive.runs(Duration::from_secs(1));
+    drive.answers(Err(Refusal::Unreachable(String::from("cut"))));
+    assert!(drive.trouble().contains("API is not reached: cut"), "{}", drive.trouble());
+    // The relays are not waited for.
+    while drive.asked() == Call::Relays {
+        drive.answers(Err(Refusal::Unreachable(String::from("cut"))));
+        drive.runs(Duration::from_mins(1));
+    }
+    assert_eq!(drive.asked(), Call::Register(key(101)), "with the same key");
+    drive.answers(Err(Refusal::KeyInUse));
+    assert_eq!(drive.asked(), Call::Devices);
+    drive.answers(Ok(Answer::Devices(vec![device("8", 8), device("1", 101)])));
+    assert_eq!(drive.kept.device, Some(device("1", 101)));
+}
+
+#[test]
+fn a_key_that_somebody_else_has_is_made_anew() {
+    let mut drive = Drive::start();
+    drive.runs(Duration::from_secs(1));
+    drive.answers(Err(Refusal::KeyInUse));
+    drive.answers(Ok(Answer::Devices(vec![device("8", 8)])));
+    drive.answers_the_routine();
+    drive.runs(Duration::from_mins(1));
+    assert_eq!(drive.asked(), Call::Register(key(102)));
+}
+
+#[test]
+fn what_keeps_a_box_from_being_registered_is_told_and_tried_again() {
+    for (refusal, told) in [
+        (Refusal::TooManyDevices, "remove one at mullvad.net"),
+        (Refusal::NoSuchAccount, "correct account below [mullvad]"),
+        (Refusal::Odd(String::from("a riddle")), "a riddle"),
+    ] {
+        let mut drive = Drive::start();
+        drive.runs(Duration::from_secs(1));
+        drive.answers(Err(refusal));
+        assert!(drive.trouble().contains(told), "{}", drive.trouble());
+        drive.answers_the_routine();
+        drive.runs(Duration::from_mins(10));
+        assert_eq!(drive.asked(), Call::Register(key(101)));
+        drive.answers(Ok(Answer::Device(device("1", 101))));
+        assert_eq!(drive.trouble(), "");
+    }
+}
+
+#[test]
+fn an_old_key_is_made_anew_when_nobody_goes_out_and_kept_once_a_relay_has_taken_it() {
+    let mut drive = Drive::settled();
+    drive.at = DAY * 31;
+    drive.around.moved = Some(Uptime::since_boot(drive.at));
+    drive.looks();
+    drive.answers_the_routine();
+    assert_eq!(drive.kept.next, None, "somebody goes out");
+    drive.at += Duration::from_mins(3);
+    drive.looks();
+    drive.makes_keys();
+    let replace = Call::Replace { device: String::from("1"), key: key(101) };
+    assert_eq!((drive.asked(), drive.kept.next), (replace, Some(key(101))));
+    drive.answers(Ok(Answer::Device(device("1", 101))));
+    assert_eq!((drive.kept.device.clone(), drive.kept.next), (Some(device("1", 101)), Some(key(1))));
+    assert!(
+        drive.offered().iter().all(|it| matches!(it.keys, Keys::Device { ours, .. } if ours == key(101)))
+    );
+    drive.at += Duration::from_secs(1);
+    drive.proves(key(101));
+    assert_eq!(drive.kept.next, None);
+    assert_eq!(drive.kept.made, Some(BOOT + drive.at));
+}
+
+#[test]
+fn whoever_is_never_quiet_is_disturbed_three_days_later() {
+    let mut drive = Drive::settled();
+    for (days, is_renewed) in [(32, false), (34, true)] {
+        drive.at = DAY * days;
+        drive.around.moved = Some(Uptime::since_boot(drive.at));
+        drive.looks();
+        drive.answers_the_routine();
+        drive.makes_keys();
+        assert_eq!(drive.kept.next.is_some(), is_renewed, "after {days} days");
+    }
+}
+
+fn renewing() -> Drive {
+    let mut drive = Drive::settled();
+    drive.at = DAY * 31;
+    drive.looks();
+    drive.makes_keys();
+    if drive.asked() != (Call::Replace { device: String::from("1"), key: key(101) }) {
+        drive.answers_the_routine();
+    }
+    drive
+}
+
+#[test]
+fn a_key_that_no_relay_takes_is_taken_back_and_the_next_one_is_tried_in_a_day() {
+    let mut drive = renewing();
+    drive.answers(Ok(Answer::Device(device("1", 101))));
+    drive.answers_the_routine();
+    drive.runs(Duration::from_secs(31));
+    assert_eq!(drive.asked(), Call::Replace { device: String::from("1"), key: key(1) });
+    let with = |ours: PublicKey| {
+        drive
+            .offered()
+            .iter()
+            .filter(|it| matches!(it.keys, Keys::Device { ours: is, .. } if is == ours))
+            .count()
+    };
+    assert_eq!((with(key(1)), with(key(101))), (3, 3), "either may be good");
+    drive.answers(Ok(Answer::Device(device("1", 1))));
+    assert_eq!(
+        (drive.kept.device.clone(), drive.kept.next, drive.kept.made),
+        (Some(device("1", 1)), None, Some(BOOT))
+    );
+    assert!(drive.trouble().contains("tried again in a day"), "{}", drive.trouble());
+    drive.answers_the_routine();
+    drive.at += Duration::from_hours(23);
+    drive.looks();
+    drive.answers_the_routine();
+    assert_eq!(drive.kept.next, None);
+    drive.at += Duration::from_hours(2);
+    drive.looks();
+    drive.makes_keys();
+    assert_eq!(drive.kept.next, Some(key(102)));
+}
+
+#[test]
+fn whether_a_lost_answer_meant_yes_is_found_out() {
+    for (registered, next) in [(101, Some(key(1))), (1, None)] {
+        let mut drive = renewing();
+        drive.answers(Err(Refusal::Unreachable(String::from("cut"))));
+        assert_eq!(drive.offered().len(), 6, "either key may be good");
+        assert_eq!(drive.asked(), Call::Devices);
+        drive.answers(Ok(Answer::Devices(vec![device("1", registered)])));
+        assert_eq!((drive.kept.device.clone(), drive.kept.next), (Some(device("1", registered)), next));
+        assert_eq!(drive.offered().len(), 3);
+    }
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_it_is_found_out_too() {
+    let record = Record { device: Some(device("1", 1)), made: Some(BOOT), next: Some(key(9)), expiry: None };
+    let mut drive = Drive::with(record, Some(catalogue()));
+    assert_eq!(drive.offered().len(), 6);
+    assert_eq!(drive.asked(), Call::Devices);
+    drive.answers(Ok(Answer::Devices(vec![device("1", 9)])));
+    assert_eq!(drive.kept.device, Some(device("1", 9)));
+}
+
+#[test]
+fn a_box_that_was_removed_registers_anew_but_not_over_and_over() {
+    let mut drive = Drive::settled();
+    drive.around.relay = None;
+    drive.looks();
+    drive.runs(Duration::from_secs(30));
+    for _ in 0..3 {
+        if drive.asked() == Call::Devices {
+            break;
+        }
+        drive.answers(Ok(match drive.asked() {
+            Call::Relays => Answer::Relays(None),
+            Call::Expiry | Call::Devices | Call::Register(_) | Call::Replace { .. } => {
+                Answer::Expiry(BOOT + DAY * 100)
+            }
+        }));
+        drive.runs(Duration::from_secs(2));
+    }
+    drive.answers(Ok(Answer::Devices(Vec::new())));
+    drive.runs(Duration::from_secs(5));
+    assert_eq!(drive.asked(), Call::Register(key(101)));
+    assert!(drive.trouble().contains("was removed"), "{}", drive.trouble());
+    assert!(drive.offered().is_empty(), "the key is worth nothing");
+    drive.answers(Ok(Answer::Device(Device { name: String::from("odd otter"), ..device("2", 101) })));
+    let told = drive.account.told.clone().unwrap();
+    assert!(told.trouble.is_none() && told.note.unwrap().contains("is there anew as odd otter"));
+    drive.answers_the_routine();
+    drive.feed(Input::Answered(Call::Devices, Ok(Answer::Devices(Vec::new()))));
+    let lately = drive.at;
+    drive.runs(Duration::from_hours(2));
+    drive.answers_the_routine();
+    while !matches!(drive.account.asked, Some(Call::Register(_))) {
+        drive.answers_the_routine();
+        drive.runs(Duration::from_mins(10));
+    }
+    assert!(drive.at >= lately + Duration::from_mins(50), "{:?} after {lately:?}", drive.at);
+}
+
+#[test]
+fn the_owner_is_told_in_time_that_the_account_runs_out() {
+    let mut drive = Drive::settled();
+    for (left, told) in [
+        (15, ""),
+        (14, "the mullvad account runs out in 14 days: add time to it"),
+        (1, "the mullvad account runs out within a day: add time to it"),
+        (0, "the mullvad account has run out: add time to it"),
+    ] {
+        drive.at = DAY * (100 - left);
+        drive.feed(Input::Tick);
+        assert_eq!(drive.trouble(), told);
+        drive.account.asked = None;
+    }
+    drive.around.knows_time = false;
+    drive.looks();
+    assert_eq!(drive.account.told.as_ref().unwrap().days_left, None, "nobody knows");
+}
+
+#[test]
+fn without_a_relay_of_the_place_the_country_s_are_offered_and_no_other_country_s() {
+    let mut drive = Drive::settled();
+    let mut list = catalogue();
+    list.relays.retain(|relay| relay.place != "se-got");
+    drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list.clone())))));
+    assert_eq!(drive.offered().len(), 1);
+    assert_eq!(drive.trouble(), "no relay of se-got works now: others of its country are used");
+    list.relays.retain(|relay| !relay.place.starts_with("se"));
+    drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list)))));
+    assert_eq!(drive.offered().len(), 0);
+    assert!(drive.trouble().starts_with("mullvad has no relay in se-got"), "{}", drive.trouble());
+}
+
+#[test]
+fn another_place_is_remembered_and_wanted_at_once() {
+    let mut drive = Drive::settled();
+    drive.effects.clear();
+    drive.feed(Input::Choose("se-mma-wg-001".parse().unwrap()));
+    assert!(drive.effects.contains(&Effect::Remember("se-mma-wg-001".parse().unwrap())));
+    let Some(Effect::Offer(list, 1)) = drive.effects.iter().find(|it| matches!(it, Effect::Offer(..))) else {
+        panic!("{:?}", drive.effects)
+    };
+    assert_eq!(list[0].name, "se-mma-wg-001");
+}
+
+#[test]
+fn a_key_that_the_disk_refuses_is_asked_for_again_later() {
+    let mut drive = Drive::start();
+    assert_eq!(drive.effects.iter().filter(|it| **it == Effect::MakeKey).count(), 1);
+    drive.effects.clear();
+    drive.feed(Input::Key(Err(String::from("the disk is full"))));
+    assert!(drive.trouble().contains("the disk is full"), "{}", drive.trouble());
+    drive.answers_the_routine();
+    drive.runs(Duration::from_secs(10));
+    assert_eq!(drive.kept.next, Some(key(101)));
+}
+
+#[test]
+fn who_carries_is_offered_as_long_as_it_works_whatever_is_liked_better() {
+    let mut drive = Drive::settled();
+    let mut list = catalogue();
+    list.relays.extend((10..20).map(|number| listed(&alloc::format!("se-got-wg-0{number}"), number)));
+    drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list.clone())))));
+    let offered = |drive: &Drive| drive.offered().into_iter().map(|relay| relay.name).collect::<Vec<_>>();
+    let first = offered(&drive);
+    let other = list.relays.iter().find(|relay| relay.place == "se-got" && !first.contains(&relay.host));
+    let other = other.expect("there are more than six").host.clone();
+    drive.around.relay = Some(other.clone());
+    drive.looks();
+    assert_eq!(offered(&drive), [&first[..], core::slice::from_ref(&other)].concat());
+    for relay in list.relays.iter_mut().filter(|relay| relay.host == other) {
+        relay.active = false;
+    }
+    drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list)))));
+    assert_eq!(offered(&drive), first);
+}

@@ -1,0 +1,118 @@
+//! What is told of the account, in sentences for the owner.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use core::time::Duration;
+
+use super::words::{Effect, Refusal, Report};
+use super::{Account, Turn};
+use crate::Uptime;
+
+/// From here on the owner is told.
+const WARN_DAYS: u64 = 14;
+const DAY: Duration = Duration::from_hours(24);
+
+/// What happened that the owner may wonder about.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The device is not among the account's any more.
+    pub(super) is_removed: bool,
+    /// The name that it has since, and since when.
+    pub(super) registered_anew: Option<(String, Uptime)>,
+    /// No relay has served the new key.
+    pub(super) taken_back: bool,
+}
+
+impl Account {
+    /// If there is something new.
+    pub(super) fn tell(&mut self, turn: &mut Turn) {
+        let report = self.report(turn);
+        if self.told.as_ref() != Some(&report) {
+            self.told = Some(report.clone());
+            turn.effects.push(Effect::Tell(report));
+        }
+    }
+
+    fn report(&self, turn: &Turn) -> Report {
+        let days_left = self.days_left(turn);
+        let troubles = [self.stranger(), paid(days_left), self.elsewhere(), self.setback()];
+        let troubles: alloc::vec::Vec<String> = troubles.into_iter().flatten().collect();
+        Report {
+            device: self.record.device.as_ref().map(|device| device.name.clone()),
+            expiry: self.record.expiry,
+            days_left,
+            key_made: self.record.made,
+            location: self.settings.location.to_string(),
+            trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
+            note: self.note(turn),
+        }
+    }
+
+    fn days_left(&self, turn: &Turn) -> Option<u64> {
+        let left = self.record.expiry?.saturating_sub(self.wall(turn.now)?);
+        Some(left.as_secs().div_ceil(DAY.as_secs()))
+    }
+
+    /// Why the box is no device of the account's.
+    fn stranger(&self) -> Option<String> {
+        let refusal = self.refused.as_ref()?;
+        match refusal {
+            Refusal::NoSuchAccount => Some(String::from(
+                "mullvad knows no account with this number: correct account below [mullvad]",
+            )),
+            Refusal::TooManyDevices => Some(String::from(
+                "the mullvad account has all the devices that it may have: remove one at mullvad.net, the box takes its place",
+            )),
+            Refusal::Unreachable(why) => Some(format!(
+                "the box is no device of the mullvad account yet: mullvad's API is not reached: {why}"
+            )),
+            Refusal::Odd(why) => Some(format!("the box is no device of the mullvad account yet: {why}")),
+            // It passes.
+            Refusal::Later(_) | Refusal::KeyInUse | Refusal::NoSuchDevice => None,
+        }
+    }
+
+    /// Relays that are not quite what was asked for, or none.
+    fn elsewhere(&self) -> Option<String> {
+        let (location, catalogue) = (&self.settings.location, self.catalogue.as_ref()?);
+        match self.chosen().first() {
+            Some(first) if location.is_met_by(first) => None,
+            Some(_) => Some(format!("no relay of {location} works now: others of its country are used")),
+            None if catalogue.knows(location) => Some(format!(
+                "no relay of {location} works now: choose another place with `byway relays use`"
+            )),
+            None => Some(format!(
+                "mullvad has no relay in {location}: choose another place with `byway relays use`"
+            )),
+        }
+    }
+
+    fn setback(&self) -> Option<String> {
+        let removed = "the box was removed from the mullvad account's devices";
+        let taken_back =
+            "no relay has taken the box's new key, so the one before is used: tried again in a day";
+        match (self.notes.is_removed, self.notes.taken_back) {
+            (true, _) => Some(String::from(removed)),
+            (false, true) => Some(String::from(taken_back)),
+            (false, false) => None,
+        }
+    }
+
+    fn note(&self, turn: &Turn) -> Option<String> {
+        let (name, since) = self.notes.registered_anew.as_ref()?;
+        let lately = turn.now.uptime.since(*since) < DAY;
+        let removed = "the box was removed from the mullvad account's devices";
+        lately.then(|| format!("{removed}, and is there anew as {name}"))
+    }
+}
+
+fn paid(days_left: Option<u64>) -> Option<String> {
+    match days_left? {
+        0 => Some(String::from("the mullvad account has run out: add time to it")),
+        1 => Some(String::from("the mullvad account runs out within a day: add time to it")),
+        days if days <= WARN_DAYS => {
+            Some(format!("the mullvad account runs out in {days} days: add time to it"))
+        }
+        _ => None,
+    }
+}
