@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::World;
+use crate::mullvad_api::ACCOUNT;
 use crate::tools::write_secret;
 use crate::topology::{PRIVACY_DNS, RESIDENTIAL_DNS, TIME_SERVERS};
 
@@ -17,6 +18,18 @@ pub struct Card {
     pub auth_key: String,
     /// Each relay's file: its name and its text, in the owner's order.
     pub mullvad_confs: Vec<(String, String)>,
+    /// Whose relays carry, behind those of the files.
+    pub account: Option<Account>,
+}
+
+/// An account with Mullvad, and what is wanted of it.
+#[derive(Clone)]
+pub struct Account {
+    pub number: String,
+    /// A country, a city or a relay, as `se-got`.
+    pub location: &'static str,
+    /// The box's own habit, if none is given.
+    pub rotate_days: Option<u8>,
 }
 
 impl fmt::Debug for Card {
@@ -25,11 +38,33 @@ impl fmt::Debug for Card {
     }
 }
 
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("location", &self.location).finish_non_exhaustive()
+    }
+}
+
 impl Card {
     /// A good card for this world: privacy first, a key that approves itself, the first relay's true configuration.
     pub fn for_world(world: &World) -> Result<Self> {
-        let card = Self { egress: "privacy", auth_key: world.control.box_key()?, mullvad_confs: Vec::new() };
-        card.with_relays(world, 1)
+        Self::without_relays(world)?.with_relays(world, 1)
+    }
+
+    /// The same in account mode: no file of Mullvad's, but the number of the account that the world has.
+    pub fn of_account(world: &World, location: &'static str) -> Result<Self> {
+        Ok(Self::without_relays(world)?.with_account(location))
+    }
+
+    fn without_relays(world: &World) -> Result<Self> {
+        let auth_key = world.control.box_key()?;
+        Ok(Self { egress: "privacy", auth_key, mullvad_confs: Vec::new(), account: None })
+    }
+
+    /// The same with the world's account behind the files.
+    #[must_use]
+    pub fn with_account(self, location: &'static str) -> Self {
+        let account = Account { number: ACCOUNT.to_owned(), location, rotate_days: None };
+        Self { account: Some(account), ..self }
     }
 
     /// The same with the true configurations of the world's first `count` relays.
@@ -42,8 +77,8 @@ impl Card {
 
     /// The text of its `byway.toml`, for a box whose tailscaled is there.
     pub fn byway_toml(&self, tailscaled: &str) -> String {
-        let Card { egress, auth_key, mullvad_confs } = self;
-        let config = config_line(mullvad_confs);
+        let Card { egress, auth_key, .. } = self;
+        let mullvad = self.mullvad_lines();
         format!(
             r#"[box]
 name = "byway"
@@ -59,7 +94,7 @@ auth_key = "{auth_key}"
 tailscaled = "{tailscaled}"
 
 [mullvad]
-{config}
+{mullvad}
 check_url = "https://check.example.net/json"
 
 [clock]
@@ -70,6 +105,21 @@ servers = {:?}
             TIME_SERVERS.as_flattened(),
             own_name_servers()
         )
+    }
+
+    /// Where relays come from.
+    fn mullvad_lines(&self) -> String {
+        let files = (!self.mullvad_confs.is_empty()).then(|| config_line(&self.mullvad_confs));
+        let account = self.account.as_ref().map(Account::lines);
+        files.into_iter().chain(account).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Account {
+    fn lines(&self) -> String {
+        let Self { number, location, rotate_days } = self;
+        let rotate = rotate_days.map_or_else(String::new, |days| format!("\nrotate_days = {days}"));
+        format!("account = \"{number}\"\nlocation = \"{location}\"{rotate}")
     }
 }
 

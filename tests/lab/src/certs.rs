@@ -15,6 +15,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::mullvad_api;
 use crate::topology::CONTROL_V4;
 
 /// Of a certificate, when the world begins.
@@ -27,6 +28,7 @@ pub(crate) struct Certs {
     pub(crate) authority: PathBuf,
     pub(crate) control: Identity,
     pub(crate) check: Identity,
+    pub(crate) mullvad: TwoFaces,
     pub(crate) privacy_dns: TwoFaces,
     pub(crate) residential_dns: TwoFaces,
 }
@@ -74,6 +76,7 @@ impl Certs {
             authority: write(folder, "authority.pem", &certificate)?,
             control: sign(&issuer, folder, "hs.example.net", &[&CONTROL_V4.to_string()])?,
             check: sign(&issuer, folder, "check.example.net", &[])?,
+            mullvad: two_faces(mullvad_api::HOST)?,
             privacy_dns: two_faces("dns-privacy.example.net")?,
             residential_dns: two_faces("dns-residential.example.net")?,
         })

@@ -8,16 +8,19 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::house::embedded;
+use crate::mullvad_api::HOST as MULLVAD_HOST;
 use crate::namespace::Namespace;
 use crate::process::Process;
-use crate::topology::{CONTROL_V4, SERVER_V4, SERVER_V6};
+use crate::topology::{CONTROL_V4, MULLVAD_API, SERVER_V4, SERVER_V6};
 use crate::wait_for;
 
 /// A set of names that a resolver knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Names {
-    /// The web, and the control server: what an ISP's resolver answers.
+    /// The web, the control server and Mullvad's API: what an ISP's resolver answers.
     All,
+    /// The same, but for the API.
+    WithoutMullvad,
     /// The web only: a relay's resolver has no business with the owner's control server.
     Web,
 }
@@ -65,6 +68,7 @@ impl Resolver {
             "--log-queries".to_owned(),
             "--log-facility=-".to_owned(),
             "--local=/example.net/".to_owned(),
+            format!("--local=/{MULLVAD_HOST}/"),
         ];
         match at {
             At::Address(address) => {
@@ -93,8 +97,13 @@ impl Resolver {
 fn records(names: Names, dns64: Dns64) -> Vec<String> {
     let web = format!("{SERVER_V4},{SERVER_V6}");
     let mut records = Vec::from(["web", "check"].map(|name| format!("{name}.example.net,{web}")));
+    let control = record("hs.example.net", CONTROL_V4, dns64);
     match names {
-        Names::All => records.push(record("hs.example.net", CONTROL_V4, dns64)),
+        Names::All => {
+            let (v4, v6) = MULLVAD_API;
+            records.extend([control, format!("{MULLVAD_HOST},{v4},{v6}")]);
+        }
+        Names::WithoutMullvad => records.push(control),
         Names::Web => {}
     }
     let (name, addresses) = IPV4_ONLY;

@@ -104,7 +104,7 @@ impl House {
             portal: None,
             opener: None,
         };
-        house.answer_for_names(Dns64::Off)?;
+        house.answer_for_names(Names::All, Dns64::Off)?;
         house.offer(&Offer::both())?;
         Ok(house)
     }
@@ -175,18 +175,28 @@ impl House {
     /// Whoever has IPv6 alone reaches IPv4 by a prefix of the house's, and its resolver knows names by it.
     pub fn translate(&mut self) -> Result<()> {
         self.nat64 = Some(Nat64::start(&self.router, &self.folder)?);
-        self.answer_for_names(Dns64::On)
+        self.answer_for_names(Names::All, Dns64::On)
     }
 
     pub fn translate_no_more(&mut self) -> Result<()> {
         let nat64 = self.nat64.take().context("the house does not translate")?;
         nat64.stop(&self.router)?;
-        self.answer_for_names(Dns64::Off)
+        self.answer_for_names(Names::All, Dns64::Off)
     }
 
-    fn answer_for_names(&mut self, dns64: Dns64) -> Result<()> {
+    /// From now on its resolver says that there is no such name as that of Mullvad's API.
+    pub fn forget_mullvad(&mut self) -> Result<()> {
+        self.answer_for_names(Names::WithoutMullvad, Dns64::Off)
+    }
+
+    /// And now it knows it again.
+    pub fn remember_mullvad(&mut self) -> Result<()> {
+        self.answer_for_names(Names::All, Dns64::Off)
+    }
+
+    fn answer_for_names(&mut self, names: Names, dns64: Dns64) -> Result<()> {
         self.resolver = None;
-        self.resolver = Some(Resolver::start(&self.router, At::Interface("lan"), Names::All, dns64)?);
+        self.resolver = Some(Resolver::start(&self.router, At::Interface("lan"), names, dns64)?);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ pub mod inside;
 pub mod internet;
 pub mod judge;
 pub mod machine;
+pub mod mullvad_api;
 pub mod naive;
 pub mod namespace;
 pub mod neighbour;

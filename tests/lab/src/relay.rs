@@ -2,6 +2,7 @@
 //! It can die, be slow, and forget a device as Mullvad does with an expired account; what happens to its datagrams on the
 //! way is [`Trouble`].
 
+mod customers;
 mod delay;
 mod way;
 
@@ -20,6 +21,7 @@ use crate::run::wireguard_socket;
 use crate::tools::path_text;
 use crate::topology::{Place, RELAYS, RelaySite, Topology};
 use crate::wait_for;
+pub(crate) use customers::{Customers, Devices};
 use delay::{BEHIND, Delay};
 pub use way::Trouble;
 
@@ -42,6 +44,7 @@ pub struct Relay {
     /// None while it is dead.
     daemon: Option<Process>,
     delay: Option<Delay>,
+    customers: Customers,
     namespace: Namespace,
     /// The router that its machine is connected to.
     core: Namespace,
@@ -82,9 +85,18 @@ impl Relay {
         ))?;
         let resolver = Resolver::start(&namespace, At::Address(INSIDE_V4.into()), Names::Web, Dns64::Off)?;
         let wireguard_go = peers.wireguard_go();
-        let core = topology.namespace(Place::Core);
-        let mut relay =
-            Self { site, resolver, daemon: None, delay: None, namespace, core, wireguard_go, device, folder };
+        let mut relay = Self {
+            site,
+            resolver,
+            daemon: None,
+            delay: None,
+            customers: Customers::none(&namespace, &device),
+            core: topology.namespace(Place::Core),
+            namespace,
+            wireguard_go,
+            device,
+            folder,
+        };
         relay.come_back()?;
         Ok(relay)
     }
@@ -102,14 +114,15 @@ impl Relay {
         self.daemon = None;
     }
 
-    /// Starts with the same keys and no session; it knows the one device.
+    /// Starts with the same keys and no session; it knows the one device of the cards, and Mullvad's customers.
     pub fn come_back(&mut self) -> Result<()> {
         self.daemon = Some(start_wireguard_go(&self.namespace, &self.wireguard_go, &self.device)?);
         let key_path = self.key_path("key");
         self.listen_at(if self.delay.is_some() { BEHIND } else { PORT })?;
         self.namespace.run(&["wg", "set", &self.device, "private-key", path_text(&key_path)?])?;
         self.namespace.ip(&format!("link set {} mtu 1420 up", self.device))?;
-        self.set_device_key(&self.device_key()?)
+        self.serve(&self.device_key()?, DEVICE_ADDRESSES)?;
+        self.customers.tell_again()
     }
 
     /// By IPv4 and by IPv6. A wireguard-go that has heard one family mistakes the senders of the first messages by the
@@ -160,14 +173,6 @@ impl Relay {
         self.folder.join(format!("{}.{half}", self.site.place.name()))
     }
 
-    /// From now on only the device with this public key is served.
-    pub fn set_device_key(&self, public_key: &str) -> Result<()> {
-        for known in self.show("peers")?.lines() {
-            self.namespace.run(&["wg", "set", &self.device, "peer", known, "remove"])?;
-        }
-        self.serve(public_key, DEVICE_ADDRESSES)
-    }
-
     /// From now on it sends the device whatever it likes, and believes every source.
     pub fn claim_everything(&self) -> Result<()> {
         self.serve(&self.device_key()?, "0.0.0.0/0,::/0")
@@ -178,10 +183,16 @@ impl Relay {
         self.serve(&self.device_key()?, DEVICE_ADDRESSES)
     }
 
-    /// When the device last completed a handshake.
+    /// When the cards' device last completed a handshake.
     pub fn latest_handshake(&self) -> Result<Option<SystemTime>> {
+        self.latest_handshake_of(&self.device_key()?)
+    }
+
+    /// The same of the device with this public key.
+    pub fn latest_handshake_of(&self, public_key: &str) -> Result<Option<SystemTime>> {
         let listing = self.show("latest-handshakes")?;
-        let Some(seconds) = listing.split_whitespace().nth(1) else { return Ok(None) };
+        let seconds = listing.lines().find_map(|line| line.strip_prefix(public_key));
+        let Some(seconds) = seconds.map(str::trim) else { return Ok(None) };
         let seconds: u64 = seconds.parse().with_context(|| format!("no time in {listing:?}"))?;
         Ok((seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
     }
@@ -214,6 +225,11 @@ impl Relay {
 
     fn listen_at(&self, port: u16) -> Result<()> {
         self.namespace.run(&["wg", "set", &self.device, "listen-port", &port.to_string()]).map(drop)
+    }
+
+    /// Who tells it of Mullvad's customers speaks to these.
+    pub(crate) fn customers(&self) -> Customers {
+        self.customers.clone()
     }
 
     /// The end of its log, for a failure's report.

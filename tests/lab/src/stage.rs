@@ -14,7 +14,9 @@ use crate::guest::Guest;
 use crate::judge::{
     Decision, Door, Judge, Places, RELAY_DRAIN, RelayPlace, Timeline, Vantage, Verdict, Witness,
 };
+use crate::mullvad_api::POOL;
 use crate::neighbour::NEIGHBOUR_V4;
+use crate::relay::DEVICE_ADDRESSES;
 use crate::topology::{
     BOX_PORT, MORE_SERVERS, Numbering, PRIVACY_DNS, Place, RELAYS, RESIDENTIAL_DNS, SERVER_V4, SERVER_V6,
     TIME_SERVERS,
@@ -274,7 +276,7 @@ fn places(house: Numbering) -> Places {
         tailnet: Vec::from([net("100.64.0.0/10"), net("fd7a:115c:a1e0::/48")]),
         house_in_tailnet: (house == Numbering::CarrierGrade)
             .then(|| [house.router().into(), house.of_the_box().into()]),
-        tunnel: Vec::from([parse("10.64.5.5"), parse("fc00:bbbb:bbbb:bb01::5")]),
+        tunnel: DEVICE_ADDRESSES.split(',').chain(POOL).map(net).collect(),
         relays: RELAYS
             .map(|relay| RelayPlace { link: relay.name.to_owned(), addresses: relay.addresses().into() })
             .into(),

@@ -25,6 +25,12 @@ pub const PRIVACY_DNS: (Ipv4Addr, Ipv6Addr) =
 /// Who answers for names by the residential door, and hears nobody but the house.
 pub const RESIDENTIAL_DNS: (Ipv4Addr, Ipv6Addr) =
     (Ipv4Addr::new(192, 0, 2, 54), Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x54));
+/// The fake of Mullvad's API, by its name.
+pub const MULLVAD_API: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 0, 2, 84), Ipv6Addr::new(0x2001, 0xdb8, 0x40, 0, 0, 0, 0, 0x84));
+/// The same for whoever cannot look the name up. The one address of the real internet that the lab uses: the agent has it
+/// built in.
+pub const PINNED_API: Ipv4Addr = Ipv4Addr::new(45, 83, 223, 196);
 pub const RELAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
 pub const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x50, 0, 0, 0, 0, 0x130);
 /// Two in one city, the third in another. A card names the first one first.
@@ -255,12 +261,15 @@ impl Topology {
         for cable in &CABLES {
             topology.connect(cable)?;
         }
-        let upstreams = [PRIVACY_DNS, RESIDENTIAL_DNS].map(|(v4, v6)| [v4.to_string(), v6.to_string()]);
-        for [v4, v6] in MORE_SERVERS.map(|pair| pair.map(str::to_owned)).into_iter().chain(upstreams) {
+        let named =
+            [PRIVACY_DNS, RESIDENTIAL_DNS, MULLVAD_API].map(|(v4, v6)| [v4.to_string(), v6.to_string()]);
+        for [v4, v6] in MORE_SERVERS.map(|pair| pair.map(str::to_owned)).into_iter().chain(named) {
             // None of them is chosen for what the server says by itself.
             let more = format!("addr add {v4}/25 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");
             topology.namespace(Place::Srv).ip(&more)?;
         }
+        topology.namespace(Place::Srv).ip(&format!("addr add {PINNED_API}/32 dev eth0"))?;
+        topology.namespace(Place::Core).ip(&format!("route add {PINNED_API}/32 via {SERVER_V4}"))?;
         for relay in RELAYS {
             let [v4, v6] = relay.elsewhere();
             let more = format!("addr add {v4}/27 dev eth0\naddr add {v6}/64 dev eth0 nodad preferred_lft 0");

@@ -11,6 +11,7 @@ use crate::control::Control;
 use crate::dns::{At, Dns64, Names, Resolver};
 use crate::house::House;
 use crate::internet::{Check, Internet};
+use crate::mullvad_api::FakeMullvadApi;
 use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::phone::Phone;
@@ -32,6 +33,8 @@ pub struct World {
     pub more_relays: [Relay; 2],
     /// The switch of `https://check.example.net/json`.
     pub check: Check,
+    /// Where the relays' customers register.
+    pub mullvad: FakeMullvadApi,
     /// Who is asked for names by each door.
     pub upstreams: Upstreams,
     /// Whom the box asks for the time.
@@ -63,6 +66,8 @@ impl World {
         let upstreams = Upstreams::start(&namespace(Place::Srv), &folder, &certs)?;
         let time = time_servers(&namespace(Place::Srv))?;
         let [relay, nearby, remote] = Relay::start_all(&topology, &peers)?;
+        let mullvad =
+            FakeMullvadApi::start(&namespace(Place::Srv), &certs.mullvad, [&relay, &nearby, &remote])?;
         let control =
             Control::start(namespace(Place::Ctl), &peers, &folder.join("headscale"), &certs.control)?;
         let phone = Phone::start("phone", namespace(Place::Phone), &peers, &folder, &certs.authority)?;
@@ -73,6 +78,7 @@ impl World {
             relay,
             more_relays: [nearby, remote],
             check: internet.check.clone(),
+            mullvad,
             upstreams,
             house,
             time,

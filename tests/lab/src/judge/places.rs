@@ -17,8 +17,8 @@ pub struct Places {
     pub tailnet: Vec<IpNet>,
     /// Addresses of the tailnet's range that the house uses itself: its router, and what it has lent the box.
     pub house_in_tailnet: Option<[IpAddr; 2]>,
-    /// What the box is called inside the tunnel.
-    pub tunnel: Vec<IpAddr>,
+    /// What the box may be called inside the tunnel.
+    pub tunnel: Vec<IpNet>,
     pub relays: Vec<RelayPlace>,
     /// Where the house's traffic comes from as a server sees it: the outside of its NAT, and its own IPv6 prefix.
     pub house: Vec<IpNet>,
@@ -144,7 +144,7 @@ impl Places {
     }
 
     fn is_inner(&self, packet: &Packet) -> bool {
-        packet.mentions(|address| self.tunnel.contains(&address) || self.is_tailnet(address))
+        packet.mentions(|address| self.is_in_tunnel(address) || self.is_tailnet(address))
     }
 
     /// On the house's own link, where it may use addresses of the tailnet's range itself. Its router has one of a peer's:
@@ -153,8 +153,12 @@ impl Places {
         let Some(house @ [router, _]) = self.house_in_tailnet else { return self.is_inner(packet) };
         packet.datagram().is_some_and(|datagram| datagram.source == router)
             || packet.mentions(|address| {
-                !house.contains(&address) && (self.tunnel.contains(&address) || self.is_tailnet(address))
+                !house.contains(&address) && (self.is_in_tunnel(address) || self.is_tailnet(address))
             })
+    }
+
+    fn is_in_tunnel(&self, address: IpAddr) -> bool {
+        self.tunnel.iter().any(|prefix| prefix.contains(&address))
     }
 
     fn is_tailnet(&self, address: IpAddr) -> bool {

@@ -388,7 +388,7 @@ fn places() -> Places {
         servers: vec![address("192.0.2.80"), address("2001:db8:40::80")],
         tailnet: vec!["100.64.0.0/10".parse().unwrap(), "fd7a:115c:a1e0::/48".parse().unwrap()],
         house_in_tailnet: None,
-        tunnel: vec![address("10.64.5.5"), address("fc00:bbbb:bbbb:bb01::5")],
+        tunnel: vec!["10.64.5.5/32".parse().unwrap(), "fc00:bbbb:bbbb:bb01::5/128".parse().unwrap()],
         relays: vec![
             RelayPlace {
                 link: "relay".to_owned(),
