@@ -1,6 +1,7 @@
 //! The promises of byway, each a sentence, tried in one world with real peers and judged from the outside. The
 //! order is a story: the box is flashed, boots, joins, carries, is hurt, is replaced.
 
+mod account;
 mod allowance;
 mod answers;
 mod babble;
@@ -191,6 +192,36 @@ const PROMISES: &[Promise] = &[
     ),
     ("the_relay_that_the_owner_chose_carries_after_a_reboot", relays::the_choice_is_remembered),
     ("a_house_that_lets_no_udp_through_is_told", relays::a_house_without_udp),
+    // By boxes of their own, in account mode; the next promise takes another box.
+    ("an_account_s_fresh_box_opens_within_10_seconds_of_its_tailnet", account::a_fresh_box_opens),
+    ("an_account_s_number_is_told_to_nobody_but_mullvad", account::tells_nobody_the_number),
+    ("an_account_s_box_is_the_same_device_after_a_boot", account::is_the_same_device_after_a_boot),
+    ("a_key_is_replaced_under_traffic_and_clients_hardly_notice", account::rotation::under_traffic),
+    (
+        "a_new_key_that_no_relay_knows_is_taken_back_behind_an_open_door",
+        account::rotation::unknown_to_the_relays,
+    ),
+    ("a_new_key_whose_answer_was_cut_is_found_out", account::rotation::without_an_answer),
+    ("a_box_boots_and_carries_while_mullvads_api_is_away", account::silence::carries_without_the_api),
+    ("a_fresh_box_finds_mullvads_api_without_its_name", account::silence::finds_the_api_without_its_name),
+    (
+        "a_busy_api_of_mullvads_and_a_cut_answer_are_borne",
+        account::silence::a_busy_api_and_a_cut_answer_are_borne,
+    ),
+    ("a_stranger_in_mullvads_name_is_told_nothing", account::silence::a_stranger_is_told_nothing),
+    ("a_device_that_was_removed_registers_anew", account::trouble::a_removed_device_registers_anew),
+    ("an_account_without_room_is_told_and_opens_once_there_is", account::trouble::a_full_account_is_told),
+    (
+        "a_number_that_is_no_account_s_is_told_and_opens_once_it_is",
+        account::trouble::an_unknown_account_is_told,
+    ),
+    (
+        "an_account_that_runs_out_is_told_before_and_opens_once_it_is_paid",
+        account::trouble::an_expiry_is_told,
+    ),
+    ("relays_that_mullvad_does_not_list_any_more_are_left", account::places::unlisted_relays_are_left),
+    ("a_city_is_chosen_from_mullvads_list_and_remembered", account::places::a_city_is_chosen_from_the_list),
+    ("a_file_s_relay_comes_before_the_account_s", account::places::files_come_before_the_account),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),
 ];

@@ -329,13 +329,13 @@ fn know_all(stage: &mut Stage) -> Result<()> {
     test(stage, 0).map(drop)
 }
 
-fn relays(stage: &Stage) -> Result<Vec<Value>> {
+pub(super) fn relays(stage: &Stage) -> Result<Vec<Value>> {
     let said = stage.byway.cli(&["relays", "--json"])?;
     ensure!(said.code == Some(0), "byway relays: {said:?}");
     Ok(serde_json::from_str(&said.stdout)?)
 }
 
-fn wait_relays(stage: &Stage, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Result<()> {
+pub(super) fn wait_relays(stage: &Stage, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Result<()> {
     wait_for(what, PATIENCE, || {
         let relays = relays(stage)?;
         ensure!(wanted(&relays), "{relays:?}");
@@ -344,7 +344,7 @@ fn wait_relays(stage: &Stage, what: &str, wanted: impl Fn(&[Value]) -> bool) -> 
 }
 
 /// Of whoever carries.
-fn active(stage: &Stage) -> Result<String> {
+pub(super) fn active(stage: &Stage) -> Result<String> {
     let relays = relays(stage)?;
     let active = relays.iter().find(|relay| relay["role"] == "active");
     let name = active.and_then(|relay| relay["name"].as_str()).map(str::to_owned);
@@ -386,7 +386,7 @@ fn test_until_proven(stage: &Stage, name: &str) -> Result<()> {
 }
 
 /// The name of the one that the internet sees the phone by.
-fn seen_by(stage: &Stage) -> Result<&'static str> {
+pub(super) fn seen_by(stage: &Stage) -> Result<&'static str> {
     let seen =
         wait_for("a page", PATIENCE, || stage.world.phone.who_am_i(Family::V4, Duration::from_secs(2)))?;
     relay_seen(seen.ip).with_context(|| format!("seen as {}", seen.ip))

@@ -38,6 +38,11 @@ impl Events {
         Ok(events)
     }
 
+    /// All that was told since somebody looked last.
+    pub fn so_far(&self) -> Vec<Value> {
+        self.0.try_iter().map(|(_, status)| status).collect()
+    }
+
     /// The next status that passes `wanted`, and when it came; what came before it is forgotten.
     pub fn wait(
         &self,

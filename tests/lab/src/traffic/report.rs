@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Line;
 
@@ -60,6 +60,16 @@ impl LoadReport {
     pub fn first_answer_after(&self, at: SystemTime) -> Option<SystemTime> {
         self.answers.iter().filter(|answer| answer.sent >= at).map(|answer| answer.received).min()
     }
+
+    /// For how long at most, between these moments, no answer came.
+    pub fn longest_silence(&self, from: SystemTime, to: SystemTime) -> Duration {
+        let received = self.answers.iter().map(|answer| answer.received);
+        let mut moments: Vec<SystemTime> =
+            received.filter(|at| (from..to).contains(at)).chain([from, to]).collect();
+        moments.sort();
+        let pairs = moments.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
+        pairs.max().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for LoadReport {
@@ -68,5 +78,25 @@ impl fmt::Display for LoadReport {
             writeln!(f, "{kind:?} to {target}: {flows} flows, {sent} sent, {answered} answered")?;
         }
         write!(f, "{} flows not opened", self.not_opened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::traffic::Kind;
+
+    #[test]
+    fn silence_is_what_lies_between_answers_and_the_ends_of_the_time() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let line = Line { kind: Kind::NewUdp, target: "192.0.2.80:7".parse().unwrap() };
+        let answer = |received| Answer { flow: 1, line, sent: at(received), received: at(received) };
+        let answers = [15, 11, 30].map(answer).into();
+        let report = LoadReport { during: at(0)..at(40), flows: BTreeMap::new(), not_opened: 0, answers };
+        let silence = |from, to| report.longest_silence(at(from), at(to)).as_secs();
+        assert_eq!((silence(10, 16), silence(10, 20), silence(10, 40)), (4, 5, 15));
+        assert_eq!(silence(16, 29), 13, "no answer at all");
     }
 }
