@@ -28,22 +28,18 @@ pub(super) fn one_client_is_refused_and_another_carried(stage: &mut Stage) -> Re
     are_told_names(&stage.world.phone)?;
 
     let phone = stage.world.namespace(Place::Phone);
-    let endless = format!("telnet://{SERVER_V4}:19");
-    let mut download = phone.spawn(
-        "download",
-        Path::new("curl"),
-        &["-sS", "-o", "/dev/null", "-m", "600", &endless],
-        &[],
-    )?;
-    wait_for("an endless download", PATIENCE, || {
-        let established = phone.run(&["ss", "-Htn", "state", "established", "dport", "=", ":19"])?;
-        ensure!(!established.trim().is_empty(), "not begun: {}", download.log_tail());
+    // Whoever only listens is told when he next says something.
+    let endless = format!("exec curl -sS -m 600 --limit-rate 1M -T - http://{SERVER_V4}:9/ </dev/zero");
+    let mut upload = phone.spawn("upload", Path::new("sh"), &["-c", &endless], &[])?;
+    wait_for("an endless upload", PATIENCE, || {
+        let sent = phone.run(&["ss", "-Htni", "state", "established", "dport", "=", ":9"])?;
+        ensure!(sent.contains("bytes_acked:"), "not begun: {sent} {}", upload.log_tail());
         Ok(())
     })?;
     let said = stage.byway.cli(&["clients", "pause", "pho"])?;
     ensure!(said.code == Some(0) && said.stdout == "paused: phone\n", "{said:?}");
-    let ended = download.wait(PATIENCE).context("the download goes on")?;
-    ensure!(!ended.success(), "{}", download.log_tail());
+    let ended = upload.wait(PATIENCE).context("the upload goes on")?;
+    ensure!(!ended.success(), "{}", upload.log_tail());
     is_refused(stage, &laptop)?;
     ensure!(stage.byway.cli(&["status"])?.stdout.contains("  paused   phone\n"), "status does not tell");
 
