@@ -381,16 +381,27 @@ fn a_box_that_was_removed_registers_anew_but_not_over_and_over() {
     drive.answers(Ok(Answer::Device(Device { name: String::from("odd otter"), ..device("2", 101) })));
     let told = drive.account.told.clone().unwrap();
     assert!(told.trouble.is_none() && told.note.unwrap().contains("is there anew as odd otter"));
+    let lately = drive.at;
     drive.answers_the_routine();
     drive.feed(Input::Answered(Call::Devices, Ok(Answer::Devices(Vec::new()))));
-    let lately = drive.at;
-    drive.runs(Duration::from_hours(2));
-    drive.answers_the_routine();
     while !matches!(drive.account.asked, Some(Call::Register(_))) {
         drive.answers_the_routine();
-        drive.runs(Duration::from_mins(10));
+        drive.runs(Duration::from_mins(1));
     }
     assert!(drive.at >= lately + Duration::from_mins(50), "{:?} after {lately:?}", drive.at);
+}
+
+#[test]
+fn once_a_relay_carries_again_it_is_asked_whether_the_account_was_paid() {
+    let mut drive = Drive::settled();
+    drive.around.relay = None;
+    drive.looks();
+    drive.runs(Duration::from_secs(30));
+    drive.answers_the_routine();
+    drive.at += Duration::from_mins(2);
+    drive.around.relay = Some(String::from("se-got-wg-001"));
+    drive.looks();
+    assert_eq!(drive.asked(), Call::Expiry);
 }
 
 #[test]
