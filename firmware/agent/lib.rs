@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod dns;
 pub mod handover;
+mod http;
 pub mod inspect;
 pub mod journal;
 pub mod lan;

@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::uptime;
 use crate::config::{Scheme, Url};
 use crate::dns::own::Names;
+use crate::http::drive;
 use crate::tls::{Authorities, server_name};
 
 /// For one host: look-up, handshake, answer.
@@ -109,13 +110,7 @@ where
         .header(header::USER_AGENT, concat!("byway/", env!("CARGO_PKG_VERSION")))
         .body(Empty::<Bytes>::new())?;
     let (mut sender, connection) = http1::handshake(stream).await?;
-    let answer = sender.send_request(request);
-    tokio::pin!(answer);
-    let response = tokio::select! {
-        response = &mut answer => response,
-        // The host is done; what it said may still wait to be read.
-        _ = connection => answer.await,
-    }?;
+    let response = drive(connection, sender.send_request(request)).await?;
     let heard = uptime().elapsed_since_boot();
     let date = response.headers().get(header::DATE).context("it tells none")?;
     let date = httpdate::parse_http_date(date.to_str()?)?;

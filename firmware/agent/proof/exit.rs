@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::{Host, Scheme, Url};
 use crate::dns::own::Names;
+use crate::http::drive;
 use crate::tls::{Trust, server_name};
 
 /// For a whole check: look-up, both families, everything.
@@ -160,13 +161,7 @@ impl ExitCheck {
                 status => Err(ExitCheckError::Status(status.as_u16())),
             }
         };
-        tokio::pin!(answer);
-        let body = tokio::select! {
-            body = &mut answer => body,
-            // The server is done; what it said may still wait to be read.
-            _ = connection => answer.await,
-        };
-        parse(&body?.to_bytes())
+        parse(&drive(connection, answer).await?.to_bytes())
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::{Host, Url};
 use crate::dns::own::Names;
+use crate::http::drive;
 
 const PORT: u16 = 80;
 const PAGE: &str = "/no-such-page";
@@ -41,13 +42,7 @@ async fn ask(host: &Host, names: &Names) -> Result<(StatusCode, Option<String>)>
     let stream = names.way().connect(SocketAddr::new(*address, PORT)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(PAGE).header(header::HOST, host.to_string()).body(Empty::<Bytes>::new())?;
-    let answer = sender.send_request(request);
-    tokio::pin!(answer);
-    let answer = tokio::select! {
-        answer = &mut answer => answer?,
-        // The server is done; what it said may still wait to be read.
-        _ = connection => answer.await?,
-    };
+    let answer = drive(connection, sender.send_request(request)).await?;
     let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     Ok((answer.status(), location.map(str::to_owned)))
 }

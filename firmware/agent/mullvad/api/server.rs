@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::refusal::Asked;
 use crate::config::{Host, Scheme};
 use crate::dns::own::Names;
+use crate::http::drive;
 use crate::tls::{Trust, server_name};
 
 const HOST: &str = "api.mullvad.net";
@@ -174,12 +175,7 @@ async fn exchange(
         })?;
         Ok::<_, Cut>((parts.status, parts.headers, body.to_bytes()))
     };
-    tokio::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // The server is done; what it said may still wait to be read.
-        _ = connection => answer.await,
-    }
+    drive(connection, answer).await
 }
 
 impl Reply {
