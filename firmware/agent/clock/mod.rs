@@ -53,11 +53,7 @@ pub fn is_right() -> bool {
 }
 
 fn learn_source(source: Option<Source>) {
-    let is_known = match source {
-        Some(Source::Rtc | Source::Tls | Source::Ntp) => true,
-        Some(Source::None | Source::Build | Source::Saved) | None => false,
-    };
-    IS_KNOWN.store(is_known, Ordering::Relaxed);
+    IS_KNOWN.store(source.is_some_and(Source::is_known), Ordering::Relaxed);
 }
 
 /// What the wall clock shows, as time since 1970.

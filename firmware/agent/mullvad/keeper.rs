@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex as Locked, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use byway_core::View;
 use byway_core::account::{
@@ -223,6 +223,5 @@ impl Keeper {
 }
 
 fn now() -> Now {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Now { uptime: clock::uptime(), wall }
+    Now { uptime: clock::uptime(), wall: clock::wall() }
 }

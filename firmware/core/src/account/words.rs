@@ -147,7 +147,7 @@ impl Surroundings {
         let active = view.relays.iter().find(|relay| relay.role == Role::Active);
         Self {
             has_line: view.uplink.is_some(),
-            knows_time: view.clock.source.is_some_and(|source| source >= Source::Rtc),
+            knows_time: view.clock.source.is_some_and(Source::is_known),
             relay: active.map(|relay| relay.name.clone()),
             proven: view.relays.iter().filter_map(key).collect(),
             moved: view.clients.iter().flatten().filter_map(|client| client.last_seen).max(),

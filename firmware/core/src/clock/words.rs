@@ -28,6 +28,16 @@ pub enum Source {
     Ntp,
 }
 
+impl Source {
+    /// What the clock shows by it is the time.
+    pub const fn is_known(self) -> bool {
+        match self {
+            Self::Rtc | Self::Tls | Self::Ntp => true,
+            Self::None | Self::Build | Self::Saved => false,
+        }
+    }
+}
+
 /// Who keeps the clock: `[clock] keep`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
