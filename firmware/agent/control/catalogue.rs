@@ -1,6 +1,6 @@
 //! Mullvad's whole list of relays as other people's scripts read it: how many there are where, or those of one country.
 
-use byway_core::account::{Catalogue, Listed};
+use byway_core::account::{Catalogue, Listed, country_of};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +76,6 @@ pub(super) fn relays_of(country: &str, catalogue: &Catalogue) -> Vec<Entry> {
     };
     let of_country = |relay: &&Listed| country_of(&relay.place).eq_ignore_ascii_case(country);
     catalogue.relays.iter().filter(of_country).map(entry).collect()
-}
-
-fn country_of(place: &str) -> &str {
-    place.split('-').next().unwrap_or(place)
 }
 
 #[cfg(test)]

@@ -55,6 +55,11 @@ pub struct Listed {
     pub key: PublicKey,
 }
 
+/// By the code that begins a city's: `se` of `se-got`.
+pub fn country_of(place: &str) -> &str {
+    place.split('-').next().unwrap_or(place)
+}
+
 /// Which relays somebody wants: `se`, `se-got` or `se-got-wg-001`. In small letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -109,7 +114,7 @@ impl Choice {
 
     /// How far a relay is from what is wanted; `None`: in another country, where nobody goes unasked.
     fn distance(&self, relay: &Listed) -> Option<u8> {
-        let is_in = |country: &str| relay.place.split('-').next() == Some(country);
+        let is_in = |country: &str| country_of(&relay.place) == country;
         match self {
             Self::Country(country) => (is_in(country) && relay.in_country).then_some(0),
             Self::City { country, city } => {

@@ -28,15 +28,12 @@ mod words;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use catalogue::{Catalogue, Choice, Listed, Place};
+pub use catalogue::{Catalogue, Choice, Listed, Place, country_of};
 pub use words::{Answer, Call, Device, Effect, Input, PublicKey, Record, Refusal, Report, Surroundings};
 
 use self::offer::Offered;
 use self::schedule::{Kind, Schedule};
 use crate::Uptime;
-
-/// A device that was removed soon after it was registered is not registered anew in a hurry: somebody may mean it.
-const REGISTERED_LATELY: Duration = Duration::from_hours(1);
 
 /// What the owner's configuration tells of the account.
 #[derive(Clone, Debug)]
@@ -194,7 +191,7 @@ impl Account {
         };
         let carries = core::mem::replace(&mut self.around, around).relay;
         if let (State::Trying { .. }, true) = (&self.state, is_back) {
-            self.state = State::Trying { since: now };
+            self.to_trying_from(now);
         }
         if carries != self.around.relay {
             self.offer(false, turn);

@@ -1,5 +1,6 @@
 //! Which of Mullvad's relays may carry.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -16,6 +17,8 @@ const PORT: u16 = 51820;
 #[derive(Debug, Default)]
 pub(super) struct Offered {
     list: Vec<RelaySettings>,
+    /// In what way they are not what was asked for; a sentence.
+    pub(super) elsewhere: Option<String>,
 }
 
 impl Account {
@@ -28,19 +31,20 @@ impl Account {
 
     /// `chosen`: the owner has just said which are wanted.
     pub(super) fn offer(&mut self, chosen: bool, turn: &mut Turn) {
-        let list = self.list();
+        let relays = self.chosen();
+        let met = relays.iter().filter(|relay| self.settings.location.is_met_by(relay)).count();
+        let elsewhere = self.elsewhere(relays.first().copied());
+        let list = self.list(relays);
         if list != self.offered.list || chosen {
-            let wanted = if chosen { self.met() } else { 0 };
-            self.offered.list.clone_from(&list);
-            turn.effects.push(Effect::Offer(list, wanted));
+            turn.effects.push(Effect::Offer(list.clone(), if chosen { met } else { 0 }));
         }
+        self.offered = Offered { list, elsewhere };
     }
 
-    fn list(&self) -> Vec<RelaySettings> {
+    fn list<'a>(&'a self, mut relays: Vec<&'a Listed>) -> Vec<RelaySettings> {
         let (Some(device), Some(catalogue)) = (&self.record.device, &self.catalogue) else {
             return Vec::new();
         };
-        let mut relays = self.chosen();
         relays.extend(self.goes_on(&relays));
         let ports = catalogue.ports_among(&self.settings.ports);
         let of = |key: PublicKey, relay: &Listed| RelaySettings {
@@ -59,7 +63,7 @@ impl Account {
             .collect()
     }
 
-    pub(super) fn chosen(&self) -> Vec<&Listed> {
+    fn chosen(&self) -> Vec<&Listed> {
         let dice = self.record.device.as_ref().map_or(0, |device| number(&device.id));
         self.catalogue
             .as_ref()
@@ -73,11 +77,6 @@ impl Account {
         let is_chosen = chosen.iter().any(|relay| relay.host == *carries);
         let listed = self.catalogue.as_ref()?.relays.iter().filter(|relay| relay.active && !is_chosen);
         listed.into_iter().find(|relay| relay.host == *carries)
-    }
-
-    /// How many of them are what was asked for.
-    fn met(&self) -> usize {
-        self.chosen().into_iter().filter(|relay| self.settings.location.is_met_by(relay)).count()
     }
 
     /// Those that may be the device's at this moment, the likelier one first.

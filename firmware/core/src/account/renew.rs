@@ -1,12 +1,12 @@
 //! The device and its key: registered, made anew when it is old, taken back where no relay serves the new one. The only
-//! writers of the account's state, but for the line that comes back while a key is tried.
+//! writers of the account's state.
 
 use alloc::string::String;
 use core::time::Duration;
 
 use super::schedule::Kind;
 use super::words::{Device, PublicKey, Refusal};
-use super::{Account, REGISTERED_LATELY, State, Turn};
+use super::{Account, State, Turn};
 use crate::Uptime;
 
 /// A client that has moved nothing for so long does not notice the change.
@@ -15,6 +15,8 @@ const QUIET: Duration = Duration::from_mins(2);
 const OVERDUE: Duration = Duration::from_hours(3 * 24);
 /// Until the relays have heard of a key.
 const TRY: Duration = Duration::from_secs(30);
+/// A device that was removed soon after it was registered is not registered anew in a hurry: somebody may mean it.
+const REGISTERED_LATELY: Duration = Duration::from_hours(1);
 const RENEW_AGAIN: Duration = Duration::from_hours(24);
 /// The tunnel may find another relay by itself.
 const HELPLESS: Duration = Duration::from_secs(20);
@@ -215,9 +217,14 @@ impl Account {
     /// The key before goes on to be kept.
     fn to_trying(&mut self, device: Device, turn: &mut Turn) {
         self.record.next = self.record.device.replace(device).map(|before| before.key);
-        self.state = State::Trying { since: turn.now.uptime };
+        self.to_trying_from(turn.now.uptime);
         self.keep(turn);
         self.offer(false, turn);
+    }
+
+    /// Without a line nothing was tried.
+    pub(super) fn to_trying_from(&mut self, since: Uptime) {
+        self.state = State::Trying { since };
     }
 
     fn to_settled(&mut self, turn: &mut Turn) {

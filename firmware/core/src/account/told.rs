@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::time::Duration;
 
+use super::catalogue::Listed;
 use super::words::{Effect, Refusal, Report};
 use super::{Account, Turn};
 use crate::Uptime;
@@ -11,6 +12,7 @@ use crate::Uptime;
 /// From here on the owner is told.
 const WARN_DAYS: u64 = 14;
 const DAY: Duration = Duration::from_hours(24);
+const REMOVED: &str = "the box was removed from the mullvad account's devices";
 
 /// What happened that the owner may wonder about.
 #[derive(Debug, Default)]
@@ -35,7 +37,7 @@ impl Account {
 
     fn report(&self, turn: &Turn) -> Report {
         let days_left = self.days_left(turn);
-        let troubles = [self.stranger(), paid(days_left), self.elsewhere(), self.setback()];
+        let troubles = [self.stranger(), paid(days_left), self.offered.elsewhere.clone(), self.setback()];
         let troubles: alloc::vec::Vec<String> = troubles.into_iter().flatten().collect();
         Report {
             device: self.record.device.as_ref().map(|device| device.name.clone()),
@@ -73,9 +75,9 @@ impl Account {
     }
 
     /// Relays that are not quite what was asked for, or none.
-    fn elsewhere(&self) -> Option<String> {
+    pub(super) fn elsewhere(&self, first: Option<&Listed>) -> Option<String> {
         let (location, catalogue) = (&self.settings.location, self.catalogue.as_ref()?);
-        match self.chosen().first() {
+        match first {
             Some(first) if location.is_met_by(first) => None,
             Some(_) => Some(format!("no relay of {location} works now: others of its country are used")),
             None if catalogue.knows(location) => Some(format!(
@@ -88,11 +90,10 @@ impl Account {
     }
 
     fn setback(&self) -> Option<String> {
-        let removed = "the box was removed from the mullvad account's devices";
         let taken_back =
             "no relay has taken the box's new key, so the one before is used: tried again in a day";
         match (self.notes.is_removed, self.notes.taken_back) {
-            (true, _) => Some(String::from(removed)),
+            (true, _) => Some(String::from(REMOVED)),
             (false, true) => Some(String::from(taken_back)),
             (false, false) => None,
         }
@@ -101,8 +102,7 @@ impl Account {
     fn note(&self, turn: &Turn) -> Option<String> {
         let (name, since) = self.notes.registered_anew.as_ref()?;
         let lately = turn.now.uptime.since(*since) < DAY;
-        let removed = "the box was removed from the mullvad account's devices";
-        lately.then(|| format!("{removed}, and is there anew as {name}"))
+        lately.then(|| format!("{REMOVED}, and is there anew as {name}"))
     }
 }
 
