@@ -1,7 +1,8 @@
 //! One flow of the load: a non-blocking socket, how its packets are shaped, and the count of what went and came.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::SystemTime;
 
 use nix::libc::EINPROGRESS;
@@ -169,10 +170,24 @@ fn connected(line: Line, kind: Type, protocol: Option<Protocol>) -> io::Result<S
     if kind == Type::STREAM {
         socket.set_tcp_nodelay(true)?;
     }
+    if line.kind == Kind::OnePort {
+        socket.bind(&a_port_for_life(line.target).into())?;
+    }
     match socket.connect(&line.target.into()) {
         Err(error) if error.raw_os_error() != Some(EINPROGRESS) => Err(error),
         Ok(()) | Err(_) => Ok(socket),
     }
+}
+
+/// Below those that the kernel gives away: of a port that it gave to a flow of a moment ago, the box knows that flow still, and
+/// refuses this one for life by another door.
+fn a_port_for_life(target: SocketAddr) -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    let any = match target {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(any, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A full buffer, nothing to read, or a connection still being made.
