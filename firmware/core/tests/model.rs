@@ -2,6 +2,8 @@
 //! around it, a clock that jumps from deadline to deadline, and a judge that knows nothing of how the core works.
 //! `PROPTEST_CASES=10000` is the long version.
 
+#[path = "model/deed.rs"]
+mod deed;
 mod house;
 #[path = "model/judge.rs"]
 mod judge;
@@ -9,9 +11,10 @@ mod judge;
 mod world;
 
 use byway_core::{Input, Wish};
+use deed::{Answer, Deed, Takes, Weather};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use world::{Answer, Deed, Takes, Weather, World};
+use world::World;
 
 proptest! {
     #![proptest_config(ProptestConfig {

@@ -8,8 +8,9 @@ use byway_core::posture::Difference;
 use byway_core::relays::{Proof, RelayId};
 use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Uptime, View, Wish};
 
+use crate::deed::Deed;
 use crate::house::{self, at};
-use crate::world::{Deed, Kernel, ms_of};
+use crate::world::{Kernel, ms_of};
 
 /// So many changes of somebody else's in so many milliseconds are a fight.
 const FIGHT: usize = 10;
