@@ -221,6 +221,10 @@ const PROMISES: &[Promise] = &[
     ),
     ("relays_that_mullvad_does_not_list_any_more_are_left", account::places::unlisted_relays_are_left),
     ("a_city_is_chosen_from_mullvads_list_and_remembered", account::places::a_city_is_chosen_from_the_list),
+    (
+        "a_house_of_ipv6_alone_calls_an_account_s_relays_by_that",
+        account::places::a_house_of_ipv6_alone_carries,
+    ),
     ("a_file_s_relay_comes_before_the_account_s", account::places::files_come_before_the_account),
     ("an_exit_node_that_is_not_approved_says_how_to_approve_it", first_boot::not_approved_says_so),
     ("the_naive_rule_set_is_caught_by_the_same_judge", naive::is_caught),

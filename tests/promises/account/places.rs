@@ -1,11 +1,14 @@
 //! Which relays an account's box goes by: those of the place that its owner wants, as long as Mullvad lists them.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use byway_lab::card::Card;
+use byway_lab::house::Offer;
 use byway_lab::judge::Door;
 use byway_lab::stage::Stage;
+use byway_lab::topology::RELAYS;
 use byway_lab::wait_for;
 use serde_json::Value;
 
@@ -144,5 +147,29 @@ pub(crate) fn files_come_before_the_account(stage: &mut Stage) -> Result<()> {
     stage.world.relay_called(FIRST)?.come_back()?;
     let outcome = ordeal.end()?;
     ensure!(outcome.verdict.packets_by(Door::Residential) == 0, "by the house: {}", outcome.verdict);
+    asked_by_the_houses_line(stage)
+}
+
+/// Mullvad's list has addresses of both families; the house has one, and no NAT64. Then it has both again.
+pub(crate) fn a_house_of_ipv6_alone_carries(stage: &mut Stage) -> Result<()> {
+    carry_by_account(stage)?;
+    let mut ordeal = Ordeal::begin(stage, GENTLE)?;
+    for (house, offer, by_ipv6) in
+        [("IPv6 alone, no NAT64", Offer::v6_only(), true), ("a usual house", Offer::both(), false)]
+    {
+        let (sealed, _) = ordeal.until_sealed(stage, |stage| stage.world.topology().pull_cable())?;
+        stage.world.house.offer(&offer)?;
+        for relay in RELAYS {
+            // Else it takes the box by the one family for a stranger who repeats what the box has said by the other.
+            stage.world.relay_called(relay.name)?.forget()?;
+        }
+        let carried = ordeal.until_carried(stage, |stage| stage.world.topology().push_cable())?;
+        let status = stage.byway.status()?;
+        let endpoint: SocketAddr = status["tunnel"]["endpoint"].as_str().context("no endpoint")?.parse()?;
+        ensure!(endpoint.is_ipv6() == by_ipv6 && is_proven(&status), "{house}: {status}");
+        ensure!(seen_by(stage)? == active(stage)?, "the internet sees another");
+        ordeal.note(format!("{house}, relays of an account"), sealed, carried);
+    }
+    ordeal.end()?;
     asked_by_the_houses_line(stage)
 }

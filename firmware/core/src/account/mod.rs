@@ -65,6 +65,8 @@ pub struct Account {
     /// A key was asked for, and is not there yet.
     makes_key: bool,
     helpless: Option<Helpless>,
+    /// Relays are called by IPv6: the house has nothing else, and no way from it to IPv4 (NAT64) either.
+    by_ipv6: bool,
     /// The key is not made anew before.
     renew_after: Uptime,
     /// When the box was registered, in this boot.
@@ -137,6 +139,7 @@ impl Account {
             asked: None,
             makes_key: false,
             helpless: None,
+            by_ipv6: false,
             renew_after: Uptime::default(),
             registered: None,
             refused: None,
@@ -189,11 +192,13 @@ impl Account {
             (true, false) => self.helpless.take().or(Some(Helpless { since: now, is_seen: false })),
             (_, true) | (false, _) => None,
         };
+        let was_by_ipv6 = self.by_ipv6;
+        self.by_ipv6 &= !around.has_ipv4;
         let carries = core::mem::replace(&mut self.around, around).relay;
         if let (State::Trying { .. }, true) = (&self.state, is_back) {
             self.to_trying_from(now);
         }
-        if carries != self.around.relay {
+        if carries != self.around.relay || was_by_ipv6 != self.by_ipv6 {
             self.offer(false, turn);
         }
         // Perhaps it was paid.

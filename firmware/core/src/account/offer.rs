@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::catalogue::{Catalogue, Listed};
 use super::words::{Device, Effect, PublicKey};
@@ -52,7 +52,7 @@ impl Account {
             keys: Keys::Device { ours: key, relay: relay.key },
             end: TunnelEnd {
                 addresses: device.addresses.clone(),
-                relay: SocketAddr::new(relay.v4.into(), catalogue.port(PORT)),
+                relay: SocketAddr::new(self.address(relay), catalogue.port(PORT)),
                 mtu: self.settings.mtu,
             },
             ports: ports.clone(),
@@ -61,6 +61,10 @@ impl Account {
             .flat_map(|key| relays.iter().map(move |relay| (key, relay)))
             .map(|(key, relay)| of(key, relay))
             .collect()
+    }
+
+    fn address(&self, relay: &Listed) -> IpAddr {
+        relay.v6.filter(|_| self.by_ipv6).map_or(relay.v4.into(), IpAddr::from)
     }
 
     fn chosen(&self) -> Vec<&Listed> {

@@ -32,6 +32,10 @@ impl Account {
         {
             helpless.is_seen = true;
             self.schedule.look_for_help(helpless.since, now);
+            if !self.around.has_ipv4 && !self.by_ipv6 {
+                self.by_ipv6 = true;
+                self.offer(false, turn);
+            }
         }
         match self.state {
             State::Settled if self.is_old(turn) => self.to_renewing(turn),

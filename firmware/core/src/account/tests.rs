@@ -31,7 +31,8 @@ impl Drive {
 
     fn with(record: Record, catalogue: Option<Catalogue>) -> Self {
         let (account, effects) = Account::start(now(Duration::ZERO), settings(), record.clone(), catalogue);
-        let around = Surroundings { has_line: true, knows_time: true, ..Surroundings::default() };
+        let around =
+            Surroundings { has_line: true, has_ipv4: true, knows_time: true, ..Surroundings::default() };
         let mut drive = Self { account, at: Duration::ZERO, around, effects, keys: 0, kept: record };
         drive.looks();
         drive
@@ -171,7 +172,7 @@ fn listed(host: &str, number: u8) -> Listed {
         weight: 100,
         in_country: true,
         v4: [192, 0, 2, number].into(),
-        v6: None,
+        v6: Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()].into()),
         key: key(200 + number),
     }
 }
@@ -342,4 +343,36 @@ fn who_carries_is_offered_as_long_as_it_works_whatever_is_liked_better() {
     }
     drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list)))));
     assert_eq!(offered(&drive), first);
+}
+
+#[test]
+fn a_house_of_ipv6_alone_calls_relays_by_that_once_nothing_else_has_led_to_one() {
+    let by_ipv6 = |drive: &Drive| {
+        let offered = drive.offered();
+        assert_eq!(offered.len(), 3, "{offered:?}");
+        let kinds: Vec<bool> = offered.iter().map(|relay| relay.end.relay.is_ipv6()).collect();
+        assert!(kinds.iter().all(|kind| *kind == kinds[0]), "{offered:?}");
+        kinds[0]
+    };
+    let mut usual = Drive::settled();
+    usual.around.relay = None;
+    usual.looks();
+    usual.runs(Duration::from_secs(21));
+    assert!(!by_ipv6(&usual), "the house has IPv4");
+    let mut drive = Drive::settled();
+    drive.around.has_ipv4 = false;
+    drive.looks();
+    assert!(!by_ipv6(&drive), "by the house's NAT64");
+    drive.around.relay = None;
+    drive.looks();
+    drive.runs(Duration::from_secs(19));
+    assert!(!by_ipv6(&drive), "it may come yet");
+    drive.runs(Duration::from_secs(2));
+    assert!(by_ipv6(&drive));
+    drive.around.relay = Some(String::from("se-got-wg-001"));
+    drive.looks();
+    assert!(by_ipv6(&drive), "it carries so");
+    drive.around.has_ipv4 = true;
+    drive.looks();
+    assert!(!by_ipv6(&drive));
 }

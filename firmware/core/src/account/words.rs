@@ -6,6 +6,8 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use ipnet::IpNet;
+
 use super::catalogue::{Catalogue, Choice};
 use crate::clock::Source;
 use crate::relays::{Keys, RelayView, Role};
@@ -128,6 +130,8 @@ pub enum Effect {
 pub struct Surroundings {
     /// The house has a line.
     pub has_line: bool,
+    /// Which is not IPv6 alone.
+    pub has_ipv4: bool,
     /// Whether the wall clock is right, by somebody's word.
     pub knows_time: bool,
     /// The relay that the tunnel leads to, by its name.
@@ -147,12 +151,17 @@ impl Surroundings {
         let active = view.relays.iter().find(|relay| relay.role == Role::Active);
         Self {
             has_line: view.uplink.is_some(),
+            has_ipv4: view.uplink.iter().flat_map(|uplink| &uplink.addresses).any(is_ipv4),
             knows_time: view.clock.source.is_some_and(Source::is_known),
             relay: active.map(|relay| relay.name.clone()),
             proven: view.relays.iter().filter_map(key).collect(),
             moved: view.clients.iter().flatten().filter_map(|client| client.last_seen).max(),
         }
     }
+}
+
+const fn is_ipv4(net: &IpNet) -> bool {
+    matches!(net, IpNet::V4(_))
 }
 
 /// What may be told of the account. Times are since 1970; unknown is `None`.
