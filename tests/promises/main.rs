@@ -205,8 +205,8 @@ const PROMISES: &[Promise] = &[
     ("a_box_boots_and_carries_while_mullvads_api_is_away", account::silence::carries_without_the_api),
     ("a_fresh_box_finds_mullvads_api_without_its_name", account::silence::finds_the_api_without_its_name),
     (
-        "a_busy_api_of_mullvads_and_a_cut_answer_are_borne",
-        account::silence::a_busy_api_and_a_cut_answer_are_borne,
+        "a_busy_and_slow_api_of_mullvads_and_a_cut_answer_are_borne",
+        account::silence::a_busy_and_slow_api_and_a_cut_answer_are_borne,
     ),
     ("a_stranger_in_mullvads_name_is_told_nothing", account::silence::a_stranger_is_told_nothing),
     ("a_device_that_was_removed_registers_anew", account::trouble::a_removed_device_registers_anew),

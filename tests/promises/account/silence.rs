@@ -19,6 +19,8 @@ use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 const AWAY: Duration = Duration::from_secs(20);
 /// What a busy API asks for.
 const LEFT_ALONE: Duration = Duration::from_secs(15);
+/// Longer than a name or a connection is waited for.
+const THOUGHT: Duration = Duration::from_secs(4);
 
 /// A boot, flips, and whatever time brings.
 pub(crate) fn carries_without_the_api(stage: &mut Stage) -> Result<()> {
@@ -56,8 +58,9 @@ pub(crate) fn finds_the_api_without_its_name(stage: &mut Stage) -> Result<()> {
     stage.world.house.remember_mullvad()
 }
 
-/// It is left alone for as long as it wants, and a device that was registered without a word is not registered twice.
-pub(crate) fn a_busy_api_and_a_cut_answer_are_borne(stage: &mut Stage) -> Result<()> {
+/// It is left alone for as long as it wants, and waited for while it thinks; a device that was registered without a word is
+/// not registered twice.
+pub(crate) fn a_busy_and_slow_api_and_a_cut_answer_are_borne(stage: &mut Stage) -> Result<()> {
     take_a_fresh_box(stage)?;
     stage.world.mullvad.behave(Mood::Busy(LEFT_ALONE));
     stage.byway.boot()?;
@@ -70,8 +73,9 @@ pub(crate) fn a_busy_api_and_a_cut_answer_are_borne(stage: &mut Stage) -> Result
         ensure!(registrations(stage) > 0, "none so far: {}", stage.byway.log_tail());
         Ok(())
     })?;
-    stage.world.mullvad.behave(Mood::Good);
+    stage.world.mullvad.behave(Mood::Slow(THOUGHT));
     carries_by_itself(stage)?;
+    stage.world.mullvad.behave(Mood::Good);
     only_device(stage)?;
     let asked = stage.world.mullvad.asked();
     for (number, busy) in asked.iter().enumerate().filter(|(_, asked)| asked.status == 429) {
