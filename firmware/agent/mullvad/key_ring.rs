@@ -79,7 +79,8 @@ impl fmt::Debug for KeyRing {
 }
 
 fn names(record: &Record, key: &PublicKey) -> bool {
-    record.next == Some(*key) || record.device.as_ref().is_some_and(|device| device.key == *key)
+    let device = record.device.as_ref().map(|device| device.key);
+    [device, record.next, record.before].contains(&Some(*key))
 }
 
 fn public_half(secret: &StaticSecret) -> PublicKey {

@@ -60,7 +60,7 @@ fn a_month_of_everything_that_may_happen_ends_open() {
     world.mullvad.mood = Mood::Fine;
     world.runs(Duration::from_hours(12));
     assert!(world.is_open(), "{:#?}", world.core.view());
-    assert_eq!(world.record.next, None, "it is known which key is good");
+    assert_eq!((world.record.next, world.record.before), (None, None), "it is known which key is good");
     let device = world.record.device.clone().expect("a device");
     assert_eq!(world.mullvad.devices, std::slice::from_ref(&device));
 

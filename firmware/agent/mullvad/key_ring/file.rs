@@ -23,6 +23,7 @@ pub(super) struct Kept {
     /// In seconds since 1970, as all times here.
     made: Option<u64>,
     next: Option<Bytes>,
+    before: Option<Bytes>,
     expiry: Option<u64>,
     keys: Vec<Bytes>,
 }
@@ -60,6 +61,7 @@ impl Kept {
             device,
             made: record.made.as_ref().map(Duration::as_secs),
             next: record.next.map(|PublicKey(key)| Bytes(key)),
+            before: record.before.map(|PublicKey(key)| Bytes(key)),
             expiry: record.expiry.as_ref().map(Duration::as_secs),
             keys: keys.values().map(|secret| Bytes(secret.to_bytes())).collect(),
         }
@@ -76,12 +78,14 @@ impl Kept {
         };
         let secrets = self.keys.into_iter().map(|Bytes(key)| StaticSecret::from(key));
         let keys: BTreeMap<_, _> = secrets.map(|secret| (public_half(&secret), secret)).collect();
+        let has_secret = |Bytes(key)| Some(PublicKey(key)).filter(|key| keys.contains_key(key));
         // A device whose key has no private half cannot shake hands.
         let device = self.device.map(KeptDevice::unpack);
         let record = Record {
             device: device.filter(|device| is_name(&device.id) && keys.contains_key(&device.key)),
             made: self.made.map(Duration::from_secs),
-            next: self.next.map(|Bytes(key)| PublicKey(key)).filter(|key| keys.contains_key(key)),
+            next: self.next.and_then(has_secret),
+            before: self.before.and_then(has_secret),
             expiry: self.expiry.map(Duration::from_secs),
         };
         (mark, record, keys)

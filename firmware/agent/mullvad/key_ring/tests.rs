@@ -35,6 +35,7 @@ fn record(key: PublicKey, next: Option<PublicKey>) -> Record {
         device: Some(device(key)),
         made: Some(Duration::from_hours(500_000)),
         next,
+        before: None,
         expiry: Some(Duration::from_hours(520_000)),
     }
 }
@@ -44,13 +45,13 @@ fn begins_empty_and_keeps_the_record_with_its_keys_for_root_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ring, recalled) = open(folder.path());
     assert_eq!(recalled, Recalled { value: Record::default(), note: None });
-    let (key, next) = (ring.make_key().unwrap(), ring.make_key().unwrap());
-    let record = record(key, Some(next));
+    let [key, next, before] = [(); 3].map(|()| ring.make_key().unwrap());
+    let record = Record { before: Some(before), ..record(key, Some(next)) };
     ring.keep(&record).unwrap();
 
     let (again, recalled) = open(folder.path());
     assert_eq!(recalled, Recalled { value: record, note: None });
-    for key in [key, next] {
+    for key in [key, next, before] {
         assert_eq!(public_half(&again.private(&key).unwrap()), key);
     }
     assert_ne!(key, next);

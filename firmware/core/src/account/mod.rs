@@ -5,8 +5,8 @@
 //!          ┌────────── removed at Mullvad ──────────┐
 //!          ▼                                        │
 //!     Stranger ── a key, registered ──────────► Settled ◄──────────── proven ─────────────┐
-//!                                                │    ▲                                   │
-//!                    old, and nobody goes out    │    └── the old key is back ── Returning│
+//!                                                │    ▲  the old key is back,             │
+//!                    old, and nobody goes out    │    └── or proven after all ── Returning│
 //!                                                ▼                                  ▲     │
 //!                                            Renewing ── taken ──► Trying ─ not proven ───┘
 //!                                                │                    ▲
@@ -25,6 +25,7 @@ mod schedule;
 mod told;
 mod words;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -90,8 +91,8 @@ enum State {
     Doubtful,
     /// The device has the new key; since when it should be good.
     Trying { since: Uptime },
-    /// No relay has taken it: the one before is being registered again.
-    Returning,
+    /// No relay has taken it: the one before is being registered again. Since when that is known not to have been done.
+    Returning { since: Uptime },
 }
 
 /// The tunnel leads to nobody though there is a line.
@@ -123,11 +124,12 @@ impl Account {
         record: Record,
         catalogue: Option<Catalogue>,
     ) -> (Self, Vec<Effect>) {
-        let state = match (&record.device, record.next) {
-            (None, _) => State::Stranger,
-            (Some(_), None) => State::Settled,
-            // The power went in the middle of it.
-            (Some(_), Some(_)) => State::Doubtful,
+        // The power may have gone in the middle of it.
+        let state = match (&record.device, record.next, record.before) {
+            (None, _, _) => State::Stranger,
+            (Some(_), None, None) => State::Settled,
+            (Some(_), Some(_), _) => State::Doubtful,
+            (Some(_), None, Some(_)) => State::Trying { since: now.uptime },
         };
         let mut account = Self {
             schedule: Schedule::new(now.uptime, settings.seed),
@@ -231,8 +233,9 @@ impl Account {
             (Call::Expiry | Call::Devices, Err(Refusal::NoSuchAccount)) => {
                 self.refused = Some(Refusal::NoSuchAccount);
             }
-            // An answer to another question.
-            (Call::Replace { .. }, Ok(_)) => self.to_doubtful(turn),
+            (Call::Replace { .. }, Ok(_)) => {
+                self.on_not_replaced(&Refusal::Odd(String::from("an answer to another question")), turn);
+            }
             // The last good answer stands.
             (Call::Relays | Call::Expiry | Call::Devices, _) | (Call::Register(_), Ok(_)) => {}
         }
@@ -251,7 +254,7 @@ impl Account {
         match call {
             Call::Relays => self.catalogue.is_none() || self.helpless.is_some(),
             Call::Expiry => false,
-            Call::Devices => self.state == State::Doubtful || self.helpless.is_some(),
+            Call::Devices => self.doubts_device() || self.helpless.is_some(),
             Call::Register(_) | Call::Replace { .. } => true,
         }
     }
@@ -285,7 +288,7 @@ impl Account {
     fn wanted(&self) -> impl Iterator<Item = Kind> + '_ {
         Kind::ALL.into_iter().filter(|kind| match (kind, &self.state) {
             (Kind::Change, State::Stranger) => !self.doubts_key(),
-            (Kind::Change, State::Renewing | State::Returning) | (Kind::Relays, _) => true,
+            (Kind::Change, State::Renewing | State::Returning { .. }) | (Kind::Relays, _) => true,
             (Kind::Change, State::Settled | State::Doubtful | State::Trying { .. }) => false,
             (Kind::Devices, _) => self.record.device.is_some() || self.doubts_key(),
             (Kind::Expiry, _) => self.record.device.is_some(),
@@ -296,7 +299,14 @@ impl Account {
     fn call_of(&self, kind: Kind) -> Option<Call> {
         match kind {
             Kind::Change => {
-                let key = self.record.next?;
+                let key = match self.state {
+                    State::Returning { .. } => self.record.before?,
+                    State::Stranger
+                    | State::Settled
+                    | State::Renewing
+                    | State::Doubtful
+                    | State::Trying { .. } => self.record.next?,
+                };
                 Some(match &self.record.device {
                     None => Call::Register(key),
                     Some(device) => Call::Replace { device: device.id.clone(), key },
@@ -306,6 +316,11 @@ impl Account {
             Kind::Devices => Some(Call::Devices),
             Kind::Expiry => Some(Call::Expiry),
         }
+    }
+
+    /// Which key it has.
+    const fn doubts_device(&self) -> bool {
+        matches!(self.state, State::Doubtful | State::Returning { .. })
     }
 
     /// The device may have been registered, and the answer lost.

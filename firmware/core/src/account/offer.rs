@@ -86,7 +86,8 @@ impl Account {
     /// Those that may be the device's at this moment, the likelier one first.
     fn keys(&self, device: &Device) -> impl Iterator<Item = PublicKey> + use<> {
         let other = match self.state {
-            State::Doubtful | State::Returning => self.record.next,
+            State::Doubtful => self.record.next,
+            State::Returning { .. } => self.record.before,
             State::Stranger | State::Settled | State::Renewing | State::Trying { .. } => None,
         };
         core::iter::once(device.key).chain(other)

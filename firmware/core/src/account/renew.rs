@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::schedule::Kind;
-use super::words::{Device, PublicKey, Refusal};
+use super::words::{Call, Device, PublicKey, Record, Refusal};
 use super::{Account, State, Turn};
 use crate::Uptime;
 
@@ -40,6 +40,9 @@ impl Account {
         match self.state {
             State::Settled if self.is_old(turn) => self.to_renewing(turn),
             State::Trying { since } if self.is_proven(since) => self.to_settled(turn),
+            State::Returning { since } if self.is_proven(since) && !self.is_replacing() => {
+                self.to_settled(turn);
+            }
             State::Trying { since } if self.around.has_line && now.since(since) >= TRY => {
                 self.to_returning(turn);
             }
@@ -48,7 +51,7 @@ impl Account {
             | State::Renewing
             | State::Doubtful
             | State::Trying { .. }
-            | State::Returning => {}
+            | State::Returning { .. } => {}
         }
     }
 
@@ -61,7 +64,7 @@ impl Account {
             | State::Renewing
             | State::Doubtful
             | State::Trying { .. }
-            | State::Returning => None,
+            | State::Returning { .. } => None,
         };
         let helpless = self.helpless.as_ref().filter(|helpless| !helpless.is_seen);
         tried.into_iter().chain(helpless.map(|helpless| helpless.since + HELPLESS)).min()
@@ -91,6 +94,10 @@ impl Account {
         self.around.proven.iter().any(|(proven, at)| Some(*proven) == key && *at >= since)
     }
 
+    const fn is_replacing(&self) -> bool {
+        matches!(self.asked, Some(Call::Replace { .. }))
+    }
+
     pub(super) fn on_key(&mut self, key: Result<PublicKey, String>, turn: &mut Turn) {
         self.makes_key = false;
         match key {
@@ -115,11 +122,7 @@ impl Account {
 
     pub(super) fn on_replaced(&mut self, device: Device, turn: &mut Turn) {
         match self.state {
-            State::Returning => {
-                self.record.device = Some(device);
-                self.notes.taken_back = true;
-                self.to_settled_again(turn);
-            }
+            State::Returning { .. } => self.to_taken_back(device, turn),
             State::Renewing | State::Doubtful => self.to_trying(device, turn),
             State::Stranger | State::Settled | State::Trying { .. } => {}
         }
@@ -130,14 +133,16 @@ impl Account {
             (Refusal::NoSuchDevice, _) => self.to_removed(turn),
             (Refusal::KeyInUse, State::Renewing) => self.to_settled_again(turn),
             (
-                Refusal::KeyInUse
-                | Refusal::Unreachable(_)
+                Refusal::Unreachable(_)
                 | Refusal::Later(_)
                 | Refusal::NoSuchAccount
                 | Refusal::TooManyDevices
                 | Refusal::Odd(_),
-                _,
+                State::Renewing,
             ) => self.to_doubtful(turn),
+            // It is tried again, unless the list tells that it was done.
+            (_, State::Returning { .. }) => self.to_returning_from(turn.now.uptime),
+            (_, State::Stranger | State::Settled | State::Doubtful | State::Trying { .. }) => {}
         }
     }
 
@@ -152,9 +157,16 @@ impl Account {
         };
         match &self.state {
             State::Doubtful if Some(device.key) == self.record.next => self.to_trying(device, turn),
+            State::Trying { .. } | State::Returning { .. } if Some(device.key) == self.record.before => {
+                self.to_taken_back(device, turn);
+            }
             _ if device.key != own.key => self.to_removed(turn),
             State::Doubtful => self.to_settled_again(turn),
-            State::Stranger | State::Settled | State::Renewing | State::Trying { .. } | State::Returning => {
+            State::Stranger
+            | State::Settled
+            | State::Renewing
+            | State::Trying { .. }
+            | State::Returning { .. } => {
                 if device != own {
                     self.record.device = Some(device);
                     self.keep(turn);
@@ -198,7 +210,7 @@ impl Account {
     /// Its key is worth nothing any more.
     fn to_removed(&mut self, turn: &mut Turn) {
         self.notes.is_removed = true;
-        (self.record.device, self.record.made, self.record.next) = (None, None, None);
+        self.record = Record { expiry: self.record.expiry, ..Record::default() };
         self.state = State::Stranger;
         if let Some(registered) = self.registered {
             self.schedule.delay(Kind::Change, registered + REGISTERED_LATELY);
@@ -220,7 +232,8 @@ impl Account {
 
     /// The key before goes on to be kept.
     fn to_trying(&mut self, device: Device, turn: &mut Turn) {
-        self.record.next = self.record.device.replace(device).map(|before| before.key);
+        self.record.before = self.record.device.replace(device).map(|before| before.key);
+        self.record.next = None;
         self.to_trying_from(turn.now.uptime);
         self.keep(turn);
         self.offer(false, turn);
@@ -232,7 +245,7 @@ impl Account {
     }
 
     fn to_settled(&mut self, turn: &mut Turn) {
-        (self.record.made, self.record.next) = (self.wall(turn.now), None);
+        (self.record.made, self.record.before) = (self.wall(turn.now), None);
         self.notes.taken_back = false;
         self.state = State::Settled;
         self.keep(turn);
@@ -240,14 +253,26 @@ impl Account {
     }
 
     fn to_returning(&mut self, turn: &mut Turn) {
-        self.state = State::Returning;
         self.schedule.hasten(Kind::Change, turn.now.uptime);
+        self.state = State::Returning { since: turn.now.uptime };
         self.offer(false, turn);
+    }
+
+    /// The answer may have been lost.
+    fn to_returning_from(&mut self, since: Uptime) {
+        self.state = State::Returning { since };
+        self.schedule.hasten(Kind::Devices, since);
+    }
+
+    fn to_taken_back(&mut self, device: Device, turn: &mut Turn) {
+        self.record.device = Some(device);
+        self.notes.taken_back = true;
+        self.to_settled_again(turn);
     }
 
     /// By the key before, as old as it is.
     fn to_settled_again(&mut self, turn: &mut Turn) {
-        self.record.next = None;
+        (self.record.next, self.record.before) = (None, None);
         self.renew_after = turn.now.uptime + RENEW_AGAIN;
         self.state = State::Settled;
         self.keep(turn);

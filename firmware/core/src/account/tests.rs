@@ -40,7 +40,7 @@ impl Drive {
 
     /// A box with a device that carries.
     fn settled() -> Self {
-        let record = Record { device: Some(device("1", 1)), made: Some(BOOT), next: None, expiry: None };
+        let record = Record { device: Some(device("1", 1)), made: Some(BOOT), ..Record::default() };
         let mut drive = Self::with(record, Some(catalogue()));
         drive.around.relay = Some(String::from("se-got-wg-001"));
         drive.looks();

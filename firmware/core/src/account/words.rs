@@ -43,8 +43,10 @@ pub struct Record {
     pub device: Option<Device>,
     /// When the device's key was made, as time since 1970; `None`: at a time when nobody knew the time.
     pub made: Option<Duration>,
-    /// Another key that may be the device's: it was to become that, or was until it is known whether the newer one is good.
+    /// A key that is to become the device's, and may be that by now.
     pub next: Option<PublicKey>,
+    /// The device's before its newest one, of which it is not known yet whether it is good.
+    pub before: Option<PublicKey>,
     /// When the account runs out, as it was heard last, as time since 1970.
     pub expiry: Option<Duration>,
 }

@@ -16,13 +16,13 @@ fn an_old_key_is_made_anew_when_nobody_goes_out_and_kept_once_a_relay_has_taken_
     let replace = Call::Replace { device: String::from("1"), key: key(101) };
     assert_eq!((drive.asked(), drive.kept.next), (replace, Some(key(101))));
     drive.answers(Ok(Answer::Device(device("1", 101))));
-    assert_eq!((drive.kept.device.clone(), drive.kept.next), (Some(device("1", 101)), Some(key(1))));
+    assert_eq!((drive.kept.device.clone(), drive.kept.before), (Some(device("1", 101)), Some(key(1))));
     assert!(
         drive.offered().iter().all(|it| matches!(it.keys, Keys::Device { ours, .. } if ours == key(101)))
     );
     drive.at += Duration::from_secs(1);
     drive.proves(key(101));
-    assert_eq!(drive.kept.next, None);
+    assert_eq!((drive.kept.next, drive.kept.before), (None, None));
     assert_eq!(drive.kept.made, Some(BOOT + drive.at));
 }
 
@@ -67,7 +67,7 @@ fn a_key_that_no_relay_takes_is_taken_back_and_the_next_one_is_tried_in_a_day() 
     assert_eq!((with(key(1)), with(key(101))), (3, 3), "either may be good");
     drive.answers(Ok(Answer::Device(device("1", 1))));
     assert_eq!(
-        (drive.kept.device.clone(), drive.kept.next, drive.kept.made),
+        (drive.kept.device.clone(), drive.kept.before, drive.kept.made),
         (Some(device("1", 1)), None, Some(BOOT))
     );
     assert!(drive.trouble().contains("tried again in a day"), "{}", drive.trouble());
@@ -84,20 +84,21 @@ fn a_key_that_no_relay_takes_is_taken_back_and_the_next_one_is_tried_in_a_day() 
 
 #[test]
 fn whether_a_lost_answer_meant_yes_is_found_out() {
-    for (registered, next) in [(101, Some(key(1))), (1, None)] {
+    for (registered, before) in [(101, Some(key(1))), (1, None)] {
         let mut drive = renewing();
         drive.answers(Err(Refusal::Unreachable(String::from("cut"))));
         assert_eq!(drive.offered().len(), 6, "either key may be good");
         assert_eq!(drive.asked(), Call::Devices);
         drive.answers(Ok(Answer::Devices(vec![device("1", registered)])));
-        assert_eq!((drive.kept.device.clone(), drive.kept.next), (Some(device("1", registered)), next));
+        assert_eq!((drive.kept.device.clone(), drive.kept.before), (Some(device("1", registered)), before));
         assert_eq!(drive.offered().len(), 3);
     }
 }
 
 #[test]
 fn a_power_cut_in_the_middle_of_it_is_found_out_too() {
-    let record = Record { device: Some(device("1", 1)), made: Some(BOOT), next: Some(key(9)), expiry: None };
+    let record =
+        Record { device: Some(device("1", 1)), made: Some(BOOT), next: Some(key(9)), ..Record::default() };
     let mut drive = Drive::with(record, Some(catalogue()));
     assert_eq!(drive.offered().len(), 6);
     assert_eq!(drive.asked(), Call::Devices);
@@ -139,4 +140,73 @@ fn a_box_that_was_removed_registers_anew_but_not_over_and_over() {
         drive.runs(Duration::from_mins(1));
     }
     assert!(drive.at >= lately + Duration::from_mins(50), "{:?} after {lately:?}", drive.at);
+}
+
+/// A key that no relay has taken, behind a door that is open by the one before.
+fn returning() -> Drive {
+    let mut drive = renewing();
+    drive.answers(Ok(Answer::Device(device("1", 101))));
+    drive.answers_the_routine();
+    drive.runs(Duration::from_secs(31));
+    assert_eq!(drive.asked(), Call::Replace { device: String::from("1"), key: key(1) });
+    drive
+}
+
+fn has_both_keys(drive: &Drive) -> bool {
+    let kept = (drive.kept.device.as_ref().map(|device| device.key), drive.kept.before);
+    kept == (Some(key(101)), Some(key(1))) && drive.offered().len() == 6
+}
+
+/// Mullvad lets no key be used again for some minutes, or is away.
+#[test]
+fn the_key_before_is_kept_until_it_is_taken_back() {
+    for refusal in [Refusal::KeyInUse, Refusal::Unreachable(String::from("cut")), Refusal::TooManyDevices] {
+        let mut drive = returning();
+        for _ in 0..4 {
+            drive.answers(Err(refusal.clone()));
+            assert!(has_both_keys(&drive), "{refusal:?}: {:?}", drive.kept);
+            assert_eq!(drive.asked(), Call::Devices, "the answer may have been lost");
+            drive.answers(Ok(Answer::Devices(vec![device("1", 101)])));
+            while !matches!(drive.account.asked, Some(Call::Replace { .. })) {
+                drive.answers_the_routine();
+                drive.runs(Duration::from_mins(1));
+            }
+            assert!(has_both_keys(&drive), "{refusal:?}: {:?}", drive.kept);
+        }
+        drive.answers(Ok(Answer::Device(device("1", 1))));
+        assert_eq!((drive.kept.device.clone(), drive.kept.before), (Some(device("1", 1)), None));
+    }
+}
+
+#[test]
+fn a_key_that_was_taken_back_without_an_answer_is_found_out() {
+    let mut drive = returning();
+    drive.answers(Err(Refusal::Unreachable(String::from("cut"))));
+    drive.answers(Ok(Answer::Devices(vec![device("1", 1)])));
+    assert_eq!((drive.kept.device.clone(), drive.kept.before), (Some(device("1", 1)), None));
+    assert!(drive.trouble().contains("tried again in a day"), "{}", drive.trouble());
+}
+
+#[test]
+fn a_key_that_relays_take_late_is_good_after_all() {
+    let mut drive = returning();
+    drive.answers(Err(Refusal::KeyInUse));
+    drive.at += Duration::from_secs(1);
+    drive.proves(key(101));
+    assert_eq!((drive.kept.device.clone(), drive.kept.before), (Some(device("1", 101)), None));
+    assert_eq!(drive.kept.made, Some(BOOT + drive.at));
+}
+
+/// The power goes while it is being tried.
+#[test]
+fn a_key_that_is_not_known_to_be_good_is_tried_again_after_a_boot() {
+    let mut drive = renewing();
+    drive.answers(Ok(Answer::Device(device("1", 101))));
+    let mut again = Drive::with(drive.kept.clone(), Some(catalogue()));
+    assert_eq!(again.asked(), Call::Devices);
+    again.answers(Ok(Answer::Devices(vec![device("1", 101)])));
+    assert_eq!(again.kept.before, Some(key(1)));
+    again.answers_the_routine();
+    again.runs(Duration::from_secs(31));
+    assert_eq!(again.asked(), Call::Replace { device: String::from("1"), key: key(1) });
 }
