@@ -198,9 +198,11 @@ impl Relays {
 
     /// Each is to be proven anew, but for the one that carries.
     pub(crate) fn test(&mut self, now: Uptime) {
-        let carries = self.taken.and(self.current);
-        let others = self.all.iter_mut().filter(|candidate| Some(candidate.id) != carries);
-        others.for_each(|candidate| candidate.hasten(now));
+        let others: Vec<RelayId> = self.others().map(|candidate| candidate.id).collect();
+        self.all
+            .iter_mut()
+            .filter(|candidate| others.contains(&candidate.id))
+            .for_each(|candidate| candidate.hasten(now));
     }
 
     /// Something has changed that may have stood in the way of all of them.
@@ -336,10 +338,11 @@ impl Relays {
         ready.map(|candidate| candidate.id).min_by_key(|relay| self.order(*relay))
     }
 
-    /// All but the one that carries.
+    /// All but the one that carries, and whoever is called by the same keys, at another address: a relay that hears of both
+    /// takes one for the other.
     fn others(&self) -> impl Iterator<Item = &Candidate> + '_ {
-        let carries = self.taken.and(self.current);
-        self.all.iter().filter(move |candidate| Some(candidate.id) != carries)
+        let carries = self.taken.and(self.now_current()).map(|current| current.settings.keys);
+        self.all.iter().filter(move |candidate| Some(candidate.settings.keys) != carries)
     }
 
     fn urgency(&self, candidate: &Candidate) -> (bool, u32, (bool, usize)) {

@@ -9,7 +9,9 @@ use crate::house;
 
 /// By the device's key with this number.
 fn relay(name: &str, endpoint: &str, key: u8) -> RelaySettings {
-    let keys = Keys::Device { ours: PublicKey([key; 32]), relay: PublicKey([9; 32]) };
+    let mut theirs = [0; 32];
+    theirs[..name.len()].copy_from_slice(name.as_bytes());
+    let keys = Keys::Device { ours: PublicKey([key; 32]), relay: PublicKey(theirs) };
     RelaySettings { keys, ..house::relay(name, endpoint) }
 }
 
@@ -180,5 +182,25 @@ fn new_addresses_shut_the_privacy_door_for_a_moment_and_the_house_s_not_at_all()
             Egress::Privacy => assert_eq!(posture.door, None),
             Egress::Residential => assert_eq!(posture.door, Some(before)),
         }
+    }
+}
+
+/// It would take the prober for the box, and send there what belongs to clients.
+#[test]
+fn a_relay_at_another_address_is_not_proven_beside_itself() {
+    let mut drive = open();
+    drive.attempt = None;
+    let before = door(&drive);
+    let mut moved = relay("se-got-wg-001", "192.0.2.230:51820", 1);
+    for (key, is_proven) in [(1, false), (2, true)] {
+        if let Keys::Device { ours, .. } = &mut moved.keys {
+            *ours = PublicKey([key; 32]);
+        }
+        drive.feed(Input::Relays(Vec::from([moved.clone()]), 0));
+        settle(&mut drive);
+        drive.feed(Input::TestRelays);
+        settle(&mut drive);
+        assert_eq!((carries(&drive).as_str(), door(&drive)), ("se-got-wg-001", before));
+        assert_eq!(drive.attempt.is_some(), is_proven, "{:?}", drive.attempt);
     }
 }
