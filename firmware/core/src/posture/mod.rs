@@ -206,8 +206,7 @@ impl Facts {
             _ if elsewhere != *before => Difference::More,
             (tunnel, other) if tunnel == other => Difference::Candidates,
             (Some(tunnel), Some(other)) if tunnel.addresses == other.addresses => Difference::Relay,
-            (Some(_), Some(_)) => Difference::Addresses,
-            (Some(_), None) | (None, Some(_) | None) => Difference::More,
+            (Some(_) | None, Some(_) | None) => Difference::Addresses,
         }
     }
 }
@@ -220,7 +219,7 @@ pub enum Difference {
     Candidates,
     /// Where the tunnel leads, with the same addresses at our end: one transaction takes it there.
     Relay,
-    /// Those too: nothing that went by the tunnel fits any more.
+    /// Those too, or whether it leads anywhere: nothing that went by the tunnel fits any more.
     Addresses,
     More,
 }

@@ -204,3 +204,17 @@ fn a_relay_at_another_address_is_not_proven_beside_itself() {
         assert_eq!(drive.attempt.is_some(), is_proven, "{:?}", drive.attempt);
     }
 }
+
+/// A box is registered, is removed at Mullvad, and is there anew.
+#[test]
+fn without_any_relay_and_with_new_ones_the_house_s_door_stays_open() {
+    let mut drive = Drive::attached(Settings { relays: Vec::new(), ..house::settings() }, Wish::Residential);
+    drive.feed(Input::Gateway(true));
+    settle(&mut drive);
+    let before = door(&drive);
+    for list in [list(1), Vec::new(), list(2)] {
+        drive.feed(Input::Relays(list, 0));
+        settle(&mut drive);
+        assert_eq!(door(&drive), before);
+    }
+}
