@@ -30,7 +30,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use catalogue::{Catalogue, Choice, Listed, Place, country_of};
-pub use words::{Answer, Call, Device, Effect, Input, PublicKey, Record, Refusal, Report, Surroundings};
+pub use words::{
+    Answer, Call, Device, Effect, Input, Line, PublicKey, Record, Refusal, Report, Surroundings,
+};
 
 use self::offer::Offered;
 use self::schedule::{Kind, Schedule};
@@ -74,6 +76,8 @@ pub struct Account {
     registered: Option<Uptime>,
     /// What keeps it from being registered.
     refused: Option<Refusal>,
+    /// What keeps the first list of relays away.
+    no_list: Option<Refusal>,
     notes: told::Notes,
     offered: Offered,
     told: Option<Report>,
@@ -145,6 +149,7 @@ impl Account {
             renew_after: Uptime::default(),
             registered: None,
             refused: None,
+            no_list: None,
             notes: told::Notes::default(),
             offered: Offered::default(),
             told: None,
@@ -184,18 +189,18 @@ impl Account {
 
     fn on_surroundings(&mut self, around: Surroundings, turn: &mut Turn) {
         let now = turn.now.uptime;
-        let is_back = around.has_line && !self.around.has_line;
+        let is_back = around.line.is_some() && self.around.line.is_none();
         let knows = around.knows_time && !self.around.knows_time;
         if is_back || knows {
             self.schedule.try_again(now);
         }
-        let was_helpless = self.helpless.is_some();
-        self.helpless = match (around.has_line, around.relay.is_some()) {
+        let was_helpless = self.helpless.as_ref().is_some_and(|helpless| helpless.is_seen);
+        self.helpless = match (around.line.is_some(), around.relay.is_some()) {
             (true, false) => self.helpless.take().or(Some(Helpless { since: now, is_seen: false })),
             (_, true) | (false, _) => None,
         };
         let was_by_ipv6 = self.by_ipv6;
-        self.by_ipv6 &= !around.has_ipv4;
+        self.by_ipv6 &= around.line != Some(Line::Ipv4);
         let carries = core::mem::replace(&mut self.around, around).relay;
         if let (State::Trying { .. }, true) = (&self.state, is_back) {
             self.to_trying_from(now);
@@ -236,6 +241,7 @@ impl Account {
             (Call::Replace { .. }, Ok(_)) => {
                 self.on_not_replaced(&Refusal::Odd(String::from("an answer to another question")), turn);
             }
+            (Call::Relays, Err(refusal)) if self.catalogue.is_none() => self.no_list = Some(refusal),
             // The last good answer stands.
             (Call::Relays | Call::Expiry | Call::Devices, _) | (Call::Register(_), Ok(_)) => {}
         }
@@ -267,7 +273,7 @@ impl Account {
 /// Which call is made next.
 impl Account {
     fn may_call(&self) -> bool {
-        self.around.has_line && self.asked.is_none() && !self.makes_key
+        self.around.line.is_some() && self.asked.is_none() && !self.makes_key
     }
 
     /// The most urgent of those that are due.

@@ -24,7 +24,7 @@ pub(super) struct Offered {
 impl Account {
     pub(super) fn on_catalogue(&mut self, newer: Option<Catalogue>, turn: &mut Turn) {
         if newer.is_some() {
-            self.catalogue = newer;
+            (self.catalogue, self.no_list) = (newer, None);
             self.offer(false, turn);
         }
     }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::schedule::Kind;
-use super::words::{Call, Device, PublicKey, Record, Refusal};
+use super::words::{Call, Device, Line, PublicKey, Record, Refusal};
 use super::{Account, State, Turn};
 use crate::Uptime;
 
@@ -32,7 +32,7 @@ impl Account {
         {
             helpless.is_seen = true;
             self.schedule.look_for_help(helpless.since, now);
-            if !self.around.has_ipv4 && !self.by_ipv6 {
+            if self.around.line == Some(Line::Ipv6Alone) && !self.by_ipv6 {
                 self.by_ipv6 = true;
                 self.offer(false, turn);
             }
@@ -43,7 +43,7 @@ impl Account {
             State::Returning { since } if self.is_proven(since) && !self.is_replacing() => {
                 self.to_settled(turn);
             }
-            State::Trying { since } if self.around.has_line && now.since(since) >= TRY => {
+            State::Trying { since } if self.around.line.is_some() && now.since(since) >= TRY => {
                 self.to_returning(turn);
             }
             State::Stranger
@@ -58,7 +58,7 @@ impl Account {
     /// When `pursue` may find something new though nothing happened. That a key is old is seen when anything happens.
     pub(super) fn judged_at(&self) -> Option<Uptime> {
         let tried = match self.state {
-            State::Trying { since } if self.around.has_line => Some(since + TRY),
+            State::Trying { since } if self.around.line.is_some() => Some(since + TRY),
             State::Stranger
             | State::Settled
             | State::Renewing
@@ -80,13 +80,15 @@ impl Account {
         }
     }
 
-    /// Old enough, and the moment is good: nobody goes out, and whatever fails can be put right.
+    /// Old enough, and the moment is good: nobody goes out, a relay can tell whether the next one is good, and whatever
+    /// fails can be put right.
     fn is_old(&self, turn: &Turn) -> bool {
         let (Some(wall), Some(made)) = (self.wall(turn.now), self.record.made) else { return false };
         let due = made + self.settings.rotate;
         let is_quiet = self.around.moved.is_none_or(|moved| turn.now.uptime.since(moved) >= QUIET);
         let is_time = wall >= due && (is_quiet || wall >= due + OVERDUE);
-        is_time && self.around.has_line && self.around.relay.is_some() && turn.now.uptime >= self.renew_after
+        let may_fail = self.around.line.is_some() && self.around.relay.is_some() && self.around.uses_keys;
+        is_time && may_fail && turn.now.uptime >= self.renew_after
     }
 
     fn is_proven(&self, since: Uptime) -> bool {

@@ -31,8 +31,12 @@ impl Drive {
 
     fn with(record: Record, catalogue: Option<Catalogue>) -> Self {
         let (account, effects) = Account::start(now(Duration::ZERO), settings(), record.clone(), catalogue);
-        let around =
-            Surroundings { has_line: true, has_ipv4: true, knows_time: true, ..Surroundings::default() };
+        let around = Surroundings {
+            line: Some(Line::Ipv4),
+            knows_time: true,
+            uses_keys: true,
+            ..Surroundings::default()
+        };
         let mut drive = Self { account, at: Duration::ZERO, around, effects, keys: 0, kept: record };
         drive.looks();
         drive
@@ -266,6 +270,30 @@ fn once_a_relay_carries_again_it_is_asked_whether_the_account_was_paid() {
     drive.around.relay = Some(String::from("se-got-wg-001"));
     drive.looks();
     assert_eq!(drive.asked(), Call::Expiry);
+    drive.answers_the_routine();
+    drive.at += Duration::from_mins(2);
+    // Twenty times an hour: nothing of it has to do with the account.
+    for relay in [None, Some(String::from("se-got-wg-002"))] {
+        drive.around.relay = relay;
+        drive.looks();
+        drive.runs(Duration::from_secs(6));
+        assert_eq!(drive.account.asked, None);
+    }
+}
+
+#[test]
+fn a_list_that_never_came_is_told() {
+    let mut drive = Drive::start();
+    drive.runs(Duration::from_secs(1));
+    drive.answers(Ok(Answer::Device(device("1", 101))));
+    assert_eq!(drive.asked(), Call::Relays);
+    let riddle = || Err(Refusal::Odd(String::from("a riddle")));
+    let list = || Ok(Answer::Relays(Some(catalogue())));
+    let told = "mullvad's list of relays is not there yet: a riddle";
+    for (answer, told) in [(riddle(), told), (list(), ""), (riddle(), "")] {
+        drive.feed(Input::Answered(Call::Relays, answer));
+        assert_eq!(drive.trouble(), told, "the last good one stands");
+    }
 }
 
 #[test]
@@ -295,6 +323,10 @@ fn without_a_relay_of_the_place_the_country_s_are_offered_and_no_other_country_s
     drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list.clone())))));
     assert_eq!(drive.offered().len(), 1);
     assert_eq!(drive.trouble(), "no relay of se-got works now: others of its country are used");
+    drive.account.settings.owned = true;
+    list.relays.iter_mut().for_each(|relay| relay.owned = relay.place == "se-mma");
+    drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list.clone())))));
+    assert!(drive.trouble().starts_with("no relay of se-got that mullvad owns works"), "{}", drive.trouble());
     list.relays.retain(|relay| !relay.place.starts_with("se"));
     drive.feed(Input::Answered(Call::Relays, Ok(Answer::Relays(Some(list)))));
     assert_eq!(drive.offered().len(), 0);
@@ -360,7 +392,7 @@ fn a_house_of_ipv6_alone_calls_relays_by_that_once_nothing_else_has_led_to_one()
     usual.runs(Duration::from_secs(21));
     assert!(!by_ipv6(&usual), "the house has IPv4");
     let mut drive = Drive::settled();
-    drive.around.has_ipv4 = false;
+    drive.around.line = Some(Line::Ipv6Alone);
     drive.looks();
     assert!(!by_ipv6(&drive), "by the house's NAT64");
     drive.around.relay = None;
@@ -372,7 +404,7 @@ fn a_house_of_ipv6_alone_calls_relays_by_that_once_nothing_else_has_led_to_one()
     drive.around.relay = Some(String::from("se-got-wg-001"));
     drive.looks();
     assert!(by_ipv6(&drive), "it carries so");
-    drive.around.has_ipv4 = true;
+    drive.around.line = Some(Line::Ipv4);
     drive.looks();
     assert!(!by_ipv6(&drive));
 }

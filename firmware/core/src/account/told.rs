@@ -37,7 +37,13 @@ impl Account {
 
     fn report(&self, turn: &Turn) -> Report {
         let days_left = self.days_left(turn);
-        let troubles = [self.stranger(), paid(days_left), self.offered.elsewhere.clone(), self.setback()];
+        let troubles = [
+            self.stranger(),
+            self.without_a_list(),
+            paid(days_left),
+            self.offered.elsewhere.clone(),
+            self.setback(),
+        ];
         let troubles: alloc::vec::Vec<String> = troubles.into_iter().flatten().collect();
         Report {
             device: self.record.device.as_ref().map(|device| device.name.clone()),
@@ -74,14 +80,32 @@ impl Account {
         }
     }
 
+    fn without_a_list(&self) -> Option<String> {
+        match self.no_list.as_ref()? {
+            Refusal::Unreachable(why) => {
+                Some(format!("mullvad's list of relays is not there yet: its API is not reached: {why}"))
+            }
+            Refusal::Odd(why) => Some(format!("mullvad's list of relays is not there yet: {why}")),
+            // It passes, or is none of the list's.
+            Refusal::Later(_)
+            | Refusal::NoSuchAccount
+            | Refusal::TooManyDevices
+            | Refusal::KeyInUse
+            | Refusal::NoSuchDevice => None,
+        }
+    }
+
     /// Relays that are not quite what was asked for, or none.
     pub(super) fn elsewhere(&self, first: Option<&Listed>) -> Option<String> {
         let (location, catalogue) = (&self.settings.location, self.catalogue.as_ref()?);
+        let owned = if self.settings.owned { " that mullvad owns" } else { "" };
         match first {
             Some(first) if location.is_met_by(first) => None,
-            Some(_) => Some(format!("no relay of {location} works now: others of its country are used")),
+            Some(_) => {
+                Some(format!("no relay of {location}{owned} works now: others of its country are used"))
+            }
             None if catalogue.knows(location) => Some(format!(
-                "no relay of {location} works now: choose another place with `byway relays use`"
+                "no relay of {location}{owned} works now: choose another place with `byway relays use`"
             )),
             None => Some(format!(
                 "mullvad has no relay in {location}: choose another place with `byway relays use`"

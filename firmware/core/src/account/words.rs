@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::catalogue::{Catalogue, Choice};
 use crate::clock::Source;
 use crate::relays::{Keys, RelayView, Role};
+use crate::view::UplinkView;
 use crate::{RelaySettings, Uptime, View};
 
 /// Half of a `WireGuard` key (Curve25519) that everybody may know.
@@ -127,17 +128,25 @@ pub enum Effect {
     Tell(Report),
 }
 
+/// What a line speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Perhaps IPv6 too.
+    Ipv4,
+    Ipv6Alone,
+}
+
 /// What of the box the machine needs to know. Told again whenever something of it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The house has a line.
-    pub has_line: bool,
-    /// Which is not IPv6 alone.
-    pub has_ipv4: bool,
+    /// The house's, if it has one.
+    pub line: Option<Line>,
     /// Whether the wall clock is right, by somebody's word.
     pub knows_time: bool,
     /// The relay that the tunnel leads to, by its name.
     pub relay: Option<String>,
+    /// Some of the relays that may carry are spoken to by the device's keys. None is where the owner's files have them all.
+    pub uses_keys: bool,
     /// By which of the device's keys relays were proven, and when last.
     pub proven: Vec<(PublicKey, Uptime)>,
     /// When a client last moved anything.
@@ -152,18 +161,21 @@ impl Surroundings {
         };
         let active = view.relays.iter().find(|relay| relay.role == Role::Active);
         Self {
-            has_line: view.uplink.is_some(),
-            has_ipv4: view.uplink.iter().flat_map(|uplink| &uplink.addresses).any(is_ipv4),
+            line: view.uplink.as_ref().map(Line::of),
             knows_time: view.clock.source.is_some_and(Source::is_known),
             relay: active.map(|relay| relay.name.clone()),
+            uses_keys: view.relays.iter().any(|relay| matches!(relay.keys, Keys::Device { .. })),
             proven: view.relays.iter().filter_map(key).collect(),
             moved: view.clients.iter().flatten().filter_map(|client| client.last_seen).max(),
         }
     }
 }
 
-const fn is_ipv4(net: &IpNet) -> bool {
-    matches!(net, IpNet::V4(_))
+impl Line {
+    fn of(uplink: &UplinkView) -> Self {
+        let has_ipv4 = uplink.addresses.iter().any(|net| matches!(net, IpNet::V4(_)));
+        if has_ipv4 { Self::Ipv4 } else { Self::Ipv6Alone }
+    }
 }
 
 /// What may be told of the account. Times are since 1970; unknown is `None`.

@@ -39,6 +39,18 @@ fn whoever_is_never_quiet_is_disturbed_three_days_later() {
     }
 }
 
+/// Else nobody could tell whether it is good.
+#[test]
+fn a_key_that_no_relay_is_spoken_to_with_grows_old() {
+    let mut drive = Drive::settled();
+    drive.around.uses_keys = false;
+    drive.at = DAY * 40;
+    drive.looks();
+    drive.answers_the_routine();
+    drive.makes_keys();
+    assert_eq!(drive.kept.next, None);
+}
+
 fn renewing() -> Drive {
     let mut drive = Drive::settled();
     drive.at = DAY * 31;
