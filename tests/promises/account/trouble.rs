@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, ensure};
 use byway_lab::judge::Door;
 use byway_lab::mullvad_api::{ACCOUNT, MOST_DEVICES, PAID};
-use byway_lab::stage::Stage;
+use byway_lab::stage::{Outcome, Stage, is_as_wished};
+use byway_lab::traffic::{Kind, Line};
 use serde_json::Value;
 
 use super::{
@@ -21,25 +22,43 @@ const WARNED: u64 = 14;
 /// Nobody has opened an account of this number yet.
 const NOBODYS: &str = "9999888877776666";
 
-/// The box is not at fault, and can do something about it.
+/// The box is not at fault, and can do something about it. Whoever goes by the house does not notice.
 pub(crate) fn a_removed_device_registers_anew(stage: &mut Stage) -> Result<()> {
     carry_by_account(stage)?;
+    let (_, outcome) = removed_and_back(stage, Door::Privacy)?;
+    ensure!(outcome.verdict.packets_by(Door::Residential) == 0, "by the house: {}", outcome.verdict);
+    let (removed, outcome) = removed_and_back(stage, Door::Residential)?;
+    let mut long = outcome.load.flows.values().filter(|flow| flow.line.kind == Kind::LongTcp);
+    let broken = long.find(|flow| flow.opened >= removed);
+    ensure!(broken.is_none(), "its connection ended: {broken:?}");
+    let said = stage.byway.cli(&["egress", "privacy"])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    Ok(())
+}
+
+/// When it was removed, and what came of that.
+fn removed_and_back(stage: &mut Stage, door: Door) -> Result<(SystemTime, Outcome)> {
     // An agent that has registered the box within the hour takes its time: somebody may mean it.
     restart(stage)?;
     let before = only_device(stage)?;
-    let mut ordeal = Ordeal::begin(stage, GENTLE)?;
+    let mut ordeal = Ordeal::begin_by(stage, door, GENTLE)?;
+    for v4 in [true, false] {
+        let is_long = |line: Line| line.kind == Kind::LongTcp && line.target.is_ipv4() == v4;
+        ordeal.watch.wait_answered_to(PATIENCE, is_long)?;
+    }
+    let removed = SystemTime::now();
     stage.world.mullvad.remove_devices(ACCOUNT)?;
-    let is_told = |status: &Value| is_proven(status) && says(status, "is there anew");
-    stage.byway.wait_status("the privacy door by another device", BY_ITSELF, is_told)?;
+    let is_told = |status: &Value| {
+        is_as_wished(status) && status["door"] == door.to_string() && says(status, "is there anew")
+    };
+    stage.byway.wait_status("the door by another device", BY_ITSELF, is_told)?;
     let after = only_device(stage)?;
     ensure!(after.id != before.id && after.pubkey != before.pubkey, "{after:?}");
     let status = stage.byway.status()?;
     ensure!(status["account"]["device"] == after.name.as_str(), "{after:?}: {status}");
     ordeal.watch.wait_answered(PATIENCE)?;
-    ordeal.note("device removed at Mullvad, registered anew", None, None);
-    let outcome = ordeal.end()?;
-    ensure!(outcome.verdict.packets_by(Door::Residential) == 0, "by the house: {}", outcome.verdict);
-    Ok(())
+    ordeal.note(format!("device removed at Mullvad, registered anew, {door} door"), None, None);
+    Ok((removed, ordeal.end()?))
 }
 
 pub(crate) fn a_full_account_is_told(stage: &mut Stage) -> Result<()> {
