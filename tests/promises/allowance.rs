@@ -22,6 +22,8 @@ const GB: u64 = 1_000_000_000;
 /// Left of the day's, and what the phone downloads then.
 const LEFT: u64 = 4_000_000;
 const DOWNLOAD: usize = 12_000_000;
+/// After which the download has ended.
+const SILENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn a_used_up_day_shuts_the_house_s_door(stage: &mut Stage) -> Result<()> {
     stage.carry()?;
@@ -51,6 +53,8 @@ fn download(stage: &Stage) -> Result<()> {
     let server = SocketAddr::new(SERVER_V4.into(), 19);
     let call = || Ok(TcpStream::connect_timeout(&server, PATIENCE)?);
     let mut stream = stage.world.namespace(Place::Phone).enter(call)?;
+    // Whoever only listens is not told that his door was shut.
+    stream.set_read_timeout(Some(SILENCE))?;
     let (mut buffer, mut bytes) = ([0; 16 << 10], 0);
     while bytes < DOWNLOAD {
         match stream.read(&mut buffer) {

@@ -78,6 +78,8 @@ fn mbit(stage: &Stage, way: Way) -> Result<f64> {
     let server = SocketAddr::new(SERVER_V4.into(), port);
     let call = || Ok(TcpStream::connect_timeout(&server, PATIENCE)?);
     let mut stream = stage.world.namespace(Place::Phone).enter(call)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     SockRef::from(&stream).set_send_buffer_size(UNSENT)?;
     let mut buffer = vec![0; 64 << 10];
     let (began, mut bytes) = (Instant::now(), 0);

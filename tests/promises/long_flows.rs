@@ -15,7 +15,7 @@ use byway_lab::packet::Tag;
 use byway_lab::phone::Family;
 use byway_lab::stage::{Outcome, Stage, is_as_wished};
 use byway_lab::topology::{Numbering, Place, SERVER_V4, SERVER_V6};
-use byway_lab::traffic::{Kind, Rates};
+use byway_lab::traffic::{Kind, Rates, a_port_for_life};
 use byway_lab::wait_for;
 use serde_json::Value;
 
@@ -37,9 +37,10 @@ const FLIP_BOUND: Duration = Duration::from_secs(2);
 pub(super) fn one_port_for_life_is_refused(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, TALKING_ON)?;
     wait_alive(&ordeal)?;
-    let died = SystemTime::now();
+    let mut died = SystemTime::now();
     let (sealed, _) = ordeal.until_sealed(stage, |stage| {
         stage.world.relay.die();
+        died = SystemTime::now();
         Ok(())
     })?;
     thread::sleep(A_WHILE); // The load's duration, here and below.
@@ -201,8 +202,7 @@ struct App {
 impl App {
     fn open(stage: &Stage, server: SocketAddr) -> Result<Self> {
         stage.world.namespace(Place::Phone).enter(|| {
-            let here = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            let socket = UdpSocket::bind(here)?;
+            let socket = UdpSocket::bind(a_port_for_life(server))?;
             socket.connect(server)?;
             socket.set_read_timeout(Some(Duration::from_secs(2)))?;
             Ok(Self { socket })
@@ -273,6 +273,19 @@ pub(super) fn ten_thousand(stage: &mut Stage) -> Result<()> {
     }
     crowd.close()?;
     let outcome = ordeal.end()?;
+    // The next ones' flows would get one of these ports in four, and be refused for what the crowd has left there.
+    for family in ["ipv4", "ipv6"] {
+        stage.byway.namespace().run(&[
+            "conntrack",
+            "-D",
+            "-f",
+            family,
+            "-p",
+            "udp",
+            "--orig-port-dst",
+            "7",
+        ])?;
+    }
     let slowest = outcome.flips.iter().max().context("no flip let a packet pass")?;
     ensure!(*slowest <= FLIP_BOUND, "a flip took {slowest:?}");
     let members = |door| {

@@ -17,6 +17,8 @@ use crate::ordeal::{GENTLE, Hurt, Ordeal, PATIENCE, says};
 
 /// DESIGN 9: tailscaled killed, phone carried again.
 pub(super) const TAILSCALED_BOUND: Duration = Duration::from_secs(15);
+/// Of a single try.
+const KILLED_BOUND: Duration = Duration::from_secs(20);
 /// Nothing tells that it hangs: calls must stay unanswered first.
 const HANG_BOUND: Duration = Duration::from_secs(50);
 const AWAY: Duration = Duration::from_secs(20);
@@ -27,7 +29,7 @@ const UNTOLD: Duration = Duration::from_mins(7);
 pub(super) fn tailscaled_fails(stage: &mut Stage) -> Result<()> {
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     let faults: [(&str, Hurt, Duration); 4] = [
-        ("tailscaled killed", kill_tailscaled, TAILSCALED_BOUND),
+        ("tailscaled killed", kill_tailscaled, KILLED_BOUND),
         ("tailscaled's socket answers garbage", babble::instead_of_tailscaled, HANG_BOUND),
         ("tailscaled frozen", freeze_tailscaled, HANG_BOUND),
         ("table 52 flushed", flush_tailnet_routes, HANG_BOUND),
@@ -125,6 +127,8 @@ pub(super) fn control_turns_on_the_box(stage: &mut Stage) -> Result<()> {
     })?;
     ordeal.note("node expired and extended", None, carried);
 
+    // Else whatever the node tells of itself may be answered with another approval.
+    stage.world.control.set_approval(Approval::ByHand)?;
     stage.world.control.withdraw_routes("byway")?;
     wait_for("the phone to be carried no more", PATIENCE, || {
         let answered = ordeal.watch.wait_answered(Duration::from_secs(1));
@@ -135,6 +139,7 @@ pub(super) fn control_turns_on_the_box(stage: &mut Stage) -> Result<()> {
     ordeal.note("approval withdrawn and given again", None, carried);
     // It may have heard of the withdrawal late, and asks every half minute from then on.
     stage.byway.wait_status("the approval to be known", PATIENCE, is_approved)?;
+    stage.world.control.set_approval(Approval::Automatic)?;
     ordeal.end().map(drop)
 }
 

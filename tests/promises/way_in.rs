@@ -52,9 +52,12 @@ pub(super) fn by_the_tailnet_whatever_happens(stage: &mut Stage) -> Result<()> {
     fs::write(&card, good)?;
     start(stage)?;
 
-    stuff(stage.byway.namespace())?;
-    let (flows, room) = tracked(stage.byway.namespace())?;
-    ensure!(flows >= room, "the table has room: {flows} of {room}");
+    wait_for("a full connection table", PATIENCE, || {
+        stuff(stage.byway.namespace())?;
+        let (flows, room) = tracked(stage.byway.namespace())?;
+        ensure!(flows >= room, "the table has room: {flows} of {room}");
+        Ok(())
+    })?;
     log_in(stage, &owner, tailnet[0]).context("with the connection table full")?;
     unstuff(stage.byway.namespace())?;
     stage.wait_carried()

@@ -4,16 +4,20 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::process::{command, succeed};
 use crate::tools::path_text;
+use crate::wait_for;
 
 /// Room for everything that a box keeps, and little to fill; of files as well.
 const ROOM: &str = "size=4m,nr_inodes=256,mode=700";
 const FILLER: &str = "filler";
+/// Files are written in a moment.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct SmallDisk {
@@ -73,9 +77,9 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// As a worn card turns. Refused while somebody has a file open to write.
+    /// As a worn card turns: as soon as nobody has a file open to write.
     pub fn make_read_only(&self) -> Result<()> {
-        self.remount(MsFlags::MS_RDONLY)?;
+        wait_for("a disk that nobody writes to", PATIENCE, || self.remount(MsFlags::MS_RDONLY))?;
         ensure!(File::create(self.folder.join(FILLER)).is_err(), "a read-only disk took a file");
         Ok(())
     }

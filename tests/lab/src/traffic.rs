@@ -19,6 +19,7 @@ use anyhow::{Result, ensure};
 
 use crate::inside::Inside;
 pub use echo::EchoServer;
+pub use flow::a_port_for_life;
 pub use kind::Kind;
 pub use odd_server::OddServer;
 pub use report::{Answer, Counts, FlowReport, LoadReport};

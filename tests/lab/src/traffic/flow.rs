@@ -181,7 +181,7 @@ fn connected(line: Line, kind: Type, protocol: Option<Protocol>) -> io::Result<S
 
 /// Below those that the kernel gives away: of a port that it gave to a flow of a moment ago, the box knows that flow still, and
 /// refuses this one for life by another door.
-fn a_port_for_life(target: SocketAddr) -> SocketAddr {
+pub fn a_port_for_life(target: SocketAddr) -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(10_000);
     let any = match target {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
