@@ -70,13 +70,12 @@ impl Account {
         tried.into_iter().chain(helpless.map(|helpless| helpless.since + HELPLESS)).min()
     }
 
-    /// Registered while nobody knew the time: as old as that is known.
+    /// Registered while nobody knew the time, or somebody's clock was ahead: as old as that is known.
     fn learn_age(&mut self, turn: &mut Turn) {
-        if self.record.device.is_some() && self.record.made.is_none() {
-            self.record.made = self.wall(turn.now);
-            if self.record.made.is_some() {
-                self.keep(turn);
-            }
+        let Some(wall) = self.wall(turn.now).filter(|_| self.record.device.is_some()) else { return };
+        if self.record.made.is_none_or(|made| made > wall) {
+            self.record.made = Some(wall);
+            self.keep(turn);
         }
     }
 

@@ -26,6 +26,23 @@ fn an_old_key_is_made_anew_when_nobody_goes_out_and_kept_once_a_relay_has_taken_
     assert_eq!(drive.kept.made, Some(BOOT + drive.at));
 }
 
+/// As a disk or a clock that was wrong may have it.
+#[test]
+fn a_key_of_the_future_is_as_old_as_that_is_known() {
+    let device = Some(device("1", 1));
+    let record = Record { device, made: Some(Duration::MAX), ..Record::default() };
+    let mut drive = Drive::with(record, Some(catalogue()));
+    assert_eq!(drive.kept.made, Some(BOOT));
+    drive.around.relay = Some(String::from("se-got-wg-001"));
+    drive.looks();
+    drive.answers_the_routine();
+    drive.at = DAY * 31;
+    drive.looks();
+    drive.answers_the_routine();
+    drive.makes_keys();
+    assert_eq!(drive.kept.next, Some(key(101)));
+}
+
 #[test]
 fn whoever_is_never_quiet_is_disturbed_three_days_later() {
     let mut drive = Drive::settled();
