@@ -46,7 +46,7 @@ mod write;
 /// Its name, and the texts that make it.
 type Script = (&'static str, &'static [&'static str]);
 
-const SCENES: [Script; 41] = [
+const SCENES: [Script; 43] = [
     (
         "privacy",
         &[
@@ -121,8 +121,13 @@ const SCENES: [Script; 41] = [
     ("members, residential to privacy", &["house served", "history residential privacy", HOUSEHOLD_FLIP]),
     ("members apart, privacy", &["history privacy", APART]),
     ("members apart, residential", &["history residential", APART]),
+    (
+        "members apart, no IPv6 in the house",
+        &["history privacy", include_str!("ruleset/probes/no_ipv6_in_the_house.txt")],
+    ),
     ("reach, sealed", &["history sealed", REACH]),
     ("reach, residential", &["history residential", REACH]),
+    ("reach and a pause", &["history residential pause", include_str!("ruleset/probes/reach_pause.txt")]),
 ];
 
 const HOUSEHOLD: &str = include_str!("ruleset/probes/household.txt");
@@ -319,6 +324,16 @@ fn members_apart_privacy() -> Result<()> {
 #[test]
 fn members_apart_residential() -> Result<()> {
     holds("members apart, residential")
+}
+
+#[test]
+fn members_apart_without_ipv6_in_the_house() -> Result<()> {
+    holds("members apart, no IPv6 in the house")
+}
+
+#[test]
+fn reach_and_a_pause() -> Result<()> {
+    holds("reach and a pause")
 }
 
 #[test]

@@ -279,7 +279,7 @@ mod tests {
     fn names_the_ports_and_the_mark_that_the_agent_uses() {
         let house_access = HouseAccess { ping: true, ssh: true };
         let text = whole(&Posture::sealed(Facts { house_access, ..Facts::default() }));
-        let udp = format!("udp dport {{ {TAILSCALED_PORT}, {TUNNEL_PORT} }} notrack");
+        let udp = format!("udp dport {{ {TAILSCALED_PORT}, {TUNNEL_PORT} }} fib daddr type local notrack");
         let stub = [format!("redirect to :{STUB_PORT}"), format!("== {} jump dns_out", Mark::STUB)];
         let ssh = format!("tcp dport {SSH_PORT} ");
         for rule in stub.iter().chain([&udp, &ssh]) {

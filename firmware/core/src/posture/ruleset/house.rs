@@ -33,14 +33,14 @@ fn strangers(Household { routers, .. }: &Household) -> Option<String> {
 
 /// Tailnet peers to the house's own network, and what it answers.
 fn reach(net: &IpNet) -> [String; 2] {
-    let (ip, tailnet) = match net {
-        IpNet::V4(_) => ("ip", IpNet::V4(TAILNET4)),
-        IpNet::V6(_) => ("ip6", IpNet::V6(TAILNET6)),
+    let (ip, tailnet, paused) = match net {
+        IpNet::V4(_) => ("ip", IpNet::V4(TAILNET4), "paused4"),
+        IpNet::V6(_) => ("ip6", IpNet::V6(TAILNET6), "paused6"),
     };
     [
         format!("iifname @inside oifname @uplinks {ip} saddr {tailnet} {ip} daddr {net} goto to_house"),
         format!(
-            "iifname @uplinks oifname @inside {ip} saddr {net} ct mark 0 ct state established,related accept"
+            "iifname @uplinks oifname @inside {ip} saddr {net} {ip} daddr != @{paused} ct mark 0 ct state established,related accept"
         ),
     ]
 }
