@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::gap::LONGEST;
 use crate::store::{folder_of, replace};
+use crate::tunnel::conf;
 
 /// Its place in the tailnet: a box without one is nobody's, and has nothing to keep.
 const NODE: &str = "tailscale/tailscaled.state";
@@ -109,9 +110,10 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Files, String> {
     texts.into_iter().map(file).collect()
 }
 
-/// How many were lost: what is there already is newer.
+/// How many were lost: what is there already is newer. One that cannot be put back does not keep the others away; the first
+/// of those errors.
 pub(super) fn put_back(files: &Files, state_dir: &Path) -> io::Result<usize> {
-    let mut put_back = 0;
+    let (mut put_back, mut refused) = (0, None);
     for (name, bytes) in files {
         let path = state_dir.join(name);
         let put = || {
@@ -119,34 +121,47 @@ pub(super) fn put_back(files: &Files, state_dir: &Path) -> io::Result<usize> {
                 None => return Ok(0),
                 Some(Loss::Content) => {}
                 // It may hold what somebody wants to look at.
-                Some(Loss::Login) => fs::rename(&path, path.with_added_extension("broken"))?,
+                Some(Loss::Sense) => fs::rename(&path, path.with_added_extension("broken"))?,
             }
             put(&path, bytes).map(|()| 1)
         };
-        put_back +=
-            put().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        match put() {
+            Ok(one) => put_back += one,
+            Err(error) => {
+                let error = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                refused = refused.or(Some(error));
+            }
+        }
     }
-    Ok(put_back)
+    refused.map_or(Ok(put_back), Err)
 }
 
 /// What a file of the box's does not have any more, and its copy has.
 enum Loss {
-    /// It is not there, or nothing is in it: power cuts leave some files so.
+    /// It is not there, its disk does not give it any more, or nothing is in it: power cuts leave some files so.
     Content,
-    Login,
+    /// A login, or whatever can be made of a file of its kind: disks give wrong bytes without a word.
+    Sense,
 }
 
 fn loss(name: &str, path: &Path, copy: &[u8]) -> Option<Loss> {
-    let here = match fs::read(path) {
-        Ok(here) => here,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Loss::Content),
-        // The agent says what is wrong with it.
-        Err(_) => return None,
-    };
+    let Ok(here) = fs::read(path) else { return Some(Loss::Content) };
     if here.iter().all(|byte| *byte == 0) {
         return (!name.ends_with(KEY_FILE)).then_some(Loss::Content);
     }
-    (name == NODE && has_login(copy) && !has_login(&here)).then_some(Loss::Login)
+    (makes_sense(name, copy) && !makes_sense(name, &here)).then_some(Loss::Sense)
+}
+
+/// By its kind; of others nobody can tell.
+fn makes_sense(name: &str, bytes: &[u8]) -> bool {
+    let text = str::from_utf8(bytes);
+    match Path::new(name).extension().and_then(|end| end.to_str()) {
+        _ if name == NODE => has_login(bytes),
+        Some("json") => serde_json::from_slice::<Value>(bytes).is_ok(),
+        Some("toml") => text.is_ok_and(|text| text.parse::<toml::Table>().is_ok()),
+        Some("conf") => text.is_ok_and(|text| conf::parse(text).is_ok()),
+        _ => true,
+    }
 }
 
 /// Whole or not at all, and for root alone.
@@ -254,6 +269,31 @@ mod tests {
         assert_eq!(put_back(&nobodys, data.path()).unwrap(), 0, "no better one");
         write(&at(NODE), &JOINED.replace("7a1c", "another"));
         assert_eq!(put_back(&files, data.path()).unwrap(), 0, "what is there is newer");
+    }
+
+    #[test]
+    fn what_is_garbled_or_cannot_be_read_is_put_back_and_keeps_no_other_away() {
+        let data = tempfile::tempdir().unwrap();
+        let at = |name: &str| data.path().join(name);
+        let here = |name: &str| fs::read_to_string(at(name)).unwrap();
+        let toml = "[mullvad]\naccount = \"kept\"\n";
+        let copy = [("config/byway.toml", toml), ("mullvad.json", "{}"), ("stamps", "7"), (NODE, JOINED)];
+        let files: Files =
+            copy.into_iter().map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).collect();
+        for name in ["config/byway.toml", "mullvad.json", "stamps", NODE] {
+            write(&at(name), "");
+            fs::write(at(name), b"\xff[=\0garbled").unwrap();
+        }
+        assert_eq!(put_back(&files, data.path()).unwrap(), 3);
+        assert_eq!(["config/byway.toml", "mullvad.json", NODE].map(here), [toml, "{}", JOINED]);
+        assert!(at("config/byway.toml.broken").exists() && at("mullvad.json.broken").exists());
+
+        fs::remove_file(at("mullvad.json")).unwrap();
+        fs::create_dir(at("mullvad.json")).unwrap();
+        fs::write(at(NODE), "").unwrap();
+        let error = put_back(&files, data.path()).unwrap_err();
+        assert!(error.to_string().contains("mullvad.json"), "{error}");
+        assert_eq!(here(NODE), JOINED, "behind one that cannot be put back");
     }
 
     #[test]
