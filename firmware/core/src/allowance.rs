@@ -43,14 +43,14 @@ pub(crate) struct Allowance {
     by: DayBy,
     /// Whole days since the boot.
     uptime_days: u64,
-    /// Bytes of what was kept last.
-    kept: u64,
+    /// What was kept last.
+    kept: Used,
 }
 
 impl Allowance {
     /// `used`: as it was kept, with what was counted by then in this very boot.
     pub(crate) fn new(gb: Option<u16>, used: Used, now: Uptime) -> Self {
-        Self { gb, used, unsure: 0, by: DayBy::Uptime, uptime_days: days(now), kept: used.bytes }
+        Self { gb, used, unsure: 0, by: DayBy::Uptime, uptime_days: days(now), kept: used }
     }
 
     /// `counted`: in this boot. `today`: `None` while nobody knows. Returns what is to be kept, when it is time.
@@ -66,12 +66,13 @@ impl Allowance {
             (true, None) => 0,
         };
         let day = if is_over { today } else { today.or(self.used.day) };
-        self.used = Used { day, bytes: before + more, counted };
-        self.unsure = if today.is_some() { 0 } else { self.unsure + more };
+        self.used = Used { day, bytes: before.saturating_add(more), counted };
+        self.unsure = if today.is_some() { 0 } else { self.unsure.saturating_add(more) };
         self.by = if today.is_some() { DayBy::Clock } else { DayBy::Uptime };
         self.uptime_days = days(now);
-        self.is_to_be_kept().then(|| {
-            self.kept = self.used.bytes;
+        // Else the next agent would take what was counted on the days before for this one's.
+        (is_over || self.is_much()).then(|| {
+            self.kept = self.used;
             self.used
         })
     }
@@ -88,13 +89,13 @@ impl Allowance {
 
     /// What there is to keep at the agent's end.
     pub(crate) fn unkept(&self) -> Option<Used> {
-        (self.gb.is_some() && self.kept != self.used.bytes).then_some(self.used)
+        (self.gb.is_some() && self.kept != self.used).then_some(self.used)
     }
 
-    fn is_to_be_kept(&self) -> bool {
+    fn is_much(&self) -> bool {
         let Some(most) = self.gb.map(|gb| u64::from(gb) * GB) else { return false };
-        let bytes = self.used.bytes;
-        bytes < self.kept || bytes >= self.kept + most / STEPS || (bytes >= most && self.kept < most)
+        let (bytes, kept) = (self.used.bytes, self.kept.bytes);
+        bytes >= kept.saturating_add(most / STEPS) || (bytes >= most && kept < most)
     }
 }
 
@@ -156,6 +157,26 @@ mod tests {
         let mut allowance = with(1, Used { day: Some(7), bytes: 500, counted: 400 });
         allowance.count(at(0), 450, Some(7));
         assert_eq!(allowance.told(), Some((550, 1)));
+    }
+
+    #[test]
+    fn another_agent_counts_no_day_before_for_this_one() {
+        for gb in [Some(50), None] {
+            let mut allowance = Allowance::new(gb, Used::default(), at(0));
+            let mut kept = Used::default();
+            for day in 1..=20 {
+                let counted = u64::from(day) * 4 * GB;
+                kept = allowance.count(at(u64::from(day) * 24), counted, Some(day)).unwrap_or(kept);
+            }
+            let mut next = with(50, kept);
+            next.count(at(480), 81 * GB, Some(20));
+            assert_eq!(next.told(), Some((5 * GB, 50)), "{gb:?}");
+            next.count(at(504), 81 * GB, Some(21));
+            let mut another = with(50, next.unkept().unwrap_or(next.kept));
+            another.count(at(504), 81 * GB, Some(21));
+            assert_eq!(another.told(), Some((0, 50)), "just after midnight");
+        }
+        with(1, Used { bytes: u64::MAX, ..Used::default() }).count(at(1), GB, Some(7));
     }
 
     #[test]
