@@ -194,16 +194,16 @@ fn uplink(view: &View) -> Finding {
 
 /// Where the owner has asked for it.
 fn lan(view: &View) -> Option<Finding> {
-    let LanView { interface, serves, reach } = view.lan.as_ref()?;
+    let LanView { interface, serves, reach, unserved } = view.lan.as_ref()?;
     let nets = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
     let served =
         interface.as_ref().map(|interface| format!("machines of {} at {interface} are served", nets(serves)));
     let reached = (!reach.is_empty()).then(|| format!("{} can be reached from the tailnet", nets(reach)));
     let told: Vec<String> = served.into_iter().chain(reached).collect();
-    Some(if told.is_empty() {
-        broken("lan", "nobody of the house is served or reached: see why below")
-    } else {
-        kept("lan", told.join("; "))
+    Some(match unserved {
+        Some(why) => broken("lan", core::iter::once(why.clone()).chain(told).collect::<Vec<_>>().join("; ")),
+        None if told.is_empty() => broken("lan", "nobody of the house is served or reached: see why below"),
+        None => kept("lan", told.join("; ")),
     })
 }
 

@@ -126,6 +126,8 @@ pub struct LanView {
     pub interface: Option<String>,
     /// From which prefixes they are.
     pub serves: Vec<IpNet>,
+    /// Why some of them are not served though the owner wants it; a sentence.
+    pub unserved: Option<String>,
     /// Where tailnet peers can reach into.
     pub reach: Vec<IpNet>,
 }

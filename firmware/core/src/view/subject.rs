@@ -215,6 +215,7 @@ impl Subject<'_> {
         wanted.then(|| LanView {
             interface: household.map(|household| household.interface.clone()),
             serves: serves.collect(),
+            unserved: household::obstacle(&self.settings.serve, self.facts),
             reach: self.facts.reachable(),
         })
     }

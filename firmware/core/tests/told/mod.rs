@@ -176,7 +176,7 @@ fn line(UplinkView { interface, addresses, gateway }: &UplinkView) -> String {
 }
 
 /// A line where the owner wants something of the kind.
-fn shared(LanView { interface, serves, reach }: &LanView) -> String {
+fn shared(LanView { interface, serves, reach, .. }: &LanView) -> String {
     format!("lan: {} of {serves:?}, reach {reach:?}\n", or_none(interface.as_ref()))
 }
 
