@@ -9,6 +9,7 @@ use super::super::reader::{At, Reader, Section};
 use super::super::value::InterfaceName;
 use super::super::{Lan, Uplink};
 use super::uplink::addresses;
+use crate::proof::GATEWAY;
 
 /// Of an interface of their own, where the owner names no other.
 const OWN: [&str; 2] = ["192.168.78.1/24", "fd62:7977:6179:78::1/64"];
@@ -64,6 +65,11 @@ fn own_addresses<'a>(reader: &mut Reader<'a>, section: &Section<'a>, is_apart: b
              {:?}, or an IPv6 one of 64 bits below fd00::/8 as {:?}",
             OWN[0], OWN[1]
         );
+        reader.mistake(list.at, message);
+    }
+    for net in addresses.iter().filter(|net| net.contains(&IpAddr::V4(GATEWAY))) {
+        let message =
+            format!("{net} is where the far end of mullvad's tunnels is ({GATEWAY}): choose another");
         reader.mistake(list.at, message);
     }
     addresses

@@ -24,6 +24,10 @@ const WRONG_LANS: &[(&str, &str)] = &[
         "3:11: 8.8.8.8/24 is no private network for machines: write an IPv4 one of at most 28 bits as \"192.168.78.1/24\", or an IPv6 one of 64 bits below fd00::/8 as \"fd62:7977:6179:78::1/64\"",
     ),
     (
+        "interface = \"eth1\"\naddress = [\"10.64.0.9/24\"]",
+        "3:11: 10.64.0.9/24 is where the far end of mullvad's tunnels is (10.64.0.1): choose another",
+    ),
+    (
         "interface = \"eth1\"\naddress = [\"eleven\"]",
         "3:12: \"eleven\" is no address with the length of its network's prefix: write it as \"192.168.1.4/24\" or \"2001:db8::4/64\"",
     ),
