@@ -59,7 +59,8 @@ forget_owner() {
   mount -t vfat -o rw,nosuid,nodev,noexec,umask=077 "$(partition 1)" /boot
   find /boot -maxdepth 1 -type f \( -iname byway.toml -o -iname byway.toml.txt -o -iname byway-status.txt \
     -o -iname '*.conf' -o -iname '*.key' \) | while read -r file; do
-    dd if=/dev/zero of="$file" bs=4096 count=64 conv=notrunc 2>/dev/null
+    # On the card before the name goes, which would take with it what only memory holds.
+    dd if=/dev/zero of="$file" bs=4096 count=64 conv=notrunc,fsync 2>/dev/null
     rm -f "$file"
   done
   sync
