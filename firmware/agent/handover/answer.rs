@@ -57,16 +57,23 @@ pub(super) fn on_card(verdict: &Verdict, goes_on: bool) -> String {
 }
 
 /// On the card of a box that is on its tailnet.
-pub(super) fn joined(Home { name, addresses }: &Home) -> String {
+/// `unnamed`: files there that may hold secrets and are none of the configuration's.
+pub(super) fn joined(Home { name, addresses }: &Home, unnamed: &[String]) -> String {
     let mut place = format!("There it is {name}");
     for (nth, address) in addresses.iter().enumerate() {
         _ = write!(place, "{} {address}", if nth == 0 { ":" } else { "," });
     }
-    page(&[
+    let mut lines = vec![
         IS_JOINED.to_owned(),
         format!("{place}."),
         String::new(),
-        "The secrets that were on this card are in the box's own memory now, and wiped here.".to_owned(),
+        format!("The secrets of {NAME} are in the box's own memory now, and wiped here."),
+    ];
+    if !unnamed.is_empty() {
+        lines.push(format!("Not so what {NAME} does not name: take it from the card if it holds any."));
+        lines.extend(unnamed.iter().map(|name| format!("- {name}")));
+    }
+    lines.extend([
         String::new(),
         format!(
             "To change something, edit {NAME} with a computer, put the card back and start the box; or put a"
@@ -75,7 +82,8 @@ pub(super) fn joined(Home { name, addresses }: &Home) -> String {
             "new {NAME} on a USB stick and plug that in. Where it says \"kept\" the box uses the secret that it"
         ),
         "has: leave the word there, or write another secret in its place.".to_owned(),
-    ])
+    ]);
+    page(&lines)
 }
 
 /// The card says so already, be it with more words.
@@ -294,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_said_of_a_joined_box_stays_at_a_boot_where_nothing_is_new() {
         let home = Home { name: "cottage".to_owned(), addresses: vec!["100.64.0.2".parse().unwrap()] };
-        let text = joined(&home);
+        let text = joined(&home, &[]);
         assert!(text.contains("\r\nThere it is cottage: 100.64.0.2.\r\n"), "{text}");
         assert!(says(&text, &Verdict::Same) && says(&on_card(&Verdict::Same, true), &Verdict::Same));
         assert!(!says(&on_card(&mistaken(), true), &Verdict::Same));

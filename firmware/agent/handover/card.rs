@@ -1,6 +1,7 @@
 //! The card's first partition, where the owner's files lie, as every computer shows it: taken over at the agent's start,
 //! answered there, rid of its secrets after the join. Written to as rarely as can be, and never where nothing changes.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -12,6 +13,9 @@ use super::remount::while_writable;
 use super::secrets::{self, Form};
 use super::{NAME, STATUS, Verdict};
 use crate::lasting;
+
+/// How files end that an owner may have put beside those that `byway.toml` names.
+const SECRETIVE: [&str; 3] = [".conf", ".key", "byway.toml.txt"];
 
 /// At the agent's start. What it holds is considered once: as long as nobody changes it there, another configuration that
 /// a stick has brought stands.
@@ -41,7 +45,7 @@ pub fn settle(card: &Path, config: &Path, home: &Home) {
         .filter(|(_, wiped, text)| wiped != text)
         .map(|(name, wiped, _)| (card.join(name), wiped))
         .collect();
-    let text = answer::joined(home);
+    let text = answer::joined(home, &unnamed(card));
     if wiped.is_empty() {
         tell_failure(write(card, &[], &text));
         return;
@@ -90,6 +94,20 @@ fn files_of(card: &Path) -> Vec<(String, Form, String)> {
     let mut files = vec![(NAME.to_owned(), Form::Toml, text)];
     files.extend(named.filter_map(|(name, form)| Some((name.clone(), form, read(&card.join(name)).ok()?))));
     files
+}
+
+/// What may hold secrets too and is no part of the configuration: it is the owner's, who has nothing of it elsewhere.
+fn unnamed(card: &Path) -> Vec<String> {
+    let named: Vec<String> = files_of(card).into_iter().map(|(name, ..)| name).collect();
+    let plain = fs::read_dir(card).into_iter().flatten().flatten().filter(|entry| entry.path().is_file());
+    let here = plain.filter_map(|entry| entry.file_name().into_string().ok());
+    let may_hold = |name: &String| {
+        let small = name.to_ascii_lowercase();
+        SECRETIVE.iter().any(|end| small.ends_with(end)) && !named.contains(name)
+    };
+    let mut others: Vec<String> = here.filter(may_hold).collect();
+    others.sort();
+    others
 }
 
 fn checksum_of(card: &Path) -> Option<u32> {

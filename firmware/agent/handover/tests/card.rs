@@ -106,6 +106,24 @@ impl Bench {
     }
 }
 
+/// Nobody has them elsewhere, so they stay; but nobody is told that they are gone.
+#[test]
+fn what_is_not_named_stays_and_is_told() {
+    let bench = Bench::first();
+    bench.put("byway.toml.txt", "auth_key = \"hskey-1\"");
+    bench.put("B.conf", CONF);
+    bench.put("notes.txt", "of no interest");
+    assert!(matches!(bench.start(), Verdict::TakenOver { .. }));
+    bench.join();
+    assert_eq!((bench.on_card("B.conf").as_str(), bench.on_card("byway.toml.txt").is_empty()), (CONF, false));
+    let told = bench.on_card(STATUS);
+    assert!(told.contains("does not name") && told.contains("- B.conf"), "{told}");
+    assert!(
+        told.contains("- byway.toml.txt") && !told.contains("a.conf") && !told.contains("notes"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_first_boot_takes_over_joins_and_wipes() {
     let bench = Bench::first();
