@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use byway_core::Input;
 use byway_core::clients::{Ledger, Roll};
 use byway_core::stamps::Boot;
+use byway_core::{Input, Serve};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -33,6 +33,8 @@ struct Watch {
     inputs: mpsc::Sender<Input>,
     /// Whose days count.
     zone: Option<TimeZone>,
+    /// After which it is looked though nothing went through.
+    seldom: Duration,
 }
 
 /// To be called before the first order to the kernel, which ends what was counted until then; goes on by itself.
@@ -41,11 +43,13 @@ pub async fn watch(
     tailscaled: LocalApi,
     store: Store,
     inputs: mpsc::Sender<Input>,
-    zone: Option<TimeZone>,
+    (zone, serve): (Option<TimeZone>, &Serve),
 ) {
+    // What machines of the house move does not show at the tailnet's interface: they are looked at every time.
+    let seldom = if *serve == Serve::Nobody { SELDOM } else { Duration::ZERO };
     let boot = clock::boot();
     let ledger = store.ledger(boot).told().unwrap_or_default();
-    let mut watch = Watch { net, tailscaled, store, boot, ledger, roll: None, inputs, zone };
+    let mut watch = Watch { net, tailscaled, store, boot, ledger, roll: None, inputs, zone, seldom };
     watch.count().await;
     tokio::spawn(watch.go_on());
 }
@@ -59,7 +63,7 @@ impl Watch {
         while !self.inputs.is_closed() {
             rounds.tick().await;
             let bytes = tailnet_bytes();
-            let is_time = looked.is_none_or(|looked| looked.elapsed() >= SELDOM);
+            let is_time = looked.is_none_or(|looked| looked.elapsed() >= self.seldom);
             if bytes != seen || is_time {
                 (seen, looked) = (bytes, Some(Instant::now()));
                 self.count().await;

@@ -65,8 +65,8 @@ pub(super) async fn attach(
     let told = uplink::Told { core: tell, interface, offers, pulse: pulses.begin(Part::Uplink) };
     uplink::start(settings, Arc::clone(&net), of_links, told)?;
     let tailscaled = LocalApi::new(tailnet::socket(&paths.run_dir));
-    clients::watch(Arc::clone(&net), tailscaled, Store::new(&paths.run_dir), count, config.time_zone.clone())
-        .await;
+    let of_the_house = (config.time_zone.clone(), &config.lan.serve);
+    clients::watch(Arc::clone(&net), tailscaled, Store::new(&paths.run_dir), count, of_the_house).await;
     tokio::spawn(keeper.keep(orders, of_kernel));
     Ok((net, found, attached))
 }
