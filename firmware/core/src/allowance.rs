@@ -107,7 +107,10 @@ impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { gb, day } = self;
         match day {
-            DayBy::Clock => write!(f, "the house's {gb} GB of today are used: opens at 00:00, or by privacy"),
+            // Whose day it is depends on what the configuration says of the time.
+            DayBy::Clock => {
+                write!(f, "the house's {gb} GB of today are used: opens when the day is over, or by privacy")
+            }
             DayBy::Uptime => write!(
                 f,
                 "the house's {gb} GB of a day are used, and the box does not know what time it is: opens within a day, \
