@@ -12,6 +12,8 @@ mod of_panel;
 mod of_relays;
 #[path = "control/report.rs"]
 mod of_report;
+#[path = "../firmware/agent/sample.rs"]
+mod sample;
 #[path = "control/server.rs"]
 mod server;
 

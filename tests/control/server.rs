@@ -23,15 +23,12 @@ use byway::store::Store;
 use byway::tailnet::LocalApi;
 use byway::watchdog::Watch;
 use byway_core::relays::{Keys, RelayId, RelayView, Role};
-use byway_core::uplink::{Interfaces, Offers};
-use byway_core::{
-    Core, Egress, Expect, HouseAccess, RelaySettings, Serve, Settings, TunnelEnd, Upstreams, Uptime, View,
-    Wish,
-};
+use byway_core::uplink::Offers;
+use byway_core::{Core, Expect, Uptime, View, Wish};
 use tokio::sync::{mpsc, watch};
 
 use crate::of_panel::{self, FakePanel};
-use crate::{COST, PATIENCE, eventually, hear, memory, with_body};
+use crate::{COST, PATIENCE, eventually, hear, memory, sample, with_body};
 
 /// One at a time: they are told apart by what the process has used.
 static TURN: Mutex<()> = Mutex::new(());
@@ -174,7 +171,7 @@ async fn run(
     let inspector = Inspector::new(
         (net, prober),
         Store::new(run_dir.join("state")),
-        &settings(),
+        &sample::settings(),
         Vec::new(),
         Watch::default(),
         None,
@@ -252,35 +249,5 @@ pub(crate) fn relays() -> [RelayView; 3] {
 }
 
 fn core() -> Core {
-    Core::start(Uptime::default(), settings(), Wish::Privacy, None).0
-}
-
-fn settings() -> Settings {
-    Settings {
-        name: "byway".to_owned(),
-        relays: vec![RelaySettings {
-            name: "se-got-wg-001".to_owned(),
-            keys: Keys::File(0),
-            end: TunnelEnd { addresses: Vec::new(), relay: "192.0.2.130:51820".parse().unwrap(), mtu: 1380 },
-            ports: Vec::new(),
-        }],
-        preferred: None,
-        interfaces: Interfaces { cable: String::from("eth0"), wifi: None },
-        expect: Expect::Any,
-        control: None,
-        last_egress: Egress::Privacy,
-        flow_table: 65_536,
-        upstreams: Upstreams { privacy: String::new(), residential: String::new() },
-        refuse_dot: false,
-        refuse_smtp: true,
-        limit_mbit: None,
-        daily_gb: None,
-        used: byway_core::Used::default(),
-        serve: Serve::Nobody,
-        reach: false,
-        house_access: HouseAccess::default(),
-        paused: Vec::new(),
-        last_stop: None,
-        seed: 0,
-    }
+    Core::start(Uptime::default(), sample::settings(), Wish::Privacy, None).0
 }
