@@ -6,10 +6,9 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use ipnet::IpNet;
-
 use super::catalogue::{Catalogue, Choice};
 use crate::clock::Source;
+use crate::machine::has_ipv4;
 use crate::relays::{Keys, RelayView, Role};
 use crate::view::UplinkView;
 use crate::{RelaySettings, Uptime, View};
@@ -173,8 +172,7 @@ impl Surroundings {
 
 impl Line {
     fn of(uplink: &UplinkView) -> Self {
-        let has_ipv4 = uplink.addresses.iter().any(|net| matches!(net, IpNet::V4(_)));
-        if has_ipv4 { Self::Ipv4 } else { Self::Ipv6Alone }
+        if has_ipv4(&uplink.addresses) { Self::Ipv4 } else { Self::Ipv6Alone }
     }
 }
 

@@ -113,7 +113,7 @@ impl House {
         let portal = self.portal.as_ref().map(|page| {
             alloc::format!("the house's network wants somebody to log in on a web page first: {page}")
         });
-        let only_v6 = (!has_ipv4(uplink)).then(|| {
+        let only_v6 = (!has_ipv4(&uplink.addresses)).then(|| {
             let relay = facts.tunnel.as_ref().map(|tunnel| tunnel.relay);
             let reached = match (wanted, relay) {
                 (None | Some(SocketAddr::V6(_)), _) => "the residential door carries no IPv4",
@@ -129,14 +129,14 @@ impl House {
     }
 }
 
-fn has_ipv4(uplink: &Uplink) -> bool {
-    uplink.addresses.iter().any(|net| matches!(net, IpNet::V4(_)))
+pub(crate) fn has_ipv4(addresses: &[IpNet]) -> bool {
+    addresses.iter().any(|net| matches!(net, IpNet::V4(_)))
 }
 
 /// From a house without IPv4 by its NAT64, if it has one.
 fn way_to(relay: SocketAddr, uplink: Option<&Uplink>, nat64: Option<Nat64>) -> SocketAddr {
     match (relay.ip(), uplink, nat64) {
-        (IpAddr::V4(address), Some(uplink), Some(prefix)) if !has_ipv4(uplink) => {
+        (IpAddr::V4(address), Some(uplink), Some(prefix)) if !has_ipv4(&uplink.addresses) => {
             SocketAddr::new(prefix.address_of(address).into(), relay.port())
         }
         (IpAddr::V4(_) | IpAddr::V6(_), _, _) => relay,

@@ -36,7 +36,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-pub(crate) use house::House;
+pub(crate) use house::{House, has_ipv4};
 pub use words::{Effect, Generation, Input, State, Unapplied};
 
 use self::contest::Contest;
