@@ -198,11 +198,9 @@ impl Relays {
 
     /// Each is to be proven anew, but for the one that carries.
     pub(crate) fn test(&mut self, now: Uptime) {
-        let others: Vec<RelayId> = self.others().map(|candidate| candidate.id).collect();
-        self.all
-            .iter_mut()
-            .filter(|candidate| others.contains(&candidate.id))
-            .for_each(|candidate| candidate.hasten(now));
+        let carries = self.carrying_keys();
+        let others = self.all.iter_mut().filter(|candidate| Some(candidate.settings.keys) != carries);
+        others.for_each(|candidate| candidate.hasten(now));
     }
 
     /// Something has changed that may have stood in the way of all of them.
@@ -341,8 +339,12 @@ impl Relays {
     /// All but the one that carries, and whoever is called by the same keys, at another address: a relay that hears of both
     /// takes one for the other.
     fn others(&self) -> impl Iterator<Item = &Candidate> + '_ {
-        let carries = self.taken.and(self.now_current()).map(|current| current.settings.keys);
+        let carries = self.carrying_keys();
         self.all.iter().filter(move |candidate| Some(candidate.settings.keys) != carries)
+    }
+
+    fn carrying_keys(&self) -> Option<Keys> {
+        self.taken.and(self.now_current()).map(|current| current.settings.keys)
     }
 
     fn urgency(&self, candidate: &Candidate) -> (bool, u32, (bool, usize)) {
