@@ -39,13 +39,14 @@ pub fn settle(card: &Path, config: &Path, home: &Home) {
     if held.has_auth_key() || !offer::find(card, &held).is_ok_and(|offer| held.holds(&offer)) {
         return;
     }
-    let wiped: Vec<(PathBuf, String)> = files_of(card)
+    let files = files_of(card);
+    let text = answer::joined(home, &unnamed(card, &files));
+    let wiped: Vec<(PathBuf, String)> = files
         .into_iter()
         .map(|(name, form, text)| (name, form.without_secrets(&text), text))
         .filter(|(_, wiped, text)| wiped != text)
         .map(|(name, wiped, _)| (card.join(name), wiped))
         .collect();
-    let text = answer::joined(home, &unnamed(card));
     if wiped.is_empty() {
         tell_failure(write(card, &[], &text));
         return;
@@ -97,13 +98,12 @@ fn files_of(card: &Path) -> Vec<(String, Form, String)> {
 }
 
 /// What may hold secrets too and is no part of the configuration: it is the owner's, who has nothing of it elsewhere.
-fn unnamed(card: &Path) -> Vec<String> {
-    let named: Vec<String> = files_of(card).into_iter().map(|(name, ..)| name).collect();
+fn unnamed(card: &Path, files: &[(String, Form, String)]) -> Vec<String> {
     let plain = fs::read_dir(card).into_iter().flatten().flatten().filter(|entry| entry.path().is_file());
     let here = plain.filter_map(|entry| entry.file_name().into_string().ok());
     let may_hold = |name: &String| {
         let small = name.to_ascii_lowercase();
-        SECRETIVE.iter().any(|end| small.ends_with(end)) && !named.contains(name)
+        SECRETIVE.iter().any(|end| small.ends_with(end)) && files.iter().all(|(named, ..)| named != name)
     };
     let mut others: Vec<String> = here.filter(may_hold).collect();
     others.sort();
