@@ -34,7 +34,7 @@ pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
     let server = EchoServer::start(&byway.path(), service)?;
     let mut session = phone.enter(|| call(service))?;
 
-    let (before, room) = tracked(&byway)?;
+    let (before, _) = tracked(&byway)?;
     // A busy machine drops some of the calls.
     let flows = wait_for("the client to have all that it can get", PATIENCE, || {
         phone.enter(call_everybody)?;
@@ -54,8 +54,6 @@ pub(super) fn is_not_locked_out(stage: &mut Stage) -> Result<()> {
     // What ends meanwhile makes room again.
     wait_for("no room for a client's new flow", PATIENCE, || {
         stuff(&byway)?;
-        let (flows, _) = tracked(&byway)?;
-        ensure!(flows >= room, "the table has room: {flows} of {room}");
         let answer = stage.world.phone.who_am_i(Family::V4, Duration::from_secs(1));
         ensure!(answer.is_err(), "a client's new flow found room: {answer:?}");
         Ok(())

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sendto, socket,
 };
@@ -75,7 +75,7 @@ pub fn memory() -> Result<u64> {
     bytes.sum::<Option<u64>>().context("/proc/slabinfo is not understood")
 }
 
-/// Leaves no room for one more flow.
+/// Leaves no room for one more flow. An error: something has ended meanwhile, and made room again.
 pub fn stuff(namespace: &Namespace) -> Result<()> {
     let (count, room) = tracked(namespace)?;
     namespace.enter(|| {
@@ -85,7 +85,10 @@ pub fn stuff(namespace: &Namespace) -> Result<()> {
             tell(&kernel, &new_flow(number))?;
         }
         Ok(())
-    })
+    })?;
+    let (flows, room) = tracked(namespace)?;
+    ensure!(flows >= room, "the table has room: {flows} of {room}");
+    Ok(())
 }
 
 /// Takes out what [`stuff`] put in, and nothing else.
