@@ -181,16 +181,19 @@ pub(super) fn obstacles_are_got_around(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Nothing goes to any relay, nor comes from anybody else by UDP.
+/// Nothing goes to anybody by UDP; what relays and others say comes in.
 pub(super) fn a_house_without_udp(stage: &mut Stage) -> Result<()> {
     know_all(stage)?;
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     ordeal.watch.flip(&stage.byway, None)?;
+    // It is no less lost because it is still heard.
+    let talk = stage.world.relay_called(&active(stage)?)?.talk_on()?;
     stage.world.house.block_udp()?;
     // Who waits for the door misses the relay at once.
     let said = stage.byway.cli(&["egress", "privacy", "--no-wait"])?;
     ensure!(said.code == Some(1) && said.stderr.contains("not yet privacy"), "{said:?}");
     stage.byway.wait_status("the reason", PATIENCE, |status| says(status, "no UDP through"))?;
+    drop(talk);
     let carried = ordeal.until_carried(stage, |stage| stage.world.house.allow_udp())?;
     ordeal.note("house without UDP", None, carried);
     ordeal.end().map(drop)

@@ -30,6 +30,9 @@ const UNANSWERED_PINGS: u32 = 8;
 /// The same where a check takes the ping's place: it is given five times as long.
 const SILENCE_OF_CHECKS: Duration = Duration::from_secs(7);
 const UNANSWERED_CHECKS: u32 = 1;
+/// Neither a ping nor a call for a new session answered for so long: whatever comes from the relay, servers that say
+/// again what nobody confirms, it does not hear us. A line full of a client's uploads answers late, but sooner.
+const DEAFNESS: Duration = Duration::from_secs(15);
 /// A relay that was just proven makes a session at once.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -145,7 +148,9 @@ pub(crate) struct Evidence {
     pub(crate) tunnel: TunnelReport,
     /// When the last answered ping was sent, and how long the answer took.
     pong: Option<(Uptime, Duration)>,
+    /// The pings since then that got no answer, and when the first of them was sent.
     unanswered: u32,
+    ignored: Option<Uptime>,
     /// The last check that got an answer, a door.
     privacy_exit: Option<ExitReport>,
     residential_exit: Option<ExitReport>,
@@ -183,7 +188,7 @@ impl Evidence {
     /// It leads to nobody.
     pub(crate) fn begin_without(&mut self) {
         self.learn_tunnel(self.tunnel.clone(), false);
-        (self.pong, self.unanswered, self.privacy_exit) = (None, 0, None);
+        (self.pong, self.unanswered, self.ignored, self.privacy_exit) = (None, 0, None, None);
         if self.check_error(Egress::Privacy).is_some() {
             (self.failed_check, self.check_failures) = (None, 0);
         }
@@ -199,12 +204,12 @@ impl Evidence {
     }
 
     pub(crate) fn learn_ping(&mut self, report: &PingReport) {
-        match report.round_trip {
-            Some(round_trip) => {
-                self.unanswered = 0;
-                self.pong = self.pong.max(Some((report.sent, round_trip)));
-            }
-            None => self.unanswered = self.unanswered.saturating_add(1),
+        if let Some(round_trip) = report.round_trip {
+            (self.unanswered, self.ignored) = (0, None);
+            self.pong = self.pong.max(Some((report.sent, round_trip)));
+        } else {
+            self.unanswered = self.unanswered.saturating_add(1);
+            self.ignored = self.ignored.or(Some(report.sent));
         }
     }
 
@@ -289,22 +294,33 @@ impl Evidence {
         self.unanswered > 0 || self.tunnel.unanswered.is_some_and(|since| now.since(since) > SUSPICION)
     }
 
-    /// Since when nothing was heard of a relay that may be lost, which is judged from `since` on.
+    /// Since when a relay that may be lost, which is judged from `since` on, was not heard, or has not heard us.
     pub(crate) fn doubtful_since(&self, since: Uptime, now: Uptime) -> Option<Uptime> {
         let unheard = self.tunnel.unanswered.map(|first| first.max(since));
         let sessionless = (!self.has_session(now)).then_some(since);
-        unheard.or(sessionless).filter(|since| now.since(*since) >= DOUBT)
+        let silent = unheard.or(sessionless).filter(|since| now.since(*since) >= DOUBT);
+        self.ignored_since(since).filter(|since| now.since(*since) >= SILENCE).or(silent)
+    }
+
+    /// Since when it answered nothing of ours, whatever else came: neither pings nor the call for a new session.
+    fn ignored_since(&self, since: Uptime) -> Option<Uptime> {
+        Some(self.ignored?.max(since).max(self.tunnel.handshake.unwrap_or_default()))
+    }
+
+    /// Whether a call for a new session is due: the pings may be lost where that is not. At every so many of them.
+    pub(crate) fn wants_session(&self, expect: Expect) -> bool {
+        self.unanswered > 0 && self.unanswered.is_multiple_of(patience(expect).0)
     }
 
     /// Whether the relay, which is judged from `since` on, carries no more.
     pub(crate) fn is_lost(&self, since: Uptime, expect: Expect, now: Uptime) -> bool {
-        let (unanswered, silence) = match expect {
-            Expect::Mullvad => (UNANSWERED_PINGS, SILENCE),
-            Expect::Any => (UNANSWERED_CHECKS, SILENCE_OF_CHECKS),
-        };
+        let (unanswered, silence) = patience(expect);
         let unheard = self.tunnel.unanswered.is_some_and(|first| now.since(first.max(since)) >= silence);
         let sessionless = !self.has_session(now) && now.since(since) >= HANDSHAKE;
-        unheard && self.unanswered >= unanswered || sessionless
+        // A session was asked for at the half of them.
+        let deaf = self.unanswered >= 2 * unanswered
+            && self.ignored_since(since).is_some_and(|first| now.since(first) >= DEAFNESS);
+        unheard && self.unanswered >= unanswered || sessionless || deaf
     }
 
     /// When nothing but time is missing for that.
@@ -326,6 +342,14 @@ impl Evidence {
             return Err(self.lack_of_answer());
         };
         foreign(exits, expect).map_or(Ok(()), |address| Err(Lack::NotMullvad(address)))
+    }
+}
+
+/// How many pings, or checks in their place, may stay unanswered while nothing is heard, and for how long.
+const fn patience(expect: Expect) -> (u32, Duration) {
+    match expect {
+        Expect::Mullvad => (UNANSWERED_PINGS, SILENCE),
+        Expect::Any => (UNANSWERED_CHECKS, SILENCE_OF_CHECKS),
     }
 }
 

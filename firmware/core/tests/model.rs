@@ -11,7 +11,7 @@ mod judge;
 mod world;
 
 use byway_core::{Input, Wish};
-use deed::{Answer, Deed, Takes, Weather};
+use deed::{Answer, Deed, Relay, Takes, Weather};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use world::World;
@@ -108,10 +108,37 @@ fn a_dead_relay_s_place_is_taken_within_six_seconds() {
         let mut world = World::boot(Wish::Privacy);
         world.does(Deed::Traffic(true));
         world.runs(20_000 + seed * 37);
-        world.does(Deed::Relay(0, false));
+        world.does(Deed::Relay(0, Relay::Silent));
         world.runs(6_000);
         let view = world.core.view();
         assert!(view.is_as_wished() && view.tunnel.relay == "se-mma-wg-001", "{view:#?}");
+    }
+}
+
+/// Servers that say again what nobody confirms keep a line busy on which nothing goes the other way.
+#[test]
+fn a_relay_that_does_not_hear_us_is_replaced_whatever_comes_from_it() {
+    for traffic in [false, true] {
+        let mut world = World::boot(Wish::Privacy);
+        world.does(Deed::Traffic(traffic));
+        world.runs(20_000);
+        world.does(Deed::Relay(0, Relay::Deaf));
+        world.runs(28_000);
+        let view = world.core.view();
+        assert!(view.is_as_wished() && view.tunnel.relay == "se-mma-wg-001", "{view:#?}");
+    }
+}
+
+/// A client's uploads fill the line: nearly no ping is answered in time, but everything is in the end.
+#[test]
+fn a_line_that_answers_late_loses_no_relay() {
+    for seed in 0..100 {
+        let mut world = World::boot(Wish::Privacy);
+        world.runs(5_000);
+        world.does(Deed::Traffic(true));
+        world.does(Deed::Weather(Weather { lost: 0, late_ms: 2_500, seed }));
+        world.runs(10 * 60 * 1000);
+        assert_eq!(world.relays_taken(), 1, "with luck {seed}");
     }
 }
 
@@ -137,12 +164,13 @@ fn story() -> impl Strategy<Value = Vec<(Deed, u64)>> {
 
 fn deed() -> impl Strategy<Value = Deed> {
     let answer = prop_oneof![Just(Answer::Mullvad), Just(Answer::Foreign), Just(Answer::Nothing)];
+    let relay = prop_oneof![3 => Just(Relay::Answers), 2 => Just(Relay::Silent), 1 => Just(Relay::Deaf)];
     let takes = prop_oneof![3 => Just(Takes::All), 1 => Just(Takes::NoDoor), 1 => Just(Takes::Nothing), 1 => Just(Takes::ButFails)];
     prop_oneof![
         4 => wish().prop_map(Deed::Wish),
         3 => Just(Deed::Toggle),
         1 => Just(Deed::Pause),
-        3 => (0..2usize, any::<bool>()).prop_map(|(which, answers)| Deed::Relay(which, answers)),
+        3 => (0..2usize, relay).prop_map(|(which, relay)| Deed::Relay(which, relay)),
         1 => (0..2usize).prop_map(Deed::UseRelay),
         1 => Just(Deed::TestRelays),
         1 => (1..12u8).prop_map(Deed::Moves),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Call, Core, Effect, Turn};
 use crate::relays::{Attempt, RelayId, Verdict};
-use crate::{ClockReport, Egress, Lack, RelaySettings, Uptime, Why};
+use crate::{ClockReport, Egress, Lack, PingReport, RelaySettings, Uptime, Why};
 
 impl Core {
     pub(super) fn on_proved(&mut self, attempt: Attempt, asked: Uptime, verdict: Verdict) {
@@ -92,6 +92,16 @@ impl Core {
             turn.effects.push(Effect::Handshake(relay, endpoint));
         }
         self.call_relay(turn);
+    }
+
+    /// A ping, or the check in its place. It may be lost where a session is still made.
+    pub(super) fn learn_ping(&mut self, report: &PingReport, turn: &mut Turn) {
+        self.evidence.learn_ping(report);
+        if let Some(Call { relay, endpoint, .. }) =
+            self.called.filter(|_| self.evidence.wants_session(self.settings.expect))
+        {
+            turn.effects.push(Effect::Handshake(relay, endpoint));
+        }
     }
 
     /// What the engine says of its session is about the relay that carries.

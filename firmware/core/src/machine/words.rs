@@ -119,7 +119,8 @@ pub enum Effect {
     RememberPaused(Vec<PausedClient>),
     /// Prove a relay, beside the tunnel; report [`Input::Proved`].
     Prove(Attempt),
-    /// The tunnel leads to this relay, there; start a handshake now: the rule set has just begun to let it through.
+    /// The tunnel leads to this relay, there; start a handshake now: the rule set has just begun to let it through, or
+    /// nothing else is answered.
     Handshake(RelayId, SocketAddr),
     /// The tunnel leads to nobody.
     HangUp,

@@ -8,8 +8,7 @@ pub(crate) enum Deed {
     Wish(Wish),
     Toggle,
     Pause,
-    /// Whether this relay answers.
-    Relay(usize, bool),
+    Relay(usize, Relay),
     UseRelay(usize),
     /// So many tenths of a day's allowance go by the house's line.
     Moves(u8),
@@ -34,6 +33,15 @@ pub(crate) enum Deed {
     },
     /// kill -9 and a new start.
     Restart,
+}
+
+/// What a relay does with what is sent to it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Relay {
+    Answers,
+    Silent,
+    /// It gets none of it, and what servers say again and again comes from it.
+    Deaf,
 }
 
 /// What the way to a relay that answers is like.

@@ -8,7 +8,7 @@ use byway_core::posture::Difference;
 use byway_core::relays::{Proof, RelayId};
 use byway_core::{Core, Door, Effect, Egress, Input, Phase, Posture, Uplink, Uptime, View, Wish};
 
-use crate::deed::Deed;
+use crate::deed::{Deed, Relay};
 use crate::house::{self, at};
 use crate::world::{Kernel, ms_of};
 
@@ -45,6 +45,8 @@ pub(crate) struct Judge {
     foreign: bool,
     /// Since when the relay answers nothing, and since when clients send.
     silent: Option<u64>,
+    /// Things came from it all the same.
+    talks: bool,
     traffic: Option<u64>,
     /// In which second, and how many in it so far.
     deadlines: (u64, u32),
@@ -94,6 +96,7 @@ impl Judge {
             proving: None,
             foreign: false,
             silent: None,
+            talks: false,
             traffic: None,
             deadlines: (0, 0),
             ordered: (0, 0),
@@ -137,8 +140,11 @@ impl Judge {
         self.healed.push(now);
     }
 
-    pub(crate) fn looks_at_the_relay(&mut self, now: u64, answers: bool) {
+    pub(crate) fn looks_at_the_relay(&mut self, now: u64, relay: Option<Relay>) {
+        let answers = relay == Some(Relay::Answers);
         self.silent = if answers { None } else { Some(self.silent.unwrap_or(now)) };
+        self.talks |= relay == Some(Relay::Deaf);
+        self.talks &= !answers;
     }
 
     pub(crate) fn counts_a_deadline(&mut self, now: u64) {
@@ -390,7 +396,7 @@ impl Judge {
             now - self.wished
         );
         if let (Some(Egress::Privacy), Some(silent)) = (open, self.silent) {
-            let busy = self.traffic.map(|traffic| traffic.max(silent) + 10_000);
+            let busy = self.traffic.filter(|_| !self.talks).map(|traffic| traffic.max(silent) + 10_000);
             let limit = busy.map_or(silent + 30_000, |busy| busy.min(silent + 30_000));
             assert!(now <= limit + SLOWEST_ORDER, "the relay is silent since {} ms", now - silent);
         }

@@ -12,7 +12,7 @@ use byway_core::{
     Unapplied, Uplink, Used, Wish,
 };
 
-use crate::deed::{Answer, Deed, Takes, Weather};
+use crate::deed::{Answer, Deed, Relay, Takes, Weather};
 use crate::house::{self, at};
 use crate::judge::Judge;
 
@@ -37,6 +37,8 @@ enum Event {
     Poll,
     /// Something of the relay that was called then comes in.
     Heard(RelayId),
+    /// It has made a session with us.
+    Session(RelayId),
     /// Somebody changes the kernel, and it is noticed, unless an order is on its way.
     Drift,
 }
@@ -62,7 +64,7 @@ pub(crate) struct World {
     clock: u64,
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
-    relays: [bool; 2],
+    relays: [Relay; 2],
     /// Whom the tunnel leads to.
     called: Option<RelayId>,
     exit: Answer,
@@ -100,7 +102,7 @@ impl World {
             clock: 1_000,
             queue: BTreeMap::new(),
             queued: 0,
-            relays: [true; 2],
+            relays: [Relay::Answers; 2],
             called: None,
             exit: Answer::Mullvad,
             weather: Weather::default(),
@@ -126,7 +128,7 @@ impl World {
             Deed::Wish(wish) => self.hears(Input::Wished(wish)),
             Deed::Toggle => self.hears(Input::Toggled),
             Deed::Pause => self.hears(Input::Paused),
-            Deed::Relay(which, answers) => self.relays[which] = answers,
+            Deed::Relay(which, relay) => self.relays[which] = relay,
             Deed::UseRelay(which) => self.hears(Input::UseRelay(RelayId(which))),
             Deed::Moves(tenths) => self.counts(u64::from(tenths) * 100_000_000, 0),
             Deed::Midnight => self.counts(0, 1),
@@ -154,13 +156,13 @@ impl World {
             }
             Deed::Restart => self.restarts(),
         }
-        self.judge.looks_at_the_relay(self.clock, self.relay_answers());
+        self.judge.looks_at_the_relay(self.clock, self.relay());
     }
 
     pub(crate) fn is_mended(&mut self) {
         for deed in [
-            Deed::Relay(0, true),
-            Deed::Relay(1, true),
+            Deed::Relay(0, Relay::Answers),
+            Deed::Relay(1, Relay::Answers),
             Deed::Exit(Answer::Mullvad),
             Deed::Kernel(Takes::All, 16),
             Deed::Uplink(1),
@@ -229,11 +231,17 @@ impl World {
             Event::Heard(relay) if self.called == Some(relay) => {
                 (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
             }
+            Event::Session(relay) if self.called == Some(relay) => {
+                self.tunnel.handshake = Some(at(self.clock));
+            }
             Event::Drift if self.kernel.verified.is_some() => self.does(Deed::Drift),
-            Event::Heard(_) | Event::Drift => {}
+            Event::Heard(_) | Event::Session(_) | Event::Drift => {}
             Event::Amended(generation, posture) => self.amends(generation, posture),
             Event::Poll => {
                 self.after(POLL, Event::Poll);
+                if self.relay() == Some(Relay::Deaf) {
+                    (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
+                }
                 if self.traffic {
                     self.sends();
                 }
@@ -316,7 +324,7 @@ impl World {
 
     fn pings(&mut self) {
         let sent = at(self.clock);
-        let there_and_back = self.sends();
+        let there_and_back = self.sends().filter(|late| *late < PING_TIMEOUT);
         let wait = there_and_back.unwrap_or(PING_TIMEOUT);
         let round_trip = there_and_back.map(Duration::from_millis);
         self.after(wait, Event::Report(Input::Ping(PingReport { sent, round_trip })));
@@ -327,13 +335,15 @@ impl World {
         if self.called != Some(relay) {
             (self.called, self.tunnel) = (Some(relay), TunnelReport::default());
         }
-        self.judge.looks_at_the_relay(self.clock, self.relay_answers());
-        self.sends();
+        self.judge.looks_at_the_relay(self.clock, self.relay());
+        if let Some(there_and_back) = self.sends() {
+            self.after(there_and_back, Event::Session(relay));
+        }
     }
 
     fn proves(&mut self, attempt: Attempt) {
         let began = at(self.clock);
-        let reachable = self.relays[attempt.relay.0] && self.uplink.is_some();
+        let reachable = self.relays[attempt.relay.0] == Relay::Answers && self.uplink.is_some();
         let (wait, verdict) = match self.exit {
             Answer::Nothing if reachable => {
                 (CHECK_TIMEOUT, Err(Obstacle::ExitCheck(String::from("timed out"))))
@@ -381,7 +391,13 @@ impl World {
     }
 
     fn relay_answers(&self) -> bool {
-        self.called.is_some_and(|relay| self.relays[relay.0]) && self.uplink.is_some()
+        self.relay() == Some(Relay::Answers)
+    }
+
+    /// What the relay does that the tunnel leads to.
+    fn relay(&self) -> Option<Relay> {
+        let by_cable = |relay| if self.uplink.is_some() { relay } else { Relay::Silent };
+        self.called.map(|called| by_cable(self.relays[called.0]))
     }
 
     fn plugs(&mut self, which: u8) {
