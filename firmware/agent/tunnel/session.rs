@@ -229,7 +229,7 @@ impl Session {
         }
         self.on_heard(now, from);
         if let Some((_, made)) = self.responded.take_if(|(ours, _)| index(datagram, 4) == Some(*ours)) {
-            self.stats.handshake = Some(made);
+            self.on_session(made);
         }
     }
 
@@ -237,7 +237,7 @@ impl Session {
     /// the half of one; a cookie says that it was not even looked at.
     fn on_handshake(&mut self, now: Duration, from: SocketAddr, answer: &[u8]) {
         match kind(answer) {
-            Some(Kind::Data) => self.stats.handshake = Some(now),
+            Some(Kind::Data) => self.on_session(now),
             Some(Kind::Response) => self.responded = index(answer, 4).map(|ours| (ours, now)),
             Some(Kind::Initiation | Kind::Cookie) | None => return,
         }
@@ -252,6 +252,12 @@ impl Session {
         }
         self.stats.last_received = Some(now);
         self.stats.unanswered = None;
+    }
+
+    /// The protocol's machine knows an answer to its last two initiations and to no older one: on a slow line they must
+    /// come more slowly until it has one, whatever else is heard.
+    fn on_session(&mut self, made: Duration) {
+        self.stats.handshake = Some(made);
         self.pause = FIRST_RETRY_AFTER;
     }
 

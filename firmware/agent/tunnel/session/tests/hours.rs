@@ -1,5 +1,7 @@
 //! Hours of a session in seconds: both ends by one made-up clock, with a cable between them that may be cut.
 
+use std::collections::VecDeque;
+
 use super::*;
 
 const TICK: Duration = Duration::from_millis(250);
@@ -19,6 +21,29 @@ fn renews_its_session_under_load_and_loses_nothing() {
     let pauses: Vec<Duration> = made.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
     assert_eq!(pauses.len(), 10, "{pauses:?}");
     assert!(pauses.iter().all(|pause| *pause >= REKEY_AFTER && *pause < REKEY_AFTER + SECOND), "{pauses:?}");
+}
+
+/// A client's uploads fill the line; what it downloads meanwhile is heard all the time.
+#[test]
+fn renews_its_session_where_an_answer_takes_seconds() {
+    for seconds in [2, 3, 6] {
+        let mut world = World::new(0);
+        let mut on_the_way = VecDeque::new();
+        let renewed = (0..4 * 200).map(|number| {
+            world.now += TICK;
+            let datagram = world.session.tick(world.now, &mut [0; 2_048]).to_vec();
+            if kind(&datagram) == Some(Kind::Initiation) {
+                on_the_way.push_back((world.now + seconds * SECOND, datagram));
+            }
+            while let Some((_, initiation)) = on_the_way.pop_front_if(|(due, _)| *due <= world.now) {
+                world.to_relay(&initiation);
+            }
+            assert!(world.comes_back(number));
+            world.session.stats().handshake.unwrap().saturating_sub(START)
+        });
+        let last = renewed.last().unwrap();
+        assert!(last > REKEY_AFTER, "{seconds} s: the last session was made after {last:?}");
+    }
 }
 
 #[test]
