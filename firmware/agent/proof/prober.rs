@@ -2,12 +2,14 @@
 //! report, whatever becomes of it; the core judges.
 
 use std::net::Ipv4Addr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use byway_core::{Egress, Exit, ExitReport, Expect, Input, PingReport};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::exit::ExitCheck;
 use super::ping::ping;
@@ -20,6 +22,8 @@ use crate::dns::own::Names;
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 /// A relay on another continent answers within 400 ms.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A line that is full of a client's uploads is no dead one.
+const LATEST: Duration = Duration::from_secs(10);
 
 /// Cheap to clone: one for the core's questions, one for the doctor's.
 #[derive(Clone, Debug)]
@@ -47,17 +51,28 @@ impl Prober {
         Self { check, hosts: hosts.into(), control, by_isp, by_tunnel, expect, reports }
     }
 
-    /// Reports [`Input::Ping`].
+    /// Reports [`Input::Ping`]: what is late counts as lost at first.
     pub fn ping(&self) {
         let prober = self.clone();
         tokio::spawn(async move {
             let sent = clock::uptime();
-            let outcome = ping(GATEWAY.into(), prober.by_tunnel.way(), PATIENCE).await;
-            if let Err(error) = &outcome {
-                tracing::debug!("{error}");
-            }
+            let mut answer = pin!(ping(GATEWAY.into(), prober.by_tunnel.way(), LATEST));
             // Nobody receives any more when the agent is stopping; so below.
-            _ = prober.reports.send(Input::Ping(PingReport { sent, round_trip: outcome.ok() })).await;
+            let tell = async |round_trip| {
+                _ = prober.reports.send(Input::Ping(PingReport { sent, round_trip })).await;
+            };
+            let in_time = timeout(PATIENCE, &mut answer).await;
+            if !matches!(in_time, Ok(Ok(_))) {
+                tell(None).await;
+            }
+            let outcome = match in_time {
+                Ok(outcome) => outcome,
+                Err(_) => answer.await,
+            };
+            match outcome {
+                Ok(round_trip) => tell(Some(round_trip)).await,
+                Err(error) => tracing::debug!("{error}"),
+            }
         });
     }
 

@@ -30,8 +30,8 @@ const UNANSWERED_PINGS: u32 = 8;
 /// The same where a check takes the ping's place: it is given five times as long.
 const SILENCE_OF_CHECKS: Duration = Duration::from_secs(7);
 const UNANSWERED_CHECKS: u32 = 1;
-/// Neither a ping nor a call for a new session answered for so long: whatever comes from the relay, servers that say
-/// again what nobody confirms, it does not hear us. A line full of a client's uploads answers late, but sooner.
+/// No ping of so long a time answered, not even ten seconds late: whatever comes from the relay, servers that say again
+/// what nobody confirms, it does not hear us.
 const DEAFNESS: Duration = Duration::from_secs(15);
 /// A relay that was just proven makes a session at once.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ impl fmt::Display for Offload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PingReport {
     pub sent: Uptime,
-    /// `None`: it was given up.
+    /// `None`: not in time. It may be reported once more.
     pub round_trip: Option<Duration>,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Evidence {
     pub(crate) tunnel: TunnelReport,
     /// When the last answered ping was sent, and how long the answer took.
     pong: Option<(Uptime, Duration)>,
-    /// The pings since then that got no answer, and when the first of them was sent.
+    /// The pings without an answer since the last one was heard, and when the first of them was sent.
     unanswered: u32,
     ignored: Option<Uptime>,
     /// The last check that got an answer, a door.
@@ -295,32 +295,37 @@ impl Evidence {
     }
 
     /// Since when a relay that may be lost, which is judged from `since` on, was not heard, or has not heard us.
-    pub(crate) fn doubtful_since(&self, since: Uptime, now: Uptime) -> Option<Uptime> {
+    pub(crate) fn doubtful_since(&self, since: Uptime, expect: Expect, now: Uptime) -> Option<Uptime> {
+        let ignored = self.ignored_since(since, expect).filter(|since| now.since(*since) >= SILENCE);
+        self.silent_since(since, now).into_iter().chain(ignored).min()
+    }
+
+    fn silent_since(&self, since: Uptime, now: Uptime) -> Option<Uptime> {
         let unheard = self.tunnel.unanswered.map(|first| first.max(since));
         let sessionless = (!self.has_session(now)).then_some(since);
-        let silent = unheard.or(sessionless).filter(|since| now.since(*since) >= DOUBT);
-        self.ignored_since(since).filter(|since| now.since(*since) >= SILENCE).or(silent)
+        unheard.or(sessionless).filter(|since| now.since(*since) >= DOUBT)
     }
 
-    /// Since when it answered nothing of ours, whatever else came: neither pings nor the call for a new session.
-    fn ignored_since(&self, since: Uptime) -> Option<Uptime> {
-        Some(self.ignored?.max(since).max(self.tunnel.handshake.unwrap_or_default()))
+    /// A check host that is away is no reason to leave a relay that is heard.
+    fn ignored_since(&self, since: Uptime, expect: Expect) -> Option<Uptime> {
+        match expect {
+            Expect::Mullvad => self.ignored.map(|first| first.max(since)),
+            Expect::Any => None,
+        }
     }
 
-    /// Whether a call for a new session is due: the pings may be lost where that is not. At every so many of them.
-    pub(crate) fn wants_session(&self, expect: Expect) -> bool {
-        self.unanswered > 0 && self.unanswered.is_multiple_of(patience(expect).0)
-    }
-
-    /// Whether the relay, which is judged from `since` on, carries no more.
-    pub(crate) fn is_lost(&self, since: Uptime, expect: Expect, now: Uptime) -> bool {
-        let (unanswered, silence) = patience(expect);
-        let unheard = self.tunnel.unanswered.is_some_and(|first| now.since(first.max(since)) >= silence);
+    /// Since when the relay, which is judged from `since` on, carries no more.
+    pub(crate) fn lost_since(&self, since: Uptime, expect: Expect, now: Uptime) -> Option<Uptime> {
+        let (unanswered, silence) = match expect {
+            Expect::Mullvad => (UNANSWERED_PINGS, SILENCE),
+            Expect::Any => (UNANSWERED_CHECKS, SILENCE_OF_CHECKS),
+        };
+        let in_vain = self.unanswered >= unanswered;
         let sessionless = !self.has_session(now) && now.since(since) >= HANDSHAKE;
-        // A session was asked for at the half of them.
-        let deaf = self.unanswered >= 2 * unanswered
-            && self.ignored_since(since).is_some_and(|first| now.since(first) >= DEAFNESS);
-        unheard && self.unanswered >= unanswered || sessionless || deaf
+        let is_lost = |first: &Uptime| sessionless || in_vain && now.since(*first) >= silence;
+        let is_deaf = |first: &Uptime| in_vain && now.since(*first) >= DEAFNESS;
+        let silent = self.silent_since(since, now).filter(is_lost);
+        silent.or_else(|| self.ignored_since(since, expect).filter(is_deaf))
     }
 
     /// When nothing but time is missing for that.
@@ -342,14 +347,6 @@ impl Evidence {
             return Err(self.lack_of_answer());
         };
         foreign(exits, expect).map_or(Ok(()), |address| Err(Lack::NotMullvad(address)))
-    }
-}
-
-/// How many pings, or checks in their place, may stay unanswered while nothing is heard, and for how long.
-const fn patience(expect: Expect) -> (u32, Duration) {
-    match expect {
-        Expect::Mullvad => (UNANSWERED_PINGS, SILENCE),
-        Expect::Any => (UNANSWERED_CHECKS, SILENCE_OF_CHECKS),
     }
 }
 

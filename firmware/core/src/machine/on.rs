@@ -34,17 +34,17 @@ impl Core {
         }
     }
 
-    pub(super) fn on_ping(&mut self, report: &PingReport, turn: &mut Turn) {
+    pub(super) fn on_ping(&mut self, report: &PingReport, turn: &Turn) {
         if !self.was_called(report.sent) {
             return; // another relay's
         }
-        self.learn_ping(report, turn);
+        self.evidence.learn_ping(report);
         if self.evidence.is_suspect(turn.now) {
             self.ping_by(turn.now + self.quick());
         }
     }
 
-    pub(super) fn on_exit(&mut self, report: ExitReport, turn: &mut Turn) {
+    pub(super) fn on_exit(&mut self, report: ExitReport, turn: &Turn) {
         let (by, asked) = (report.by, report.asked);
         if by == Egress::Privacy && !self.was_called(asked) {
             self.evidence.checking.remove(&by); // another relay's
@@ -52,7 +52,7 @@ impl Core {
         }
         if by == Egress::Privacy && self.settings.expect == Expect::Any {
             let round_trip = report.result.is_ok().then(|| turn.now.since(asked));
-            self.learn_ping(&PingReport { sent: asked, round_trip }, turn);
+            self.evidence.learn_ping(&PingReport { sent: asked, round_trip });
         }
         self.evidence.learn_exit(report);
         if self.checks() == Some(by) {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Call, Core, Effect, Turn};
 use crate::relays::{Attempt, RelayId, Verdict};
-use crate::{ClockReport, Egress, Lack, PingReport, RelaySettings, Uptime, Why};
+use crate::{ClockReport, Egress, Lack, RelaySettings, Uptime, Why};
 
 impl Core {
     pub(super) fn on_proved(&mut self, attempt: Attempt, asked: Uptime, verdict: Verdict) {
@@ -52,13 +52,12 @@ impl Core {
         if self.facts.uplink.is_none() {
             return self.agenda.stop(Why::Relays);
         }
-        let judged_since = self.judged_since();
-        let doubtful = judged_since.and_then(|since| self.evidence.doubtful_since(since, turn.now));
+        let (expect, judged_since) = (self.settings.expect, self.judged_since());
+        let doubtful = judged_since.and_then(|since| self.evidence.doubtful_since(since, expect, turn.now));
         if let Some(since) = doubtful {
             self.relays.doubt(since, turn.now);
         }
-        let is_lost = |since| self.evidence.is_lost(since, self.settings.expect, turn.now);
-        let lost_since = doubtful.filter(|_| judged_since.is_some_and(is_lost));
+        let lost_since = judged_since.and_then(|since| self.evidence.lost_since(since, expect, turn.now));
         let no_good = lost_since.or_else(|| self.foreign_since()).or_else(|| self.relays.outdated());
         if let Some(relay) = self.relays.successor(no_good, turn.now) {
             self.take(relay, lost_since.is_some(), turn);
@@ -92,16 +91,6 @@ impl Core {
             turn.effects.push(Effect::Handshake(relay, endpoint));
         }
         self.call_relay(turn);
-    }
-
-    /// A ping, or the check in its place. It may be lost where a session is still made.
-    pub(super) fn learn_ping(&mut self, report: &PingReport, turn: &mut Turn) {
-        self.evidence.learn_ping(report);
-        if let Some(Call { relay, endpoint, .. }) =
-            self.called.filter(|_| self.evidence.wants_session(self.settings.expect))
-        {
-            turn.effects.push(Effect::Handshake(relay, endpoint));
-        }
     }
 
     /// What the engine says of its session is about the relay that carries.

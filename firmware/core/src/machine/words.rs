@@ -119,12 +119,11 @@ pub enum Effect {
     RememberPaused(Vec<PausedClient>),
     /// Prove a relay, beside the tunnel; report [`Input::Proved`].
     Prove(Attempt),
-    /// The tunnel leads to this relay, there; start a handshake now: the rule set has just begun to let it through, or
-    /// nothing else is answered.
+    /// The tunnel leads to this relay, there; start a handshake now: the rule set has just begun to let it through.
     Handshake(RelayId, SocketAddr),
     /// The tunnel leads to nobody.
     HangUp,
-    /// Ping the relay's gateway through the tunnel once; report [`Input::Ping`].
+    /// Ping the relay's gateway through the tunnel once; report [`Input::Ping`], twice where the answer comes late.
     Ping,
     /// Ask the check host who we are, by that door; report [`Input::Exit`].
     CheckExit(Egress),

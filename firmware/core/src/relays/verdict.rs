@@ -69,6 +69,6 @@ pub enum Obstacle {
     ExitCheck(String),
     /// It answers that this address is not Mullvad's. The core's own judgement of a [`Proof`].
     NotMullvad(IpAddr),
-    /// It carried until nothing was heard any more. The core's own judgement of the tunnel.
+    /// It carried until nothing was heard any more, or nothing answered. The core's own judgement of the tunnel.
     FellSilent,
 }

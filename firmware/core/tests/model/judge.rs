@@ -43,10 +43,8 @@ pub(crate) struct Judge {
     proving: Option<RelayId>,
     /// The check host has just said "not Mullvad".
     foreign: bool,
-    /// Since when the relay answers nothing, and since when clients send.
-    silent: Option<u64>,
-    /// Things came from it all the same.
-    talks: bool,
+    /// Since when the relay answers nothing, and whether it talks all the same; and since when clients send.
+    silent: Option<(u64, bool)>,
     traffic: Option<u64>,
     /// In which second, and how many in it so far.
     deadlines: (u64, u32),
@@ -96,7 +94,6 @@ impl Judge {
             proving: None,
             foreign: false,
             silent: None,
-            talks: false,
             traffic: None,
             deadlines: (0, 0),
             ordered: (0, 0),
@@ -112,7 +109,7 @@ impl Judge {
     pub(crate) fn restarts(&mut self, now: u64, wish: Wish) {
         let (orders, ticks, last_epoch) = (self.orders, self.ticks, self.last_epoch);
         let (used, counted, today) = (self.used, self.counted, self.today);
-        let (silent, traffic) = (self.silent.map(|_| now), self.traffic.map(|_| now));
+        let (silent, traffic) = (self.silent.map(|(_, talks)| (now, talks)), self.traffic.map(|_| now));
         let (deeds, paused) = (std::mem::take(&mut self.deeds), std::mem::take(&mut self.paused));
         *self = Self {
             orders,
@@ -141,10 +138,12 @@ impl Judge {
     }
 
     pub(crate) fn looks_at_the_relay(&mut self, now: u64, relay: Option<Relay>) {
-        let answers = relay == Some(Relay::Answers);
-        self.silent = if answers { None } else { Some(self.silent.unwrap_or(now)) };
-        self.talks |= relay == Some(Relay::Deaf);
-        self.talks &= !answers;
+        let talks = relay == Some(Relay::Deaf);
+        self.silent = match self.silent {
+            _ if relay == Some(Relay::Answers) => None,
+            Some((since, before)) if before == talks => Some((since, talks)),
+            Some(_) | None => Some((now, talks)),
+        };
     }
 
     pub(crate) fn counts_a_deadline(&mut self, now: u64) {
@@ -395,8 +394,8 @@ impl Judge {
             self.wish,
             now - self.wished
         );
-        if let (Some(Egress::Privacy), Some(silent)) = (open, self.silent) {
-            let busy = self.traffic.filter(|_| !self.talks).map(|traffic| traffic.max(silent) + 10_000);
+        if let (Some(Egress::Privacy), Some((silent, talks))) = (open, self.silent) {
+            let busy = self.traffic.filter(|_| !talks).map(|traffic| traffic.max(silent) + 10_000);
             let limit = busy.map_or(silent + 30_000, |busy| busy.min(silent + 30_000));
             assert!(now <= limit + SLOWEST_ORDER, "the relay is silent since {} ms", now - silent);
         }

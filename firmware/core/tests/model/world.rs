@@ -37,8 +37,6 @@ enum Event {
     Poll,
     /// Something of the relay that was called then comes in.
     Heard(RelayId),
-    /// It has made a session with us.
-    Session(RelayId),
     /// Somebody changes the kernel, and it is noticed, unless an order is on its way.
     Drift,
 }
@@ -231,11 +229,8 @@ impl World {
             Event::Heard(relay) if self.called == Some(relay) => {
                 (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
             }
-            Event::Session(relay) if self.called == Some(relay) => {
-                self.tunnel.handshake = Some(at(self.clock));
-            }
             Event::Drift if self.kernel.verified.is_some() => self.does(Deed::Drift),
-            Event::Heard(_) | Event::Session(_) | Event::Drift => {}
+            Event::Heard(_) | Event::Drift => {}
             Event::Amended(generation, posture) => self.amends(generation, posture),
             Event::Poll => {
                 self.after(POLL, Event::Poll);
@@ -324,10 +319,12 @@ impl World {
 
     fn pings(&mut self) {
         let sent = at(self.clock);
-        let there_and_back = self.sends().filter(|late| *late < PING_TIMEOUT);
-        let wait = there_and_back.unwrap_or(PING_TIMEOUT);
-        let round_trip = there_and_back.map(Duration::from_millis);
-        self.after(wait, Event::Report(Input::Ping(PingReport { sent, round_trip })));
+        let answer = self.sends();
+        let late = answer.is_none_or(|wait| wait > PING_TIMEOUT).then_some((PING_TIMEOUT, None));
+        let answer = answer.map(|wait| (wait, Some(Duration::from_millis(wait))));
+        for (wait, round_trip) in late.into_iter().chain(answer) {
+            self.after(wait, Event::Report(Input::Ping(PingReport { sent, round_trip })));
+        }
     }
 
     /// A session at once, if the relay answers.
@@ -336,9 +333,7 @@ impl World {
             (self.called, self.tunnel) = (Some(relay), TunnelReport::default());
         }
         self.judge.looks_at_the_relay(self.clock, self.relay());
-        if let Some(there_and_back) = self.sends() {
-            self.after(there_and_back, Event::Session(relay));
-        }
+        self.sends();
     }
 
     fn proves(&mut self, attempt: Attempt) {
