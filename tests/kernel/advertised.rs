@@ -86,9 +86,9 @@ impl Routers {
 const NAT64: &[u8] = b"\x26\x02\x07\x08\x00\x64\xff\x9b\0\0\0\0\0\0\0\0";
 
 #[test]
-fn an_address_is_lent_lost_and_lent_again_and_no_client_is_left() {
+fn an_address_is_lent_and_lent_again_and_no_client_is_left() {
     if env::var_os(IN_PATH).is_none() {
-        return with_udhcpc6("advertised::an_address_is_lent_lost_and_lent_again_and_no_client_is_left");
+        return with_udhcpc6("advertised::an_address_is_lent_and_lent_again_and_no_client_is_left");
     }
     in_a_box(async || {
         let (house, end) = house();
@@ -111,7 +111,6 @@ fn an_address_is_lent_lost_and_lent_again_and_no_client_is_left() {
         run(&format!("kill -USR1 {}", clients[0]));
         assert_eq!(next(&mut client).await, lease, "lent anew before its time");
         run(&format!("kill -9 {}", clients[0]));
-        assert_eq!(next(&mut client).await, None);
         is_of_this_house(next(&mut client).await.as_ref());
         drop(client);
         eventually("the client has ended", || processes_told(&script.path()).is_empty());

@@ -65,6 +65,41 @@ fn an_address_lasts_as_long_as_it_was_lent_and_is_lent_anew_only_when_that_is_sa
 }
 
 #[test]
+fn an_address_that_is_over_before_its_time_goes_and_no_other() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        let lent = |net: &str| Lent { net: net.parse().unwrap(), lasts: None };
+        let both = ["2001:db8:77::100/128", "2001:db8:77::101/128"].map(lent);
+        let holding = |addresses: &[Lent]| Link {
+            addresses: addresses.to_vec(),
+            gateways: Vec::new(),
+            ..link("192.168.9.7/24", "192.168.9.1", 3600)
+        };
+        net.attach(CABLE, &holding(&both), true).await.unwrap();
+        net.attach(CABLE, &holding(&both[1..]), false).await.unwrap();
+        let held = || run("ip -6 -o addr show dev eth0 scope global");
+        assert!(held().contains("2001:db8:77::100/128"), "the kernel keeps it: {}", held());
+        net.take_back("eth0", &[both[0].net]).await.unwrap();
+        assert!(!held().contains("::100/") && held().contains("::101/"), "{}", held());
+    });
+}
+
+/// A house of IPv6 alone lends one by DHCPv6, and nobody ever answers for IPv4.
+#[test]
+fn what_is_lent_is_held_while_the_rest_is_left_as_it_stands() {
+    in_a_box(async || {
+        let mut net = Net::open().await.unwrap();
+        net.attach(CABLE, &link("192.168.9.7/24", "192.168.9.1", 3600), true).await.unwrap();
+        let by_dhcp6 =
+            Link { gateways: Vec::new(), standing: true, ..link("2001:db8:77::100/128", "fe80::1", 3600) };
+        net.attach(CABLE, &by_dhcp6, true).await.unwrap();
+        let held = run("ip -o addr show dev eth0 scope global");
+        assert!(held.contains("192.168.9.7/24") && held.contains("2001:db8:77::100/128"), "{held}");
+        assert!(defaults().contains("192.168.9.1"), "{}", defaults());
+    });
+}
+
+#[test]
 fn what_somebody_takes_away_is_put_back() {
     in_a_box(async || {
         let mut net = Net::open().await.unwrap();

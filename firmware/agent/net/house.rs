@@ -61,7 +61,7 @@ pub(super) async fn make(
     let is_lit = link.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
     sysctl::write(&ipv6(interface, is_lit))?;
     if wanted.standing {
-        return Ok(());
+        return add_addresses(handle, index, &wanted.addresses, anew).await;
     }
     keep_addresses(handle, index, &wanted.addresses).await?;
     if !is_lit {
@@ -82,6 +82,12 @@ pub(super) async fn make(
             || gateway.is_some_and(|gateway| wanted.gateways.contains(&gateway))
     };
     remove_defaults(handle, index, stands).await
+}
+
+/// What is not lent any more and would last on.
+pub(super) async fn take_back(handle: &Handle, interface: &str, over: &[IpNet]) -> Result<()> {
+    let Some(link) = netlink::link(handle, interface).await? else { return Ok(()) };
+    remove_addresses(handle, link.header.index, |net| over.contains(&net)).await
 }
 
 /// One where the box is the router itself.
@@ -107,9 +113,14 @@ async fn raise(handle: &Handle, interface: &str, index: u32) -> Result<()> {
 
 /// Removes all other IPv4 addresses; IPv6's come and go with what routers say.
 async fn keep_addresses(handle: &Handle, index: u32, wanted: &[Lent]) -> Result<()> {
+    let is_over = |net: IpNet| net.addr().is_ipv4() && !wanted.iter().any(|lent| lent.net == net);
+    remove_addresses(handle, index, is_over).await
+}
+
+async fn remove_addresses(handle: &Handle, index: u32, is_over: impl Fn(IpNet) -> bool) -> Result<()> {
     for message in netlink::addresses(handle, index).await? {
         let Some(net) = net(&message) else { continue };
-        if net.addr().is_ipv4() && !wanted.iter().any(|lent| lent.net == net) {
+        if is_over(net) {
             let request = handle.address().del(message);
             request.execute().await.with_context(|| format!("address {net} cannot be removed"))?;
         }

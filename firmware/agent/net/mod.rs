@@ -195,6 +195,11 @@ impl Net {
         house::make(&self.handle, interface, wanted, anew).await
     }
 
+    /// Removes these from an interface of the house: they are not lent any more.
+    pub async fn take_back(&mut self, interface: &str, over: &[IpNet]) -> Result<()> {
+        house::take_back(&self.handle, interface, over).await
+    }
+
     /// Those of the gateways that have a valid neighbour entry, with it. The kernel is nudged to look for the others: ask
     /// again.
     pub async fn routers(&mut self, interface: &str, gateways: &[IpAddr]) -> Result<Vec<(IpAddr, Mac)>> {

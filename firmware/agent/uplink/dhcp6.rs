@@ -73,7 +73,9 @@ impl Dhcp6 {
                     tracing::debug!(interface = self.interface, ?status, "{PROGRAM} ended");
                     (self.client, self.again) = (None, Instant::now() + PAUSE);
                     self.said.clear();
-                    Some(None)
+                    // What was lent lasts for its time; the next one begins with nothing.
+                    self.leased = false;
+                    None
                 }
                 // A server's text need not be UTF-8.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
@@ -120,7 +122,7 @@ fn event(said: &BTreeMap<String, String>) -> Option<Option<Lease6>> {
     match said.get("event")?.as_str() {
         "bound" | "renew" => Some(lease(said)),
         "deconfig" | "nak" => Some(None),
-        // `leasefail`: it goes on asking; what was lent before has ended by a word of its own.
+        // `leasefail`: it goes on asking; what was lent before has ended by a word of its own, or with its time.
         _ => None,
     }
 }

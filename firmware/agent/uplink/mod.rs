@@ -12,14 +12,17 @@ mod router;
 mod script;
 pub mod wifi;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use byway_core::Input;
 use byway_core::uplink::{
-    Attachment, DhcpEvent, Interfaces, LinkInput, Medium, Method, Offers, Trouble, Wanted,
+    Attachment, DhcpEvent, Interfaces, Link, LinkInput, Medium, Method, Offers, Trouble, Wanted,
 };
+use ipnet::IpNet;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -56,11 +59,12 @@ pub struct Told {
 }
 
 /// Starts attaching. Whoever asks for offers before the house has made any gets none.
-pub fn start(settings: Settings, net: Arc<Mutex<Net>>, changes: Changes, told: Told) -> anyhow::Result<()> {
+pub fn start(settings: Settings, net: Arc<Mutex<Net>>, changes: Changes, told: Told) -> Result<()> {
     let helpers = Helpers::new(&settings)?;
     let Settings { method, interfaces, .. } = settings;
     let attachment = Attachment::new(method, interfaces.clone());
-    let house = House { interfaces, net, attachment, helpers, done: Wanted::default(), told, trouble: None };
+    let (done, lent) = (Wanted::default(), BTreeMap::new());
+    let house = House { interfaces, net, attachment, helpers, done, lent, told, trouble: None };
     tokio::spawn(house.attend(changes));
     Ok(())
 }
@@ -71,8 +75,9 @@ struct House {
     net: Arc<Mutex<Net>>,
     attachment: Attachment,
     helpers: Helpers,
-    /// What the interfaces were last made to hold.
+    /// What the interfaces were last made to hold, and which addresses they may still hold because of us.
     done: Wanted,
+    lent: BTreeMap<Medium, BTreeSet<IpNet>>,
     told: Told,
     /// As the core was told it last.
     trouble: Option<Result<(), Trouble>>,
@@ -120,7 +125,10 @@ impl House {
         for medium in Medium::BOTH {
             let Some(name) = self.interfaces.name(medium) else { continue };
             let attached = match (wanted.link(medium), self.done.link(medium)) {
-                (Some(link), _) => self.net.lock().await.attach((medium, name), link, anew).await,
+                (Some(link), _) => {
+                    let lent = self.lent.entry(medium).or_default();
+                    hold(&mut *self.net.lock().await, (medium, name), link, lent, anew).await
+                }
                 (None, Some(_)) => self.net.lock().await.lower(name).await,
                 (None, None) => Ok(()),
             };
@@ -152,6 +160,29 @@ impl House {
         self.trouble = Some(trouble.clone());
         self.told.core.send(Input::Attached(trouble)).await.is_ok()
     }
+}
+
+/// `lent`: the addresses that it may hold because of us. One that is over before its time the kernel would keep.
+async fn hold(
+    net: &mut Net,
+    interface: (Medium, &str),
+    link: &Link,
+    lent: &mut BTreeSet<IpNet>,
+    anew: bool,
+) -> Result<()> {
+    let wanted: BTreeSet<IpNet> = link.addresses.iter().map(|lent| lent.net).collect();
+    lent.extend(&wanted);
+    let attached = net.attach(interface, link, anew).await;
+    let over: Vec<IpNet> = lent.difference(&wanted).copied().collect();
+    if !over.is_empty() {
+        // What stands in the way of the one may stand in the way of the other: the first error is told.
+        let taken_back = net.take_back(interface.1, &over).await;
+        attached?;
+        taken_back?;
+        *lent = wanted;
+        return Ok(());
+    }
+    attached
 }
 
 fn looks() -> Interval {

@@ -166,7 +166,7 @@ pub struct Link {
     pub dhcp6: bool,
     /// Which of its addresses the LAN is to be asked for before they are held.
     pub probes: Vec<Ipv4Addr>,
-    /// What it holds is left, until the house has answered: it may be of an agent before this one.
+    /// What else it holds is left, until the house has answered: it may be of an agent before this one.
     pub standing: bool,
     /// Beside those that the kernel makes of router advertisements; other IPv4 ones must go.
     pub addresses: Vec<Lent>,
@@ -206,16 +206,16 @@ impl Attachment {
             LinkInput::Link(medium, link) => self.side(medium).learn_link(link),
             LinkInput::Dhcp(medium, event) => self.side(medium).learn_dhcp(event),
             LinkInput::Probed(medium, address, probed) => self.side(medium).learn_probe(address, probed),
-            LinkInput::Dhcp6(medium, lease) => self.side(medium).lease6 = lease,
+            LinkInput::Dhcp6(medium, lease) => self.side(medium).learn_dhcp6(now, lease),
             LinkInput::Wifi(trouble) => self.radio = trouble,
-            LinkInput::Said(medium, said) => self.side(medium).advertised.hear(now, said),
+            LinkInput::Said(medium, said) => self.side(medium).learn_router(now, said),
         }
     }
 
-    /// What routers have said holds for a time; to be called now and then.
+    /// What routers have said and `DHCPv6` has lent holds for a time; to be called now and then.
     pub fn forget(&mut self, now: Uptime) {
         for medium in Medium::BOTH {
-            self.side(medium).advertised.forget(now);
+            self.side(medium).forget(now);
         }
     }
 

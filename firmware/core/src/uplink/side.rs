@@ -3,11 +3,17 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
 
 use ipnet::IpNet;
 
-use super::router::{Advertised, Dhcp};
+use super::router::{Advertised, Dhcp, Said};
 use super::{Carrier, DhcpEvent, ETHERNET_MTU, Lease, Lease6, Lent, Link, LinkState, Probed};
+use crate::Uptime;
+
+/// A house whose routers have not told machines to ask for this long has ceased to: two routers that disagree take turns more
+/// often (RFC 4861 6.2.1, `MaxRtrAdvInterval`).
+const ADVERTISED_EVERY: Duration = Duration::from_mins(30);
 
 /// As far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +21,10 @@ pub(super) struct Side {
     pub(super) link: LinkState,
     pub(super) lease: Option<Lease>,
     pub(super) lease6: Option<Lease6>,
+    /// When that ends unless it is lent anew; `None`: never.
+    ends6: Option<Uptime>,
+    /// Since when no router tells machines to ask for it.
+    unasked6: Option<Uptime>,
     pub(super) advertised: Advertised,
     /// Something was lent, and is not any more.
     lost: bool,
@@ -43,6 +53,26 @@ impl Side {
             DhcpEvent::Lost => (self.lease, self.lost) = (None, true),
             DhcpEvent::Unanswered => self.unanswered = true,
             DhcpEvent::Taken(address) => self.taken = Some(address),
+        }
+    }
+
+    pub(super) fn learn_dhcp6(&mut self, now: Uptime, lease: Option<Lease6>) {
+        self.ends6 = lease.as_ref().and_then(|lease| lease.address.lasts).map(|lasts| now + lasts);
+        self.lease6 = lease;
+    }
+
+    /// Once routers do not tell machines to ask, nobody has an address lent anew, or taken back.
+    pub(super) fn learn_router(&mut self, now: Uptime, said: Said) {
+        self.advertised.hear(now, said);
+        self.unasked6 = if self.asks6() { None } else { self.unasked6.or(Some(now)) };
+    }
+
+    /// What holds for a time only.
+    pub(super) fn forget(&mut self, now: Uptime) {
+        self.advertised.forget(now);
+        let unasked = self.unasked6.map(|since| since + ADVERTISED_EVERY);
+        if self.ends6.into_iter().chain(unasked).any(|ends| ends <= now) {
+            (self.lease6, self.ends6) = (None, None);
         }
     }
 
@@ -100,10 +130,14 @@ impl Side {
             dhcp: true,
             probes: Vec::new(),
             standing: lease.is_none() && !self.lost,
-            dhcp6: self.advertised.dhcp() == Dhcp::Addresses,
+            dhcp6: self.asks6(),
             addresses: lent4.into_iter().chain(lent6).collect(),
             gateways: lease.and_then(|lease| lease.router).map(IpAddr::V4).into_iter().collect(),
             mtu: lease.and_then(|lease| lease.mtu).unwrap_or(ETHERNET_MTU),
         }
+    }
+
+    fn asks6(&self) -> bool {
+        self.advertised.dhcp() == Dhcp::Addresses
     }
 }

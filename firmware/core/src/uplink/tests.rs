@@ -166,6 +166,44 @@ fn routers_that_tell_machines_to_ask_are_asked() {
     assert_eq!(house.wanted().cable.unwrap().addresses, [lent.address]);
 }
 
+/// The client has ended: nobody renews it.
+#[test]
+fn what_was_lent_ends_with_its_time_and_soon_after_routers_cease_to_tell_machines_to_ask() {
+    let day = 24 * HOUR;
+    let lent = |seconds| Lease6::new("2001:db8::1000".parse().unwrap(), seconds, &[]).unwrap();
+    let held = |house: &Attachment| house.wanted().cable.unwrap().addresses.len();
+    let said = |dhcp| LinkInput::Said(Medium::Cable, Said::Dhcp(dhcp));
+    for (seconds, asked, ends) in [(3600, true, 60), (86_400, false, 30), (u32::MAX, false, 30)] {
+        let mut house = plugged_in(false);
+        house.hear(NOW, said(Dhcp::Addresses));
+        house.hear(NOW, LinkInput::Dhcp6(Medium::Cable, Some(lent(seconds))));
+        if !asked {
+            house.hear(NOW, said(Dhcp::Nothing));
+        }
+        for (minutes, left) in [(ends - 1, 1), (ends, 0)] {
+            house.forget(NOW + Duration::from_mins(minutes));
+            assert_eq!(held(&house), left, "of {seconds} s after {minutes} minutes");
+        }
+    }
+    // Two routers, one of which knows of no server: whoever asks again has it lent again.
+    let mut house = plugged_in(false);
+    for nth in 0..100 {
+        let now = NOW + HOUR / 3 * nth;
+        house.hear(now, said(Dhcp::Addresses));
+        house.hear(now, LinkInput::Dhcp6(Medium::Cable, Some(lent(86_400))));
+        house.hear(now, said(Dhcp::Nothing));
+        house.forget(now + HOUR / 3);
+        assert_eq!(held(&house), 1);
+    }
+    // A server that is silent for a while takes nothing that was lent for a day.
+    let now = NOW + HOUR / 3 * 100;
+    house.hear(now, said(Dhcp::Addresses));
+    house.forget(now + HOUR);
+    assert_eq!(held(&house), 1);
+    house.forget(now + day);
+    assert_eq!(held(&house), 0);
+}
+
 #[test]
 fn what_routers_say_is_offered_for_as_long_as_it_holds_and_nobodys_word_counts_twice() {
     let mut house = leased(false);
