@@ -130,6 +130,20 @@ fn whoever_was_proven_before_the_silence_is_asked_anew_at_once_when_who_stood_by
 }
 
 #[test]
+fn who_asks_for_privacy_waits_for_no_pause_between_two_attempts() {
+    let mut drive = Drive::attached(house::settings(), Wish::Sealed);
+    let tries = |drive: &Drive| drive.effects.iter().any(|effect| matches!(effect, Effect::Prove(_)));
+    drive.proves_nobody();
+    while tries(&drive) {
+        drive.proves_nobody();
+    }
+    drive.feed(Input::Tick);
+    assert!(!tries(&drive), "no pause: {:?}", drive.effects);
+    drive.feed(Input::Wished(Wish::Privacy));
+    assert!(tries(&drive), "{:?}", drive.effects);
+}
+
+#[test]
 fn who_asks_for_a_test_is_not_answered_by_an_attempt_that_was_under_way() {
     let mut drive = open(Egress::Privacy);
     drive.feed(Input::TestRelays);

@@ -20,6 +20,10 @@ const FORGET: Duration = Duration::from_secs(90);
 
 impl Core {
     pub(super) fn on_wished(&mut self, wish: Wish, turn: &mut Turn) {
+        // Whoever asks for it, once more or for the first time, should not wait for a pause between two attempts.
+        if wish.egress() == Some(Egress::Privacy) {
+            self.relays.try_again(turn.now);
+        }
         if wish != self.wish {
             self.wish = wish;
             self.last_egress = wish.egress().unwrap_or(self.last_egress);
