@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use byway_lab::house::{House, Offer};
 use byway_lab::judge::Door;
 use byway_lab::stage::Stage;
+use byway_lab::wait_for;
 use serde_json::{Value, json};
 
 use crate::house::wait_leased;
@@ -29,11 +30,15 @@ pub(super) fn behind_two_nats(stage: &mut Stage) -> Result<()> {
         house.block_direct()?;
         house.offer_ports()
     })?;
-    let status = wait_reached(stage, "relayed")?;
-    ensure!(status["tailnet"]["reach"]["says"] == RELAYED, "{status}");
+    // A router may take its time to say what it offers.
+    let is_told = |status: &Value| status["tailnet"]["reach"]["says"] == RELAYED;
+    stage.byway.wait_status("what the router offers", NOTICED, is_told)?;
     for command in ["status", "doctor"] {
-        let said = stage.byway.cli(&[command])?;
-        ensure!(said.code == Some(0) && said.stdout.contains(RELAYED), "{said:?}");
+        wait_for("its words", PATIENCE, || {
+            let said = stage.byway.cli(&[command])?;
+            ensure!(said.code == Some(0) && said.stdout.contains(RELAYED), "{said:?}");
+            Ok(())
+        })?;
     }
     for door in [Door::Residential, Door::Privacy] {
         ordeal.watch.flip(&stage.byway, Some(door))?;

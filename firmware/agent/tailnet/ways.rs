@@ -16,6 +16,8 @@ use super::localapi::{Error, LocalApi};
 const LOOK: Duration = Duration::from_secs(10);
 /// Somebody may have changed the router's settings.
 const ASK_AGAIN: Duration = Duration::from_mins(30);
+/// tailscaled gives a router a quarter of a second for each protocol.
+const TRIES: u32 = 3;
 
 /// Tells of every change, until nobody listens.
 pub async fn watch(api: LocalApi, mut views: watch::Receiver<View>, tell: mpsc::Sender<Input>) {
@@ -45,19 +47,35 @@ async fn look(api: &LocalApi, router: &mut Router, house: Option<UplinkView>) ->
 #[derive(Default)]
 struct Router {
     told: Option<PortMapping>,
-    asked: Option<(Option<UplinkView>, Instant)>,
+    /// In which house, since when and how often.
+    asked: Option<(Option<UplinkView>, Instant, u32)>,
 }
 
 impl Router {
-    /// In each house once, and now and then.
+    /// In each house until it has opened a port, or was asked often enough; and now and then.
     async fn ask(&mut self, api: &LocalApi, house: Option<UplinkView>) -> Result<(), Error> {
-        let is_this = |(asked, at): &(_, Instant)| *asked == house && at.elapsed() < ASK_AGAIN;
+        let is_this = |(asked, since, _): &(_, Instant, _)| *asked == house && since.elapsed() < ASK_AGAIN;
         if !self.asked.as_ref().is_some_and(is_this) {
-            self.told = port_mapping(&api.debug_portmap().await?);
-            self.asked = Some((house, Instant::now()));
+            self.told = None;
+            self.asked = Some((house, Instant::now(), 0));
+        }
+        let has_mapped = self.told.as_ref().is_some_and(|told| told.mapped.is_some());
+        if let Some((_, _, tries)) = self.asked.as_mut().filter(|(_, _, tries)| *tries < TRIES && !has_mapped)
+        {
+            let told = port_mapping(&api.debug_portmap().await?);
+            self.told = both(self.told.take(), told);
+            *tries += 1;
         }
         Ok(())
     }
+}
+
+/// What a router has once offered it offers.
+fn both(before: Option<PortMapping>, now: Option<PortMapping>) -> Option<PortMapping> {
+    let (Some(before), Some(now)) = (&before, &now) else { return now.or(before) };
+    let all = [Protocol::Pcp, Protocol::NatPmp, Protocol::Upnp].into_iter();
+    let offers = all.filter(|offer| before.offers.contains(offer) || now.offers.contains(offer)).collect();
+    Some(PortMapping { offers, mapped: now.mapped })
 }
 
 /// Out of lines that are made for people; `None`: the router could not be asked.
