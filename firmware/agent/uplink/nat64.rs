@@ -26,14 +26,14 @@ const CALM: Duration = Duration::from_mins(10);
 /// For the life of the agent.
 pub(crate) async fn watch(
     names: Arc<Names>,
-    offers: watch::Receiver<Offers>,
+    mut offers: watch::Receiver<Offers>,
     mut views: watch::Receiver<View>,
     tell: mpsc::Sender<Input>,
 ) {
     let mut told = None;
     loop {
         let lacks_ipv4 = lacks_ipv4(&views.borrow_and_update());
-        let advertised = offers.borrow().nat64;
+        let advertised = offers.borrow_and_update().nat64;
         let prefix = match advertised {
             None if lacks_ipv4 => find(&names).await,
             advertised => advertised,
@@ -44,8 +44,11 @@ pub(crate) async fn watch(
         told = prefix;
         let has_turned = views.wait_for(|view| self::lacks_ipv4(view) != lacks_ipv4);
         let pause = if lacks_ipv4 && prefix.is_none() { QUICK } else { CALM };
-        if let Ok(Err(_)) = timeout(pause, has_turned).await {
-            return;
+        tokio::select! {
+            turned = timeout(pause, has_turned) => if let Ok(Err(_)) = turned {
+                return;
+            },
+            Ok(()) = offers.changed() => {}
         }
     }
 }
