@@ -65,7 +65,8 @@ fn within_words<'a>(before: &str, candidate: &'a str, after: &str) -> Option<&'a
     Some(candidate)
 }
 
-/// The first and longest address in it, and its stand-in. What is not part of it is a name before it, or a port.
+/// The first and longest address in it, and its stand-in. What is not part of it is a name before it, or a port; of more than
+/// eight groups nobody knows where the address begins, and all of them go.
 fn replaced<'a>(candidate: &'a str, redactor: &mut Redactor) -> Option<(&'a str, String)> {
     let starts = || core::iter::once(0).chain(candidate.match_indices(':').map(|(at, _)| at + 1));
     for start in starts() {
@@ -75,6 +76,11 @@ fn replaced<'a>(candidate: &'a str, redactor: &mut Redactor) -> Option<(&'a str,
         for end in ends {
             let text = &candidate[start..end];
             if let (true, Ok(address)) = (text.matches(':').count() >= 2, text.parse::<Ipv6Addr>()) {
+                let more = candidate[end..].strip_prefix(':');
+                if more.is_some_and(|more| more.starts_with(|it: char| it.is_ascii_hexdigit())) {
+                    let whole = candidate[start..].trim_end_matches([':', '.']);
+                    return Some((whole, redactor.stand_in("public", whole)));
+                }
                 let stand_in = told(IpAddr::V6(address), redactor).unwrap_or_else(|| text.to_string());
                 return Some((text, stand_in));
             }

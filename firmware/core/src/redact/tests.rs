@@ -63,6 +63,15 @@ fn one_stand_in_through_all_parts_of_a_report() {
     assert_eq!(redactor.redact("198.51.100.2 198.51.100.1"), "public-2 public-1");
 }
 
+#[test]
+fn of_more_than_eight_groups_none_is_told() {
+    let mut redactor = Redactor::new(&known());
+    for word in ["dead", "ff02"] {
+        let told = redactor.redact(&alloc::format!("{word}:2001:db8:50:1:2:3:4:5678: x"));
+        assert!(told.ends_with(": x") && !told.contains("db8") && !told.contains("5678"), "{told}");
+    }
+}
+
 /// Secrets by their form, and ones that have to be known or named.
 fn secrets() -> impl Strategy<Value = (String, Known)> {
     let by_form = prop_oneof![
