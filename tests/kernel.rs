@@ -302,11 +302,16 @@ fn a_gateway_that_answers_is_found_and_one_that_does_not_is_not() {
 fn changes_of_every_kind_are_heard() {
     in_a_box(async || {
         load(&ruleset::whole(&Posture::default())).unwrap();
+        // Both ends of the cable tell of their own addresses a second or two after they have come up.
+        eventually("the interfaces have their addresses", || {
+            let addresses = run("ip -6 -o addr show scope link");
+            addresses.lines().count() == 2 && !addresses.contains("tentative")
+        });
         let mut changes = Changes::open(0).unwrap();
         for command in [
             "ip link set eth0 mtu 1400",
             "ip addr add 192.0.2.1/32 dev eth0",
-            "ip -6 addr add 2001:db8::1/128 dev eth0",
+            "ip -6 addr add 2001:db8::1/128 dev eth0 nodad",
             "ip route add 198.51.100.0/24 dev eth0",
             "ip -6 rule add pref 5005 lookup main",
             "ip neigh replace 192.168.77.7 lladdr 02:00:00:00:00:07 dev eth0",

@@ -175,9 +175,7 @@ fn makes_the_device_anew_when_somebody_deletes_it() {
 
     let deleted = world::device_index();
     world::delete_device();
-    within(Duration::from_secs(1), "another device", || {
-        world::device_index().is_some_and(|now| Some(now) != deleted)
-    });
+    eventually("another device", || world::device_index().is_some_and(|now| Some(now) != deleted));
     eventually("health", || engine.healthy());
     world::configure_device();
     eventually("an answer", || world::answer_v4().is_some());

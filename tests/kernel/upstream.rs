@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::facts::{dual_stack, open};
 use crate::namespace::run;
-use crate::world::{house, in_a_box};
+use crate::world::{eventually, house, in_a_box};
 
 /// Nobody who asks for a name waits that long; without an error TCP tries for minutes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,7 +57,12 @@ fn listen(thread: i32, upstream: SocketAddr) {
     let there = File::open(format!("/proc/self/task/{thread}/ns/net")).unwrap();
     let bound = thread::spawn(move || {
         setns(there, CloneFlags::CLONE_NEWNET).unwrap();
-        TcpListener::bind(upstream).unwrap()
+        let mut bound = None;
+        eventually("the house has the address", || {
+            bound = TcpListener::bind(upstream).ok();
+            bound.is_some()
+        });
+        bound.unwrap()
     });
     let listener = bound.join().unwrap();
     thread::spawn(move || listener.incoming().collect::<Vec<_>>());

@@ -55,13 +55,17 @@ pub(super) fn machines_of_the_house(stage: &mut Stage) -> Result<()> {
         ordeal.watch.wait_guest_answered(PATIENCE)?;
         guest.wait_seen_by(door)?;
         for server in [address(STRANGER)?, house_addresses(stage)?[0]] {
-            let reply = guest.dig(server, NAME)?;
-            ensure!(!reply.data.is_empty(), "no answer of {server}: {reply:?}");
+            wait_for("a name for the guest", PATIENCE, || {
+                let reply = guest.dig(server, NAME)?;
+                ensure!(!reply.data.is_empty(), "no answer of {server}: {reply:?}");
+                Ok(())
+            })?;
         }
         forged.extend(hand_on(stage)?);
     }
     ordeal.watch.flip(&stage.byway, None)?;
-    ensure!(guest.dig(address(STRANGER)?, NAME).is_ok_and(|reply| reply.data.is_empty()), "a name is told");
+    let reply = wait_for("a word on a name", PATIENCE, || guest.dig(address(STRANGER)?, NAME))?;
+    ensure!(reply.data.is_empty(), "a name is told: {reply:?}");
     forged.extend(hand_on(stage)?);
     ordeal.note("machines of the house, by each door", None, None);
     let outcome = ordeal.end()?;

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Error, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use byway_lab::crowd::{Crowd, FIRST_FLOW};
 use byway_lab::flow_table;
 use byway_lab::judge::{Door, FORGET, RELAY_DRAIN, Vantage};
@@ -48,11 +48,8 @@ pub(super) fn one_port_for_life_is_refused(stage: &mut Stage) -> Result<()> {
     ordeal.watch.wait_answered(PATIENCE)?;
     thread::sleep(A_WHILE);
     stage.world.relay.come_back()?;
-    let carried = ordeal.until_carried(stage, |stage| {
-        let said = stage.byway.cli(&["egress", "privacy"])?;
-        ensure!(said.code == Some(0), "{said:?}");
-        Ok(())
-    })?;
+    let carried = ordeal
+        .until_carried(stage, |stage| stage.byway.cli(&["egress", "privacy", "--no-wait"]).map(drop))?;
     thread::sleep(A_WHILE);
     ordeal.note("relay dies, residential, back: flows of one port", sealed, carried);
     let outcome = ordeal.end()?;
@@ -162,7 +159,6 @@ fn times_of(outcome: &Outcome, flow: u32, door: Door) -> Vec<SystemTime> {
 
 /// Each time under another port, so that nothing but what it says ties it to the flow before.
 pub(super) fn silent_and_resumed(stage: &mut Stage) -> Result<()> {
-    forget_udp_after(stage, "1")?;
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     let servers = [SERVER_V4.into(), SERVER_V6.into()].map(|server| SocketAddr::new(server, 7));
     let apps = servers.iter().map(|server| App::open(stage, *server)).collect::<Result<Vec<_>>>()?;
@@ -174,11 +170,13 @@ pub(super) fn silent_and_resumed(stage: &mut Stage) -> Result<()> {
     for door in [Door::Residential, Door::Privacy, Door::Residential] {
         said.push(apps.iter().map(|app| app.talk(stage)).collect::<Result<Vec<_>>>()?);
         ordeal.watch.flip(&stage.byway, Some(door))?;
+        for app in &apps {
+            app.lasts_a_second(stage)?;
+        }
         wait_for("the box's kernel to forget both", PATIENCE, || {
             apps.iter().try_for_each(|app| app.is_forgotten(stage))
         })?;
     }
-    forget_udp_after(stage, "30")?;
     let outcome = ordeal.end()?;
     for flows in said {
         for (ports, flow) in ports.iter_mut().zip(flows) {
@@ -187,11 +185,6 @@ pub(super) fn silent_and_resumed(stage: &mut Stage) -> Result<()> {
     }
     ensure!(ports.iter().all(|ports| ports.len() == 4), "the app's own port and three others: {ports:?}");
     Ok(())
-}
-
-/// Of a flow that has talked for no more than two seconds; the time of others is the agent's.
-fn forget_udp_after(stage: &Stage, seconds: &str) -> Result<()> {
-    stage.byway.namespace().sysctl("net/netfilter/nf_conntrack_udp_timeout", seconds)
 }
 
 /// An app on the phone, with one UDP socket.
@@ -212,21 +205,19 @@ impl App {
     /// Says something and waits for the answer; returns under which number. A box that shuts its door meanwhile, for
     /// whatever reason, refuses, and the app says it again; an open one must not.
     fn talk(&self, stage: &Stage) -> Result<u32> {
-        let since = |stage: &Stage| Ok::<_, Error>(stage.byway.status()?["since"].clone());
-        let before = since(stage)?;
-        let refused = |error: &Error| {
-            error
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-        };
+        let orders = || stage.byway.log().matches(" generation=").count();
+        let before = orders();
         match self.say() {
-            Err(error) if refused(&error) && since(stage)? != before => {
+            Err(error)
+                if error.is::<io::Error>()
+                    && (orders() > before || !is_as_wished(&stage.byway.status()?)) =>
+            {
                 stage.byway.wait_status("the wished door again", PATIENCE, is_as_wished)?;
                 self.say()
             }
             said => said,
         }
-        .with_context(|| format!("since {before}: {:?}\n{}", stage.byway.status(), stage.byway.log_tail()))
+        .with_context(|| format!("{:?}\n{}", stage.byway.status(), stage.byway.log_tail()))
     }
 
     fn say(&self) -> Result<u32> {
@@ -237,6 +228,19 @@ impl App {
         let answered = Tag::read(&answer).map(|(tag, _)| tag.flow);
         ensure!(answered == Some(flow), "an answer to {answered:?} instead of {flow}");
         Ok(flow)
+    }
+
+    /// The kernel's memory of it, so that nobody waits for the half minute that is the agent's.
+    fn lasts_a_second(&self, stage: &Stage) -> Result<()> {
+        let (port, family) = (self.socket.local_addr()?.port().to_string(), self.family()?);
+        let words =
+            ["conntrack", "-U", "-f", family, "-p", "udp", "--orig-port-src", &port, "--timeout", "1"];
+        // It may be forgotten already.
+        stage.byway.namespace().output(&words, &[]).map(drop)
+    }
+
+    fn family(&self) -> Result<&'static str> {
+        Ok(if self.socket.local_addr()?.is_ipv4() { "ipv4" } else { "ipv6" })
     }
 
     fn is_forgotten(&self, stage: &Stage) -> Result<()> {
@@ -260,8 +264,19 @@ fn ports_at_server(outcome: &Outcome, flow: u32) -> impl Iterator<Item = u16> {
     ends.filter(|(_, to)| to.port() == 7).map(|(from, _)| from.port())
 }
 
+/// The box's kernel does, what clients have said to servers that echo.
+fn forget_loads(stage: &Stage) -> Result<()> {
+    for (family, protocol) in [("ipv4", "udp"), ("ipv6", "udp"), ("ipv4", "tcp"), ("ipv6", "tcp")] {
+        let words = ["conntrack", "-D", "-f", family, "-p", protocol, "--orig-port-dst", "7"];
+        stage.byway.namespace().output(&words, &[])?;
+    }
+    Ok(())
+}
+
 /// Refused all at once, and opened anew as apps do.
 pub(super) fn ten_thousand(stage: &mut Stage) -> Result<()> {
+    // One client may have so many flows and not many more: those of the promises before count too.
+    forget_loads(stage)?;
     let mut ordeal = Ordeal::begin(stage, GENTLE)?;
     let before = flow_table::memory()?;
     let crowd = Crowd::open(stage, CROWD)?;
@@ -274,18 +289,7 @@ pub(super) fn ten_thousand(stage: &mut Stage) -> Result<()> {
     crowd.close()?;
     let outcome = ordeal.end()?;
     // The next ones' flows would get one of these ports in four, and be refused for what the crowd has left there.
-    for family in ["ipv4", "ipv6"] {
-        stage.byway.namespace().run(&[
-            "conntrack",
-            "-D",
-            "-f",
-            family,
-            "-p",
-            "udp",
-            "--orig-port-dst",
-            "7",
-        ])?;
-    }
+    forget_loads(stage)?;
     let slowest = outcome.flips.iter().max().context("no flip let a packet pass")?;
     ensure!(*slowest <= FLIP_BOUND, "a flip took {slowest:?}");
     let members = |door| {

@@ -88,7 +88,8 @@ pub(super) fn whomever_is_asked(stage: &mut Stage) -> Result<()> {
             let name = fresh("whomever");
             let reply = stage.world.phone.dig(server, transport, (&name, RecordType::A), LIMIT)?;
             ensure!(is_by(stage, door, &reply), "{server} by {transport:?} while {door} is open: {reply:?}");
-            ensure!(count(&upstream(stage, door).heard(), &name) == 1, "{door} has not heard {name} once");
+            // Of a slow answer both of its addresses are asked.
+            ensure!(count(&upstream(stage, door).heard(), &name) >= 1, "{door} has not heard {name}");
         }
     }
     ordeal.end().map(drop)
@@ -130,7 +131,7 @@ pub(super) fn under_way(stage: &mut Stage) -> Result<()> {
         let reply = std::thread::scope(|scope| {
             let question = scope.spawn(|| dig(stage, &name, RecordType::A));
             wait_for("the question to be under way", LIMIT, || {
-                ensure!(count(&upstream(stage, door).heard(), &name) == 1, "not heard yet");
+                ensure!(count(&upstream(stage, door).heard(), &name) >= 1, "not heard yet");
                 Ok(())
             })?;
             watch.flip(&stage.byway, Some(next))?;
@@ -254,8 +255,13 @@ pub(super) fn is_by(stage: &Stage, door: Door, reply: &Reply) -> bool {
 }
 
 pub(super) fn is_sealed(reply: &Reply) -> bool {
+    is_refused(reply) && reply.took < AT_ONCE
+}
+
+/// As in a sealed box, however long that took.
+pub(super) fn is_refused(reply: &Reply) -> bool {
     let prohibited = reply.extended_error.as_ref().is_some_and(|(code, _)| *code == PROHIBITED);
-    reply.code == ResponseCode::ServFail && prohibited && reply.took < AT_ONCE
+    reply.code == ResponseCode::ServFail && prohibited
 }
 
 fn refused(stage: &Stage) -> Result<[u64; 2]> {

@@ -57,6 +57,8 @@ struct Session {
     said: u32,
     on_the_box: TcpStream,
     on_the_phone: TcpStream,
+    /// Of what the phone hears, the beginning of the next word.
+    heard: Vec<u8>,
     _ears: Ears,
 }
 
@@ -69,7 +71,8 @@ impl Session {
         let connection =
             wait_for("the connection", PATIENCE, || ears.connection()?.context("no connection yet"))?;
         on_the_phone.set_read_timeout(Some(A_MOMENT))?;
-        Ok(Self { flow: Tag::new_flow(), said: 0, on_the_box: connection.0, on_the_phone, _ears: ears })
+        let (on_the_box, heard) = (connection.0, Vec::new());
+        Ok(Self { flow: Tag::new_flow(), said: 0, on_the_box, on_the_phone, heard, _ears: ears })
     }
 
     fn say(&mut self) -> Result<()> {
@@ -83,11 +86,24 @@ impl Session {
         let from = self.said;
         self.say()?;
         wait_for("the session to be carried", PATIENCE, || {
-            let mut word = [0; Tag::LENGTH];
-            self.on_the_phone.read_exact(&mut word).context("the phone's end of the session")?;
+            let word = self.next_word()?;
             let (heard, _) = Tag::read(&word).context("not a word of the session")?;
             ensure!(heard.sequence >= from, "still at {}", heard.sequence);
             Ok(())
         })
+    }
+
+    /// The beginning of one that comes too late is kept.
+    fn next_word(&mut self) -> Result<[u8; Tag::LENGTH]> {
+        while self.heard.len() < Tag::LENGTH {
+            let mut bytes = [0; Tag::LENGTH];
+            let missing = &mut bytes[self.heard.len()..];
+            let length = self.on_the_phone.read(missing).context("the phone's end of the session")?;
+            ensure!(length > 0, "the session has ended");
+            self.heard.extend(&missing[..length]);
+        }
+        let word = self.heard.as_slice().try_into()?;
+        self.heard.clear();
+        Ok(word)
     }
 }

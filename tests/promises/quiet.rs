@@ -16,6 +16,8 @@ use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use crate::evidence::address;
 
 const MULTICAST_DNS: ([&str; 2], Mac) = (["192.168.77.2", "224.0.0.251"], [1, 0, 0x5e, 0, 0, 0xfb]);
+/// RFC 792
+const ECHO: u8 = 8;
 /// A frame that a test has put there past the firewall.
 const PLANTED: &str = "udp to everybody: 224.0.0.251 port 5353";
 
@@ -102,6 +104,12 @@ fn kind(frame: &[u8]) -> Result<String> {
         }
     };
     let kind = match &sliced.transport {
+        // A relay that takes more than a second to answer: is its machine there?
+        Some(TransportSlice::Icmpv4(icmp))
+            if icmp.type_u8() == ECHO && destination == IpAddr::V4(RELAY_V4) =>
+        {
+            "proof of the relay"
+        }
         Some(TransportSlice::Icmpv6(icmp)) => neighbour(icmp.type_u8(), icmp.payload(), destination)?,
         Some(TransportSlice::Udp(udp)) => {
             let ports = (udp.source_port(), udp.destination_port());

@@ -93,7 +93,9 @@ fn no_word_to_the_liars(outcome: &Outcome) -> Result<()> {
         let answer = leaving(outcome, link).find(|seen| {
             let Some(datagram) = seen.packet.datagram() else { return false };
             let Transport::Tcp { ports, flags, .. } = datagram.transport else { return false };
-            ports.source == SERVICE && (flags.has(TcpFlags::SYN) || flags.has(TcpFlags::RST))
+            // The NAT may give a client's own connection that port.
+            let is_answer = flags.has(TcpFlags::SYN) && flags.has(TcpFlags::ACK) || flags.has(TcpFlags::RST);
+            ports.source == SERVICE && is_answer
         });
         ensure!(answer.is_none(), "the service has answered a liar, on the {link:?} link: {answer:?}");
     }
@@ -160,8 +162,7 @@ impl Critic {
     fn new_flows(&self, stage: &Stage) -> Result<[Tracked; 2]> {
         let begin = |from, server| -> Result<Tracked> {
             let probe = Probe::new(Talk::Udp { port: 7 }, from, server)?;
-            probe.send(&self.phone)?;
-            tracked(stage, &probe)
+            tracked(stage, &probe, &self.phone)
         };
         Ok([begin(self.names[0], SERVER_V4.into())?, begin(self.names[1], SERVER_V6.into())?])
     }
@@ -179,12 +180,13 @@ impl Critic {
     }
 }
 
-/// Waits until the kernel knows the probe's flow.
-fn tracked(stage: &Stage, probe: &Probe) -> Result<Tracked> {
+/// Waits until the kernel knows the probe's flow; what is lost is sent again.
+fn tracked(stage: &Stage, probe: &Probe, phone: &Wire) -> Result<Tracked> {
     let family = if probe.from.is_ipv4() { "ipv4" } else { "ipv6" };
     let (from, port) = (probe.from.to_string(), probe.port().to_string());
     let words = ["conntrack", "-L", "-f", family, "-p", "udp", "-s", &from, "--sport", &port];
     wait_for("the flow to be tracked", PATIENCE, || {
+        probe.send(phone)?;
         let listing = stage.byway.namespace().run(&words)?;
         // The way back stands behind the way there.
         let of = |key: &str| {

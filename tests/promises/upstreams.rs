@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::answers::ask_for;
 use crate::evidence::Tailnet;
-use crate::names::{LIMIT, count, dig, fresh, fresh_below, heard_by, is_by, is_sealed, upstream};
+use crate::names::{LIMIT, count, dig, fresh, fresh_below, heard_by, is_by, is_refused, upstream};
 use crate::ordeal::{PATIENCE, says};
 
 /// How long until an upstream that is well again is asked with success.
@@ -104,7 +104,7 @@ pub(super) fn a_dead_tunnel_leaves_the_tailnet_up(stage: &mut Stage) -> Result<(
 
     stage.byway.reboot()?;
     stage.byway.wait_status("the tailnet", PATIENCE, |status| status["tailnet"]["state"] == "Running")?;
-    wait_for("the owner to reach the box", PATIENCE, || is_reached_and_answers_nobody(stage))?;
+    is_reached_and_answers_nobody(stage)?;
     let own = stage.byway.namespace().run(&["cat", "/etc/hosts"])?;
     ensure!(own.contains("203.0.113.130") && own.contains("hs.example.net"), "the box's own names: {own}");
 
@@ -114,10 +114,7 @@ pub(super) fn a_dead_tunnel_leaves_the_tailnet_up(stage: &mut Stage) -> Result<(
     let before = count(&upstream(stage, Door::Privacy).heard(), "hs.example.net");
     let reply = dig(stage, "hs.example.net", RecordType::A)?;
     ensure!(reply.data == ["203.0.113.130"], "{reply:?}");
-    ensure!(
-        count(&upstream(stage, Door::Privacy).heard(), "hs.example.net") == before + 1,
-        "not by the door"
-    );
+    ensure!(count(&upstream(stage, Door::Privacy).heard(), "hs.example.net") > before, "not by the door");
     Ok(())
 }
 
@@ -125,9 +122,10 @@ pub(super) fn a_dead_tunnel_leaves_the_tailnet_up(stage: &mut Stage) -> Result<(
 fn is_reached_and_answers_nobody(stage: &Stage) -> Result<()> {
     for address in Tailnet::of(stage)?.byway {
         for name in [fresh("dead").as_str(), "hs.example.net", "check.example.net"] {
-            let question = (name, RecordType::A);
-            let reply = stage.world.phone.dig((address, 53).into(), Transport::Tcp, question, LIMIT)?;
-            ensure!(is_sealed(&reply), "{name}: {reply:?}");
+            let ask =
+                || stage.world.phone.dig((address, 53).into(), Transport::Tcp, (name, RecordType::A), LIMIT);
+            let reply = wait_for("the owner to reach the box", PATIENCE, ask)?;
+            ensure!(is_refused(&reply), "{name}: {reply:?}");
         }
     }
     Ok(())

@@ -17,6 +17,8 @@ const SIZE: u64 = 512 << 20;
 const OWNERS: u32 = 1;
 /// Where FAT32 notes it, in bytes.
 const MARK_OF_MOUNTED: u64 = 0x41;
+/// As fsck.fat names it.
+const STATUS: &str = "/BYWAY-";
 const BLOCK: usize = 4096;
 const FIRST_FILES: u64 = 8 << 20;
 const DATA: u32 = 4;
@@ -67,13 +69,18 @@ impl CardImage {
         succeed(Command::new("e2fsck").args(["-f", "-n"]).arg(&data)).context("DATA is broken").map(drop)
     }
 
-    /// But for the mark that it was mounted.
+    /// But for the mark that it was mounted, and for a status that was being written, which the next boot mends.
     pub(crate) fn require_owners_whole(&self) -> Result<()> {
         let copy = self.copy_of(OWNERS)?;
         File::options().write(true).open(&copy)?.write_all_at(&[0], MARK_OF_MOUNTED)?;
-        succeed(Command::new("fsck.fat").arg("-n").arg(&copy))
-            .context("the owner's partition is broken")
-            .map(drop)
+        let told = Command::new("fsck.fat").arg("-n").arg(&copy).output()?;
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        // The last line begins with the path of the copy.
+        let is_summary = |line: &str| line.contains(" files, ");
+        let mut files = told.lines().filter(|line| line.starts_with('/') && !is_summary(line));
+        let others = files.any(|file| !file.starts_with(STATUS));
+        ensure!(told.lines().any(is_summary) && !others, "the owner's partition is broken: {told}");
+        Ok(())
     }
 
     /// Half of the blocks where DATA's first files are.

@@ -21,8 +21,11 @@ pub(crate) fn serves(house: &mut Household) -> Result<()> {
         Ok(())
     })?;
     guest.wait_seen_by(Door::Privacy)?;
-    let reply = guest.dig(resolver, ("web.example.net", RecordType::A))?;
-    ensure!(!reply.data.is_empty(), "{reply:?}");
+    wait_for("a name", PATIENCE, || {
+        let reply = guest.dig(resolver, ("web.example.net", RecordType::A))?;
+        ensure!(!reply.data.is_empty(), "{reply:?}");
+        Ok(())
+    })?;
     drop(guest);
     house.cut_power()?;
     house.card.write("byway.toml", &before)

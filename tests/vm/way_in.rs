@@ -35,8 +35,11 @@ pub(crate) fn is_open(house: &mut Household) -> Result<()> {
     let told = owner.type_in(&phone, to, "echo at $SSH_TTY; ls $HOME/.ssh; exit")?;
     ensure!(told.contains("at /dev/pts/") && told.contains("authorized_keys"), "{told}");
     let stranger = Visitor::with_new_key(&house.world.folder().join("stranger"))?;
-    let refused = stranger.run(&phone, to, "true").expect_err("a stranger is in").to_string();
-    ensure!(refused.contains("Permission denied (publickey)"), "{refused}");
+    wait_for("a stranger to be sent away", PATIENCE, || {
+        let refused = stranger.run(&phone, to, "true").expect_err("a stranger is in").to_string();
+        ensure!(refused.contains("Permission denied (publickey)"), "{refused}");
+        Ok(())
+    })?;
 
     house.pi()?.run(WITHOUT_AN_AGENT)?;
     log_in("a login without an agent", "byway status || echo nobody", "nobody")?;
@@ -50,7 +53,9 @@ pub(crate) fn is_open(house: &mut Household) -> Result<()> {
     house.cut_power()?;
     house.card.write("byway.toml", &before)?;
     house.carry()?;
-    let refused = owner.run(&phone, to, "true").expect_err("he is in again").to_string();
-    ensure!(refused.contains("Connection refused"), "{refused}");
-    Ok(())
+    wait_for("a refusal", PATIENCE, || {
+        let refused = owner.run(&phone, to, "true").expect_err("he is in again").to_string();
+        ensure!(refused.contains("Connection refused"), "{refused}");
+        Ok(())
+    })
 }

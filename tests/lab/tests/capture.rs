@@ -24,9 +24,10 @@ fn every_packet_of_an_echo_exchange_is_seen_at_both_ends_of_the_cable() {
     for target in targets {
         cable.wait_until_it_carries(target).unwrap();
     }
+    // The kernels of both ends have something to say from the first moment on.
+    let began = SystemTime::now();
     let phone = Capture::start(&cable.phone.path(), "cable", "phone").unwrap();
     let server = Capture::start(&cable.server.path(), "cable", "server").unwrap();
-    let began = SystemTime::now();
     let load = Load::start(&cable.phone.path(), &targets, Rates::default()).unwrap();
     sleep(Duration::from_secs(1)); // The load's duration, not a wait for a condition.
     let report = load.stop().unwrap();

@@ -17,7 +17,7 @@ use super::{
     take_a_box, trouble,
 };
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
-use crate::relays::{active, relays, seen_by, wait_relays};
+use crate::relays::{active, carries_after_a_boot, relays, seen_by, wait_relays};
 
 const FIRST: &str = "se-got-wg-001";
 const NEARBY: &str = "se-got-wg-002";
@@ -117,11 +117,7 @@ pub(crate) fn a_city_is_chosen_from_the_list(stage: &mut Stage) -> Result<()> {
     ordeal.watch.wait_answered(PATIENCE)?;
     ensure!(active(stage)? == REMOTE && seen_by(stage)? == REMOTE, "{:?}", relays(stage)?);
     ordeal.end()?;
-    stage.byway.reboot()?;
-    stage.byway.wait_status("the privacy door", PATIENCE, is_proven)?;
-    stage.wait_seen_by(Door::Privacy)?;
-    ensure!(active(stage)? == REMOTE && seen_by(stage)? == REMOTE, "{:?}", relays(stage)?);
-    Ok(())
+    carries_after_a_boot(stage, REMOTE)
 }
 
 /// A file of Mullvad's is preferred to the account's relays, which take over when its own one dies: by another key, with

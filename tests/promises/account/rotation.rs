@@ -13,7 +13,7 @@ use byway_lab::wait_for;
 use serde_json::{Value, json};
 
 use super::{BY_ITSELF, asked_by_the_houses_line, calls, carry_by_account, only_device, say};
-use crate::ordeal::{Ordeal, PATIENCE};
+use crate::ordeal::{Ordeal, PATIENCE, is_sealed};
 
 /// How long clients may be without service.
 const GAP_BOUND: Duration = Duration::from_secs(2);
@@ -71,7 +71,8 @@ pub(crate) fn unknown_to_the_relays(stage: &mut Stage) -> Result<()> {
         Ok(())
     })?;
     wait_proven_by(stage, &before)?;
-    let shut: Vec<Value> = events.so_far().into_iter().filter(|status| status["door"] != "privacy").collect();
+    let is_shut = |status: &Value| is_sealed(status) || status["door"] == "residential";
+    let shut: Vec<Value> = events.so_far().into_iter().filter(is_shut).collect();
     ensure!(shut.is_empty(), "the door did not stay open: {shut:?}");
     ordeal.watch.wait_answered(PATIENCE)?;
     stage.world.mullvad.replace_keys(Replacing::Good)?;

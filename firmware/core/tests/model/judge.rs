@@ -355,6 +355,8 @@ impl Judge {
             );
             let evidence = std::mem::take(&mut self.evidence);
             self.evidence = Evidence { handshake, pong, exit, called, called_at, ..evidence };
+            // What the one before has kept silent is not this one's fault.
+            self.silent = None;
         }
     }
 

@@ -88,7 +88,8 @@ fn a_request_without_end_is_refused_at_its_bound() {
         for (begin, verdict) in [("set=1\n", "errno=-95\n\n"), ("get=1\n", "errno=22\n\n")] {
             let mut caller = socket.call();
             let endless = begin.to_owned() + &"x".repeat(3 * usize::try_from(LONGEST).unwrap());
-            caller.write_all(endless.as_bytes()).unwrap();
+            // It may have the answer before it has said all.
+            _ = caller.write_all(endless.as_bytes());
             assert_eq!(hear(caller), verdict);
         }
     });
