@@ -13,6 +13,10 @@ use super::words::PublicKey;
 
 /// More than anybody needs one after the other.
 const MOST: usize = 6;
+/// Of those, elsewhere in the country, where a whole city may be lost that the list has working.
+const ELSEWHERE: usize = 2;
+/// How far that is.
+const ELSE: u8 = 2;
 /// Of the dice; the list's weights are up to some hundred.
 const HEAVIEST: u64 = 1_000;
 
@@ -118,10 +122,10 @@ impl Choice {
         match self {
             Self::Country(country) => (is_in(country) && relay.in_country).then_some(0),
             Self::City { country, city } => {
-                is_in(country).then_some(if relay.place == *city { 0 } else { 2 })
+                is_in(country).then_some(if relay.place == *city { 0 } else { ELSE })
             }
             Self::Host { country, city, host } => {
-                let near = if relay.place == *city { 1 } else { 2 };
+                let near = if relay.place == *city { 1 } else { ELSE };
                 is_in(country).then_some(if relay.host == *host { 0 } else { near })
             }
         }
@@ -134,8 +138,8 @@ impl Choice {
 }
 
 impl Catalogue {
-    /// Whom to try, in this order: what was asked for, then its city, then its country. Never more than six; none where
-    /// the list has nothing there that works.
+    /// Whom to try, in this order: what was asked for, then its city, then its country. Never more than six, of which two
+    /// are in another city where there are such; none where the list has nothing there that works.
     pub fn choose(&self, choice: &Choice, owned: bool, dice: u64) -> Vec<&Listed> {
         let fits = |relay: &&Listed| relay.active && (!owned || relay.owned);
         let mut chosen: Vec<(u8, u64, &Listed)> = self
@@ -149,7 +153,11 @@ impl Catalogue {
             })
             .collect();
         chosen.sort_by_key(|(distance, luck, _)| (*distance, *luck));
-        chosen.into_iter().take(MOST).map(|(_, _, relay)| relay).collect()
+        let near = chosen.iter().filter(|(distance, ..)| *distance < ELSE).count();
+        let far = (chosen.len() - near).min(ELSEWHERE);
+        let near = chosen.iter().take(near.min(MOST - far));
+        let chosen = near.chain(chosen.iter().filter(|(distance, ..)| *distance == ELSE)).take(MOST);
+        chosen.map(|(_, _, relay)| *relay).collect()
     }
 
     /// Whether there is anything of it in the list, working or not.
@@ -279,6 +287,19 @@ mod tests {
         let after = names(&of(fewer), "se-got", false);
         let kept = [&before[..2], &before[3..]].concat();
         assert_eq!(after[..5], kept[..]);
+    }
+
+    #[test]
+    fn a_big_city_is_not_all_that_is_tried() {
+        let mut many: Vec<Listed> =
+            (1..=9).map(|number| listed(&alloc::format!("se-got-wg-00{number}"), 100)).collect();
+        many.extend(["se-mma-wg-001", "se-sto-wg-001", "se-sto-wg-002"].map(|host| listed(host, 100)));
+        for choice in ["se-got", "se-got-wg-003"] {
+            let chosen = names(&of(many.clone()), choice, false);
+            let nearby = chosen.iter().take_while(|host| host.starts_with("se-got")).count();
+            assert_eq!((chosen.len(), nearby), (MOST, MOST - ELSEWHERE), "{chosen:?}");
+        }
+        assert_eq!(names(&of(many), "se", false).len(), MOST);
     }
 
     #[test]
