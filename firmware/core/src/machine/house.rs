@@ -27,8 +27,9 @@ pub(crate) struct House {
     pub(super) routers: BTreeMap<IpAddr, Mac>,
     /// Between the last two looks for a portal.
     pause: Duration,
-    /// When its line was there anew, or became another.
+    /// When its line was there anew, or became another; and whether it ever was.
     pub(super) attached: Uptime,
+    pub(super) was_attached: bool,
 }
 
 impl Core {
@@ -40,6 +41,7 @@ impl Core {
             self.house.pause = Duration::ZERO;
             self.agenda.stop(Why::LookForPortal);
         }
+        self.house.was_attached |= uplink.is_some();
         self.facts.uplink = uplink;
         self.learn_way();
         self.learn_household();

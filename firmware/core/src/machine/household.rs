@@ -31,7 +31,9 @@ impl Core {
                     addresses: addresses.clone(),
                     routers: Vec::new(),
                 };
-                Some(household).filter(|_| overlap(addresses, &self.facts).is_none())
+                let is_free = overlap(addresses, &self.facts).is_none();
+                // Cables that were swapped: nobody may give addresses in the house's own network.
+                Some(household).filter(|_| is_free && self.house.was_attached)
             }
         }
         .map(Box::new);
@@ -89,11 +91,16 @@ pub(crate) fn obstacle(serve: &Serve, facts: &Facts) -> Option<String> {
             Some(alloc::format!("the house's machines are not served: {because}"))
         }
         Serve::Apart { interface, addresses } => {
-            let net = overlap(addresses, facts)?;
-            Some(alloc::format!(
-                "the machines at {interface} are not served: the house has {} itself; write another address below [lan]",
-                net.trunc()
-            ))
+            let because = match overlap(addresses, facts) {
+                Some(net) => {
+                    alloc::format!("the house has {} itself; write another address below [lan]", net.trunc())
+                }
+                None if facts.household.is_none() => {
+                    String::from("the house was not reached yet; are the cables where they belong?")
+                }
+                None => return None,
+            };
+            Some(alloc::format!("the machines at {interface} are not served: {because}"))
         }
     }
 }

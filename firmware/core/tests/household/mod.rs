@@ -101,3 +101,21 @@ fn a_prefix_that_the_house_has_itself_is_not_given_to_machines_apart() {
     let why = drive.core.view().why;
     assert!(why.contains("the house has 192.168.0.0/16 itself; write another address below [lan]"), "{why}");
 }
+
+/// Whoever has swapped the cables has the house's own network there.
+#[test]
+fn machines_apart_are_given_nothing_before_the_house_was_reached_and_all_when_its_line_is_lost() {
+    let serve =
+        Serve::Apart { interface: "eth1".to_owned(), addresses: vec!["192.168.78.1/24".parse().unwrap()] };
+    let mut drive = Drive::start(Settings { serve, ..house::settings() }, Wish::Sealed);
+    drive.applied();
+    assert_eq!(household(&drive), None);
+    let lan = drive.core.view().lan.unwrap();
+    assert!(lan.interface.is_none() && lan.unserved.unwrap().contains("are the cables where they belong?"));
+    for uplink in [Some(house::uplink()), None] {
+        drive.feed(Input::Uplink(uplink));
+        drive.applied();
+        assert_eq!(household(&drive).unwrap().interface, "eth1");
+        assert_eq!(drive.core.view().lan.unwrap().unserved, None);
+    }
+}
