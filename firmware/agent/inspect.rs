@@ -196,8 +196,8 @@ fn uplink(view: &View) -> Finding {
 fn lan(view: &View) -> Option<Finding> {
     let LanView { interface, serves, reach, unserved } = view.lan.as_ref()?;
     let nets = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-    let served =
-        interface.as_ref().map(|interface| format!("machines of {} at {interface} are served", nets(serves)));
+    let interface = interface.as_ref().filter(|_| unserved.is_none());
+    let served = interface.map(|interface| format!("machines of {} at {interface} are served", nets(serves)));
     let reached = (!reach.is_empty()).then(|| format!("{} can be reached from the tailnet", nets(reach)));
     let told: Vec<String> = served.into_iter().chain(reached).collect();
     Some(match unserved {

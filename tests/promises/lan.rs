@@ -124,6 +124,9 @@ pub(super) fn machines_apart(stage: &mut Stage) -> Result<()> {
     ordeal.end()?;
     // Whoever trips over the cable does not shut the box for the tailnet.
     stage.byway.namespace().ip("link del eth1")?;
+    let is_told =
+        |status: &Value| says(status, "the machines at eth1 are not served: there is no such interface");
+    stage.byway.wait_status("the missing adapter", PATIENCE, is_told)?;
     stage.wait_seen_by(Door::Privacy)?;
     drop(guest);
     card.put_back(stage)

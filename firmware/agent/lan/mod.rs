@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use byway_core::View;
+use byway_core::{Input, View};
 use ipnet::IpNet;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 
 use self::dnsmasq::Dnsmasq;
@@ -30,7 +30,7 @@ pub struct Lan {
 
 impl Lan {
     /// Holds nothing while the core does not serve it: the house may have the same prefix.
-    pub async fn keep(self, net: Arc<Mutex<Net>>, views: watch::Receiver<View>) {
+    pub async fn keep(self, net: Arc<Mutex<Net>>, views: watch::Receiver<View>, tell: mpsc::Sender<Input>) {
         let mut told = None;
         let mut dnsmasq = Dnsmasq::new(&self);
         loop {
@@ -42,7 +42,10 @@ impl Lan {
                 if let Some(trouble) = &trouble {
                     tracing::warn!("{}: {trouble}", self.interface);
                 }
-                told = trouble;
+                told.clone_from(&trouble);
+                if tell.send(Input::Apart(trouble)).await.is_err() {
+                    return;
+                }
             }
             sleep(LOOK).await;
         }

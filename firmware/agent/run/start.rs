@@ -160,7 +160,7 @@ async fn run(
     let mullvad = account::keep(&config.mullvad, safe, (&trust, &by_isp), (&told, &tell));
     let hall = Hall { views: told.clone(), orders: ask, questions, mullvad, inspector: Some(inspector) };
     let presses = people::receive(&config.panel, &paths.run_dir, hall, pulses, thread)?;
-    serve_lan(config, paths, (net, told.clone()));
+    serve_lan(config, paths, (net, told.clone()), &tell);
     let tailnet = join_tailnet(config, paths, by_isp, (told, tell.clone()), pulses);
 
     let time = awake.keep(clock::Means { servers, referee, views: views.subscribe(), reports: tell });
@@ -202,7 +202,12 @@ fn watch_surroundings(
     tokio::spawn(nat64::watch(Arc::clone(by_isp), attached.offers.clone(), views.clone(), tell.clone()));
 }
 
-fn serve_lan(config: &Config, paths: &Paths, (net, views): (Arc<Mutex<Net>>, watch::Receiver<View>)) {
+fn serve_lan(
+    config: &Config,
+    paths: &Paths,
+    (net, views): (Arc<Mutex<Net>>, watch::Receiver<View>),
+    tell: &mpsc::Sender<Input>,
+) {
     match &config.lan.serve {
         Serve::Nobody | Serve::House => {}
         Serve::Apart { interface, addresses } => {
@@ -211,7 +216,7 @@ fn serve_lan(config: &Config, paths: &Paths, (net, views): (Arc<Mutex<Net>>, wat
                 addresses: addresses.clone(),
                 run_dir: paths.run_dir.clone(),
             };
-            tokio::spawn(lan.keep(net, views));
+            tokio::spawn(lan.keep(net, views, tell.clone()));
         }
     }
 }

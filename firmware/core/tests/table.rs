@@ -228,7 +228,8 @@ fn samples_after(last: Option<&Input>, drive: &Drive) -> Vec<(&'static str, Inpu
             let router = ([192, 168, 77, 1].into(), Mac([2, 0, 0, 0, 0x77, 1]));
             vec![("the house's router", Input::Routers(vec![router]))]
         }
-        Input::Routers(_) => tunnels(drive),
+        Input::Routers(_) => vec![("no second adapter", Input::Apart(Some(String::from("it is gone"))))],
+        Input::Apart(_) => tunnels(drive),
         Input::Tunnel(_) => pings(drive),
         Input::Ping(_) => exits(drive),
         Input::Exit(_) => vec![("tailnet", Input::Tailnet(TailnetFacts::default()))],

@@ -25,6 +25,8 @@ pub(crate) struct House {
     nat64: Option<Nat64>,
     /// The house's routers by the addresses that the box knows them by, as they were seen last.
     pub(super) routers: BTreeMap<IpAddr, Mac>,
+    /// What is wrong with the interface that its machines have to themselves.
+    pub(crate) apart: Option<String>,
     /// Between the last two looks for a portal.
     pause: Duration,
     /// When its line was there anew, or became another; and whether it ever was.

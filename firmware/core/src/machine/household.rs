@@ -78,7 +78,7 @@ fn overlap(addresses: &[IpNet], facts: &Facts) -> Option<IpNet> {
 }
 
 /// What keeps machines of the house from being served, as a sentence.
-pub(crate) fn obstacle(serve: &Serve, facts: &Facts) -> Option<String> {
+pub(crate) fn obstacle(serve: &Serve, facts: &Facts, apart: Option<&str>) -> Option<String> {
     match serve {
         Serve::Nobody => None,
         Serve::House => {
@@ -98,7 +98,7 @@ pub(crate) fn obstacle(serve: &Serve, facts: &Facts) -> Option<String> {
                 None if facts.household.is_none() => {
                     String::from("the house was not reached yet; are the cables where they belong?")
                 }
-                None => return None,
+                None => String::from(apart?),
             };
             Some(alloc::format!("the machines at {interface} are not served: {because}"))
         }

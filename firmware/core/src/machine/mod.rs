@@ -183,6 +183,7 @@ impl Core {
             Input::Portal(page) => self.on_portal(page, &turn),
             Input::Gateway(reachable) => self.evidence.gateway = reachable,
             Input::Routers(routers) => self.on_routers(routers),
+            Input::Apart(trouble) => self.house.apart = trouble,
             Input::Tunnel(report) => self.on_tunnel(report, &turn),
             Input::Ping(report) => self.on_ping(&report, &turn),
             Input::Exit(report) => self.on_exit(report, &turn),

@@ -73,6 +73,8 @@ pub enum Input {
     Gateway(bool),
     /// The house's routers as neighbours of the box, as far as they are seen at the moment.
     Routers(Vec<(IpAddr, Mac)>),
+    /// What is wrong with the interface that machines of the house have to themselves.
+    Apart(Option<String>),
     Tunnel(TunnelReport),
     Ping(PingReport),
     Exit(ExitReport),

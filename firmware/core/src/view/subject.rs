@@ -101,7 +101,7 @@ impl Subject<'_> {
         // What is missing may be what the door lacks.
         let house = self.house.sentences(self.facts, self.wanted_relay());
         let house: Vec<String> = house.into_iter().filter(|sentence| !door.contains(sentence)).collect();
-        let unserved = household::obstacle(&self.settings.serve, self.facts);
+        let unserved = self.unserved();
         let account =
             self.account.and_then(|account| account.trouble.clone().or_else(|| account.note.clone()));
         let of_the_box =
@@ -215,9 +215,13 @@ impl Subject<'_> {
         wanted.then(|| LanView {
             interface: household.map(|household| household.interface.clone()),
             serves: serves.collect(),
-            unserved: household::obstacle(&self.settings.serve, self.facts),
+            unserved: self.unserved(),
             reach: self.facts.reachable(),
         })
+    }
+
+    fn unserved(&self) -> Option<String> {
+        household::obstacle(&self.settings.serve, self.facts, self.house.apart.as_deref())
     }
 
     fn uplink(&self) -> Option<UplinkView> {

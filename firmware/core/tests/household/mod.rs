@@ -118,4 +118,11 @@ fn machines_apart_are_given_nothing_before_the_house_was_reached_and_all_when_it
         assert_eq!(household(&drive).unwrap().interface, "eth1");
         assert_eq!(drive.core.view().lan.unwrap().unserved, None);
     }
+    drive.feed(Input::Apart(Some("there is no such interface".to_owned())));
+    let view = drive.core.view();
+    assert!(
+        view.why.contains("the machines at eth1 are not served: there is no such interface"),
+        "{}",
+        view.why
+    );
 }

@@ -207,6 +207,7 @@ impl Judge {
             | Input::Nat64(_)
             | Input::Portal(_)
             | Input::Routers(_)
+            | Input::Apart(_)
             | Input::Tick => {}
         }
     }
