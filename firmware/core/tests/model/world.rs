@@ -226,16 +226,14 @@ impl World {
         match event {
             Event::Report(input) => self.hears(input),
             Event::Ordered(generation, posture) => self.finishes(generation, posture),
-            Event::Heard(relay) if self.called == Some(relay) => {
-                (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
-            }
+            Event::Heard(relay) if self.called == Some(relay) => self.is_spoken_to(),
             Event::Drift if self.kernel.verified.is_some() => self.does(Deed::Drift),
             Event::Heard(_) | Event::Drift => {}
             Event::Amended(generation, posture) => self.amends(generation, posture),
             Event::Poll => {
                 self.after(POLL, Event::Poll);
                 if self.relay() == Some(Relay::Deaf) {
-                    (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
+                    self.is_spoken_to();
                 }
                 if self.traffic {
                     self.sends();
@@ -383,6 +381,11 @@ impl World {
             self.weather.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.weather.seed = next;
         next >> 33
+    }
+
+    /// By the relay, through the tunnel.
+    fn is_spoken_to(&mut self) {
+        (self.tunnel.heard, self.tunnel.unanswered) = (Some(at(self.clock)), None);
     }
 
     fn relay_answers(&self) -> bool {
