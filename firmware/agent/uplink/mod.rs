@@ -174,15 +174,14 @@ async fn hold(
     lent.extend(&wanted);
     let attached = net.attach(interface, link, anew).await;
     let over: Vec<IpNet> = lent.difference(&wanted).copied().collect();
-    if !over.is_empty() {
-        // What stands in the way of the one may stand in the way of the other: the first error is told.
-        let taken_back = net.take_back(interface.1, &over).await;
-        attached?;
-        taken_back?;
-        *lent = wanted;
-        return Ok(());
+    if over.is_empty() {
+        return attached;
     }
-    attached
+    // What stands in the way of the one may stand in the way of the other: the first error is told.
+    let taken_back = net.take_back(interface.1, &over).await;
+    attached.and(taken_back)?;
+    *lent = wanted;
+    Ok(())
 }
 
 fn looks() -> Interval {
