@@ -12,11 +12,24 @@ use byway_lab::wait_for;
 use crate::household::{Household, PATIENCE};
 
 /// DESIGN 9: from init's first line, in seconds.
-const SEALED: f64 = 2.0;
-const PROVEN: f64 = 15.0;
-const CARRIED: f64 = 45.0;
+const BOUNDS: [(&str, f64); 3] = [("sealed", 2.0), ("proven", 15.0), ("carried", 45.0)];
 
+/// A busy host emulates one boot more slowly than the others: where the first is late, most of three must not be.
 pub(crate) fn from_power_to_carrying(house: &mut Household) -> Result<()> {
+    if !is_first_boot_in_time(house)? {
+        let others = is_first_boot_in_time(house)? && is_first_boot_in_time(house)?;
+        ensure!(others, "two of three first boots were late");
+    }
+    nothing_secret_is_left(house)?;
+
+    let mut watch = house.watch()?;
+    for door in [Door::Residential, Door::Privacy, Door::Residential, Door::Privacy] {
+        house.flip(&mut watch, door)?;
+    }
+    watch.end()?.assert_clean()
+}
+
+fn is_first_boot_in_time(house: &mut Household) -> Result<bool> {
     house.flash_anew()?;
     let port = house.world.namespace(Place::House).path();
     let capture = Capture::start(&port, BOX_PORT, "house")?;
@@ -31,21 +44,7 @@ pub(crate) fn from_power_to_carrying(house: &mut Household) -> Result<()> {
     let [began, sealed] = [house.said_by_init("init begins")?, house.said_by_init("sealed")?];
     silent_until(kernel_began + Duration::from_secs_f64(sealed), &capture.stop()?)?;
     let stolen = house.pi()?.waited_for_processor()?.as_secs_f64();
-    report(
-        &[
-            ("sealed", sealed - began, SEALED),
-            ("proven", proven - began, PROVEN),
-            ("carried", carried - began, CARRIED),
-        ],
-        stolen,
-    )?;
-    nothing_secret_is_left(house)?;
-
-    let mut watch = house.watch()?;
-    for door in [Door::Residential, Door::Privacy, Door::Residential, Door::Privacy] {
-        house.flip(&mut watch, door)?;
-    }
-    watch.end()?.assert_clean()
+    Ok(is_in_time([sealed, proven, carried].map(|at| at - began), stolen))
 }
 
 /// Of the box's own frames the first one is later.
@@ -58,17 +57,13 @@ fn silent_until(sealed: SystemTime, recording: &Recording) -> Result<()> {
 
 /// In seconds from init's first line. `stolen`: for how long somebody else had the processor in which it could have run.
 #[expect(clippy::print_stdout, reason = "the figures are what the run is for")]
-fn report(figures: &[(&str, f64, f64)], stolen: f64) -> Result<()> {
-    for (what, took, bound) in figures {
+fn is_in_time(figures: [f64; 3], stolen: f64) -> bool {
+    for ((what, bound), took) in BOUNDS.iter().zip(figures) {
         println!(
             "{what} {took:.1} s after init's first line, {bound} s are allowed; {stolen:.1} s of waiting for a processor"
         );
-        ensure!(
-            took - stolen <= *bound,
-            "{what} only after {took:.1} s; {stolen:.1} s of that it waited for a processor"
-        );
     }
-    Ok(())
+    BOUNDS.iter().zip(figures).all(|((_, bound), took)| took - stolen <= *bound)
 }
 
 fn nothing_secret_is_left(house: &Household) -> Result<()> {

@@ -41,9 +41,13 @@ mount_data() {
   mount -t ext4 -o "noatime,nosuid,nodev,noexec,dirsync,commit=60,errors=remount-ro${1:+,$1}" "$data" /data 2>/dev/null
 }
 
+# Where a file system would begin nobody has written yet: not an error that may pass.
+is_blank() { cmp -s -n 65536 "$data" /dev/zero; }
+
 # Once more after a while: one error is no reason to forget anything. A worn card takes no writing, and can be read.
 mount_somehow() {
   [ -b "$data" ] && is_ours || return 1
+  if [ -n "$made_now" ] && is_blank; then make_anew "the card is new" nodiscard && mount_data && return; fi
   repair
   mount_data || { sleep 2 && mount_data; } || mount_data ro,noload ||
     { make_anew "it has no file system, or one beyond repair" nodiscard && mount_data; }
@@ -71,7 +75,8 @@ forget_owner() {
   mount_data
 }
 
-[ ! -b "$card" ] || [ -b "$data" ] || make_partition
+made_now=
+[ ! -b "$card" ] || [ -b "$data" ] || { make_partition && made_now=yes; }
 mount_somehow || in_memory
 [ ! -e /data/reset ] || forget_owner || in_memory
 
