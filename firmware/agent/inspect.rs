@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use tokio::sync::Mutex;
 
 use crate::clock;
-use crate::control::Finding;
+use crate::control::{Finding, Residential};
 use crate::dns::ResolvConf;
 use crate::net::Net;
 use crate::proof::Prober;
@@ -239,10 +239,9 @@ fn residential(view: &View) -> Finding {
         (false, Some(1)) => "port 25 is refused by the residential door, 1 try".to_owned(),
         (false, Some(tries)) => format!("port 25 is refused by the residential door, {tries} tries"),
     };
-    let Some((bytes, gb)) = view.residential.used else { return kept("residential", mail) };
-    let (whole, tenths) = (bytes / 1_000_000_000, bytes / 100_000_000 % 10);
-    let detail = format!("{mail}; {whole}.{tenths} of {gb} GB of this day are used");
-    Finding { promise: "residential".to_owned(), kept: bytes < u64::from(gb) * 1_000_000_000, detail }
+    let Some(used) = Residential::from(&view.residential).used() else { return kept("residential", mail) };
+    let is_left = view.residential.used.is_some_and(|(bytes, gb)| bytes < u64::from(gb) * 1_000_000_000);
+    Finding { promise: "residential".to_owned(), kept: is_left, detail: format!("{mail}; {used}") }
 }
 
 fn door(view: &View) -> Finding {

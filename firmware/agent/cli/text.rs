@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use byway_core::last_stop::IN_GOOD_ORDER;
 use byway_core::{Egress, Phase};
 
-use crate::control::{Account, Finding, Lan, Logged, Seen, Status, Told, Upstream};
+use crate::control::{Account, Finding, Lan, Logged, Residential, Seen, Status, Told, Upstream};
 pub(super) use clients::{clients, paused};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{countries, entries, instead, relays, tested};
 
-/// Five lines; one more where there is an account, where the house has something of the box, where somebody goes out, where
-/// somebody is kept from it, and where the machine did not stop in good order.
+/// Five lines; one more where there is an account, where the house has something of the box, where its line is kept from
+/// something, where somebody goes out, where somebody is kept from it, and where the machine did not stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",
@@ -38,6 +38,9 @@ pub(super) fn status(status: &Status) -> String {
     }
     if let Some(lan) = status.lan.as_ref().map(lan) {
         line(&mut text, "lan", &lan);
+    }
+    if let Some(residential) = residential(&status.residential) {
+        line(&mut text, "line", &residential);
     }
     if let Some(lately) = status.clients.as_deref().and_then(clients::lately) {
         line(&mut text, "clients", &lately);
@@ -196,6 +199,17 @@ fn lan(lan: &Lan) -> String {
     }
 }
 
+/// Of the house's line: what of a day's allowance is used, and mail that somebody has tried to send.
+fn residential(residential: &Residential) -> Option<String> {
+    let mail = match residential.smtp_tries {
+        None | Some(0) => None,
+        Some(1) => Some("1 try at port 25 was refused".to_owned()),
+        Some(tries) => Some(format!("{tries} tries at port 25 were refused")),
+    };
+    let parts: Vec<String> = residential.used().into_iter().chain(mail).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 /// In the largest unit of which there is a whole one.
 fn ago(seconds: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3600, "h"), (60, "min")];
@@ -234,6 +248,19 @@ mod tests {
         assert_eq!(
             [0, 59, 60, 3599, 3600, 86_399, 86_400, 8_640_000].map(ago),
             ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "100 d"].map(|age| format!("{age} ago"))
+        );
+    }
+
+    #[test]
+    fn of_the_house_s_line_is_told_what_there_is_to_tell() {
+        let told = |smtp_tries, used_bytes, daily_gb| {
+            residential(&Residential { smtp: false, smtp_tries, daily_gb, used_bytes })
+        };
+        assert_eq!([told(None, None, None), told(Some(0), None, None)], [None, None]);
+        assert_eq!(told(Some(1), None, None).as_deref(), Some("1 try at port 25 was refused"));
+        assert_eq!(
+            told(Some(2), Some(1_250_000_000), Some(5)).as_deref(),
+            Some("1.2 of 5 GB of this day are used; 2 tries at port 25 were refused")
         );
     }
 

@@ -90,11 +90,17 @@ pub(crate) fn find<'a>(word: &str, known: &'a [PausedClient]) -> Result<&'a Paus
     let meant: Vec<&PausedClient> = known.iter().filter(begins).filter(|_| !word.is_empty()).collect();
     match meant[..] {
         [one] => Ok(one),
-        [] => Err(format!(
-            "there is no client {word:?}: there are {}",
-            names(&known.iter().collect::<Vec<_>>())
-        )),
+        [] => Err(format!("{}: there are {}", unknown(word), names(&known.iter().collect::<Vec<_>>()))),
         _ => Err(format!("{word:?} begins more than one name: there are {}", names(&meant))),
+    }
+}
+
+fn unknown(word: &str) -> String {
+    match word.parse::<IpAddr>() {
+        Ok(address) => {
+            format!("nobody of the tailnet has {address}, and machines of the house are not paused")
+        }
+        Err(_) => format!("there is no client {word:?}"),
     }
 }
 
@@ -190,6 +196,11 @@ mod tests {
         let known = known();
         let error = |word, known: &[PausedClient]| find(word, known).unwrap_err();
         assert_eq!(error("tv", &known), "there is no client \"tv\": there are Lapdog, laptop, phone");
+        assert_eq!(
+            error("192.168.1.9", &known),
+            "nobody of the tailnet has 192.168.1.9, and machines of the house are not paused: \
+             there are Lapdog, laptop, phone"
+        );
         assert_eq!(error("", &known), "there is no client \"\": there are Lapdog, laptop, phone");
         assert_eq!(error("lap", &known), "\"lap\" begins more than one name: there are Lapdog, laptop");
         assert_eq!(error("phone", &[]), "there is no client \"phone\": there are none yet");

@@ -46,7 +46,7 @@ pub use dns::{Asked, Logged, Question, Told};
 pub use panel::Panel;
 pub use relays::Relay;
 pub(crate) use relays::{is_in, unknown_relay};
-pub use status::{Dns, Lan, Now, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
+pub use status::{Dns, Lan, Now, Residential, Seen, Status, Tailnet, Tunnel, Uplink, Upstream};
 
 pub fn socket_path(run_dir: &Path) -> PathBuf {
     run_dir.join("byway.sock")

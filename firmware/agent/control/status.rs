@@ -131,6 +131,22 @@ pub struct Residential {
     pub used_bytes: Option<u64>,
 }
 
+impl Residential {
+    /// How much of the day's allowance is used; none where there is no bound.
+    pub fn used(&self) -> Option<String> {
+        let (bytes, gb) = self.used_bytes.zip(self.daily_gb)?;
+        let (whole, tenths) = (bytes / 1_000_000_000, bytes / 100_000_000 % 10);
+        Some(format!("{whole}.{tenths} of {gb} GB of this day are used"))
+    }
+}
+
+impl From<&ResidentialView> for Residential {
+    fn from(view: &ResidentialView) -> Self {
+        let (used_bytes, daily_gb) = view.used.unzip();
+        Self { smtp: view.smtp, smtp_tries: view.smtp_tries, daily_gb, used_bytes }
+    }
+}
+
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -178,7 +194,7 @@ impl Status {
             clock_checked_s: view.clock.checked.map(|checked| age(now, checked)),
             board: view.board.clone(),
             clients: view.clients.as_ref().map(|clients| Client::list(clients, now)),
-            residential: residential(&view.residential),
+            residential: Residential::from(&view.residential),
             last_stop: view.last_stop.clone(),
             account: view.account.as_ref().map(Account::new),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -247,11 +263,6 @@ fn upstream(view: &UpstreamView, now: Now) -> Upstream {
         p50_ms: report.p50.map(|p50| u64::try_from(p50.as_millis()).unwrap_or(u64::MAX)),
         error: report.error.clone(),
     }
-}
-
-fn residential(view: &ResidentialView) -> Residential {
-    let (used_bytes, daily_gb) = view.used.unzip();
-    Residential { smtp: view.smtp, smtp_tries: view.smtp_tries, daily_gb, used_bytes }
 }
 
 fn age(now: Now, then: Uptime) -> u64 {
