@@ -44,7 +44,7 @@ sources() {
   without_ours byway_rpi_defconfig
   # One that asks for what another machine has not would be given something else.
   "$BUILDROOT_DIR/support/scripts/check-dotconfig.py" "$OUT/.config" "$image/configs/byway_rpi_defconfig" >&2 ||
-    fail "this machine cannot build what is asked for: the tool chain is one for x86-64"
+    fail "this machine cannot build all that is asked for"
   without_ours source
   spdx
 }
