@@ -82,8 +82,8 @@ lab: peers
     cargo test --quiet --package byway-lab --tests
     cargo test --test promises
 
-# Both machines that QEMU emulates, each for the most part on a processor of its own.
-[parallel]
+# Both machines that QEMU emulates, one after the other: each keeps a processor busy, and kernels have starved what else wanted
+# one when both were.
 emulated: machine vm
 
 # A radio and USB sticks in a machine of its own (QEMU), with the kernel that ./dev has fetched.

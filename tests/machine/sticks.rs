@@ -80,6 +80,7 @@ pub(crate) fn rescue_a_box_whose_own_configuration_is_broken(bench: &Bench) -> R
     machine.wait_for("the stick", "ls /sys/block", |disks| disks.contains("sda"))?;
     machine.start("agent", RUN)?;
     named(&mut machine, "rescued")?;
+    logged(&mut machine, "The box has this configuration")?;
     pull_out(&mut machine, "good")?;
     ensure!(good.read(ANSWER)?.contains("The box has this configuration."), "no answer on the stick");
     ensure!(machine.run("cat /boot/byway.toml.old")? == "[box", "the old one is not kept");

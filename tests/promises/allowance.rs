@@ -73,7 +73,8 @@ fn shut(stage: &Stage) -> Result<()> {
     stage.byway.wait_status("the house's door to be shut for today", PATIENCE, is_shut)?;
     let who = stage.world.phone.who_am_i(Family::V4, Duration::from_secs(3));
     ensure!(who.is_err(), "the phone is carried: {who:?}");
-    ensure!(stage.byway.cli(&["status"])?.code == Some(3), "status must end with 3");
+    let said = stage.byway.cli(&["status"])?;
+    ensure!(said.code == Some(3) && said.stdout.contains(" of 1 GB of this day are used"), "{said:?}");
     let doctor = stage.byway.cli(&["doctor"])?;
     let line = doctor.stdout.lines().find(|line| line.starts_with("FAIL residential ")).unwrap_or_default();
     ensure!(line.contains(" of 1 GB of this day are used"), "{}", doctor.stdout);

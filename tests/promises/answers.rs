@@ -19,7 +19,7 @@ const BLOCKED: u16 = 15;
 /// DESIGN 4: what somebody changes is put right.
 const PUT_RIGHT: Duration = Duration::from_secs(5);
 
-/// A name that exists and one that does not, asked for twice; across a change of door and back they are forgotten.
+/// A name that exists and one that does not, asked for again and again; across a change of door and back they are forgotten.
 pub(super) fn are_remembered(stage: &mut Stage) -> Result<()> {
     stage.carry()?;
     let names = [
@@ -36,8 +36,8 @@ pub(super) fn are_remembered(stage: &mut Stage) -> Result<()> {
                 ensure!(reply.code == *code, "{name}: {reply:?}");
                 Ok(heard_by(stage, name))
             };
-            let (before, once, twice) = (heard_by(stage, name), asked()?, asked()?);
-            // Of a slow answer both addresses of the upstream are asked.
+            // Of a slow answer both addresses of the upstream are asked, and the second one hears it later.
+            let (before, _, once, twice) = (heard_by(stage, name), asked()?, asked()?, asked()?);
             ensure!(
                 once[0] > before[0] && once[1..] == [0; 3],
                 "{name}, heard {once:?} times after {wishes:?}"

@@ -82,6 +82,8 @@ pub(super) fn wrong_key_never_opens(stage: &mut Stage) -> Result<()> {
     stage.byway.start()?;
     stage.byway.wait_status("the new agent", PATIENCE, |_| true)?;
     let mut watch = stage.watch(None, Rates::default())?;
+    let is_told = |status: &Value| says(status, "does not answer this box's key");
+    stage.byway.wait_status("the wrong key", PATIENCE, is_told)?;
     let said = stage.byway.cli(&["egress", "privacy"])?;
     ensure!(said.code == Some(1) && said.stderr.contains("does not answer this box's key"), "{said:?}");
     let status = stage.byway.status()?;

@@ -168,7 +168,7 @@ pub(super) fn flood_of_routers(stage: &mut Stage) -> Result<()> {
     // Each address that a router makes it take shuts the door for a moment.
     stage.byway.wait_status("an open door in the flood", PATIENCE, is_as_wished)?;
     let sent = flood.finish()?;
-    ensure!(sent > 300, "a flood of {sent} routers");
+    ensure!(sent > 100, "a flood of {sent} routers");
     ordeal.note(format!("{sent} routers announced in 3 s"), None, None);
     move_in(stage, &mut ordeal, "a usual house", usual, wait_leased)?;
     ordeal.end().map(drop)

@@ -110,7 +110,7 @@ fn drift_in(status: &Value) -> Result<(u64, Option<&str>)> {
 }
 
 /// Slow enough that some heals are read back before the next blow: only those are counted.
-const FIGHTER: &str = "while nft flush chain inet byway forward; do sleep 0.2; done";
+const FIGHTER: &str = "while nft flush chain inet byway forward; do sleep 0.4; done";
 
 /// A firewall of somebody else's that writes its own idea of the rule set over and over.
 pub(super) fn fight(stage: &mut Stage) -> Result<()> {

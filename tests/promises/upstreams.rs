@@ -14,11 +14,13 @@ use serde_json::Value;
 
 use crate::answers::ask_for;
 use crate::evidence::Tailnet;
-use crate::names::{LIMIT, count, dig, fresh, fresh_below, heard_by, is_by, is_refused, upstream};
+use crate::names::{LIMIT, count, dig, dig_for, fresh, fresh_below, heard_by, is_by, is_refused, upstream};
 use crate::ordeal::{PATIENCE, says};
 
 /// How long until an upstream that is well again is asked with success.
-const RECOVERY: Duration = Duration::from_secs(10);
+const RECOVERY: Duration = Duration::from_mins(1);
+/// The stub gives an upstream four seconds.
+const TOLD: Duration = Duration::from_secs(10);
 /// RFC 8914: "network error".
 const NETWORK_ERROR: u16 = 23;
 
@@ -142,7 +144,7 @@ fn goes_wrong(stage: &mut Stage, door: Door, fault: &Fault) -> Result<()> {
 
 /// In time, with the reason, in the status too; and nobody else is asked.
 fn fails(stage: &Stage, door: Door, name: &str, words: &str) -> Result<()> {
-    let reply = dig(stage, name, RecordType::A)?;
+    let reply = dig_for(stage, name, RecordType::A, TOLD)?;
     ensure!(reply.code == ResponseCode::ServFail, "{reply:?}");
     let told = |(code, text): &(u16, String)| *code == NETWORK_ERROR && text.contains(words);
     ensure!(reply.extended_error.as_ref().is_some_and(told), "no {words:?} in {reply:?}");

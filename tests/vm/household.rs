@@ -139,16 +139,24 @@ impl Household {
     /// one whose beginning nobody saw.
     pub(crate) fn watch(&mut self) -> Result<Watch> {
         self.carry()?;
-        let said = self.cli(&["egress", "sealed"])?;
-        ensure!(said.code == Some(0), "byway egress sealed: {said:?}");
+        self.wish_for("sealed")?;
         let mut watch = Watch::begin(&self.world, None, GENTLE)?;
         self.flip(&mut watch, Door::Privacy)?;
         Ok(watch)
     }
 
+    /// Until it has reached that: `byway egress` itself has a real machine's patience.
+    pub(crate) fn wish_for(&mut self, wish: &str) -> Result<()> {
+        let said = self.cli(&["egress", wish, "--no-wait"])?;
+        let is_reached = |status: &Value| status["wish"] == wish && is_as_wished(status);
+        self.wait_status(wish, is_reached).with_context(|| format!("{said:?}")).map(drop)
+    }
+
     /// Until a packet of the phone's has come back by the other door.
     pub(crate) fn flip(&mut self, watch: &mut Watch, door: Door) -> Result<()> {
-        watch.flip_by(Some(door), |words| self.cli(words))?;
+        let requested = SystemTime::now();
+        self.wish_for(&door.to_string())?;
+        watch.decide(requested, Some(door));
         watch.wait_answered(PATIENCE).map(drop)
     }
 

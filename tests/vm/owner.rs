@@ -33,8 +33,7 @@ pub(crate) fn waits_sealed(house: &mut Household) -> Result<()> {
 /// A typo, found at the next boot, and the wish of before.
 pub(crate) fn keeps_what_was_good(house: &mut Household) -> Result<()> {
     house.carry()?;
-    let said = house.cli(&["egress", "residential"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    house.wish_for("residential")?;
     house.pi()?.start("reboot", "reboot")?;
     let told = house.wait_off()?;
     ensure!(told.iter().any(|event| event["data"]["reason"] == "guest-reset"), "no restart: {told:?}");
@@ -51,7 +50,6 @@ pub(crate) fn keeps_what_was_good(house: &mut Household) -> Result<()> {
         ensure!(answer.contains(words), "no {words:?} in {answer}");
     }
     house.card.write("byway.toml", &good)?;
-    let said = house.cli(&["egress", "privacy"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    house.wish_for("privacy")?;
     house.world.phone.wait_seen_by(Door::Privacy)
 }

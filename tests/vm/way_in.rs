@@ -32,8 +32,11 @@ pub(crate) fn is_open(house: &mut Household) -> Result<()> {
         })
     };
     log_in("a login", "byway status", "mullvad")?;
-    let told = owner.type_in(&phone, to, "echo at $SSH_TTY; ls $HOME/.ssh; exit")?;
-    ensure!(told.contains("at /dev/pts/") && told.contains("authorized_keys"), "{told}");
+    wait_for("a login at a terminal", PATIENCE, || {
+        let told = owner.type_in(&phone, to, "echo at $SSH_TTY; ls $HOME/.ssh; exit")?;
+        ensure!(told.contains("at /dev/pts/") && told.contains("authorized_keys"), "{told}");
+        Ok(())
+    })?;
     let stranger = Visitor::with_new_key(&house.world.folder().join("stranger"))?;
     wait_for("a stranger to be sent away", PATIENCE, || {
         let refused = stranger.run(&phone, to, "true").expect_err("a stranger is in").to_string();

@@ -24,6 +24,8 @@ const STEP: Duration = Duration::from_millis(2);
 /// No other load counts its flows from here.
 pub const FIRST_FLOW: u32 = 1 << 30;
 const PATIENCE: Duration = Duration::from_mins(1);
+/// A refusal of what somebody has said is heard by then: so many others have spoken since.
+const LATER: usize = 25;
 
 /// A running crowd; it falls silent when closed or dropped.
 #[derive(Debug)]
@@ -113,14 +115,17 @@ fn speak_in_turn((mut crowd, heard): (Vec<Member>, Arc<AtomicBool>), stop: &Stop
     while !stop.is_up() {
         // A round that took longer than 30 s would let the box forget a flow that was answered once.
         let mut due = Instant::now();
-        for member in crowd.iter_mut().take_while(|_| !stop.is_up()) {
+        for nth in (0..crowd.len()).take_while(|_| !stop.is_up()) {
+            let member = &mut crowd[nth];
             // A kernel swallows the first packet of a masqueraded flow that changes doors: the second one tells.
-            let spoke = member.speak().and_then(|_| member.speak());
+            if member.speak().and_then(|_| member.speak()).is_err() {
+                member.open_anew(&mut next_flow)?;
+            }
             due += STEP;
             sleep(due.saturating_duration_since(Instant::now()).max(STEP / 10));
-            // A refusal comes at once, if at all.
-            if spoke.is_err() || member.socket.take_error()?.is_some() {
-                member.open_anew(&mut next_flow)?;
+            let before = &mut crowd[nth.saturating_sub(LATER)];
+            if before.socket.take_error()?.is_some() {
+                before.open_anew(&mut next_flow)?;
             }
         }
     }

@@ -120,7 +120,7 @@ fn record(name: &str, address: Ipv4Addr, dns64: Dns64) -> String {
 }
 
 pub(crate) fn wait_until_listening(namespace: &Namespace, address: IpAddr) -> Result<()> {
-    wait_for("a resolver to listen", Duration::from_secs(5), || {
+    wait_for("a resolver to listen", Duration::from_mins(1), || {
         namespace.enter(|| Ok(std::net::TcpStream::connect((address, 53)).map(drop)?))
     })
 }

@@ -34,7 +34,7 @@ impl Events {
             }
         });
         let events = Self(told);
-        events.wait("the agent's first word", Duration::from_secs(5), |_| true)?;
+        events.wait("the agent's first word", Duration::from_mins(1), |_| true)?;
         Ok(events)
     }
 

@@ -120,7 +120,7 @@ impl Namespace {
 
     /// A power cut: SIGKILL for everything inside, until nothing runs any more.
     pub fn kill_all(&self) -> Result<()> {
-        wait_for(&format!("{} to be empty", self.name), Duration::from_secs(5), || {
+        wait_for(&format!("{} to be empty", self.name), Duration::from_mins(1), || {
             let pids = self.pids()?;
             for pid in &pids {
                 // An error means that it ended since the listing.

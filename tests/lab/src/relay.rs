@@ -278,7 +278,7 @@ pub(crate) fn start_wireguard_go(namespace: &Namespace, program: &Path, device: 
 
 /// Waits until `wg` can talk to the process that drives the device.
 pub(crate) fn wait_configurable(namespace: &Namespace, daemon: &mut Process, device: &str) -> Result<()> {
-    wait_for(&format!("the control socket of {device}"), Duration::from_secs(5), || {
+    wait_for(&format!("the control socket of {device}"), Duration::from_mins(1), || {
         ensure!(wireguard_socket(device).exists(), "no socket yet");
         if !daemon.is_alive() {
             bail!("the process has ended");

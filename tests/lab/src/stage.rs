@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::byway_box::Said;
 use crate::capture::{Capture, Heading};
 use crate::card::Card;
 use crate::guest::Guest;
@@ -175,15 +174,10 @@ impl Watch {
 
     /// Asks the box for a door and waits for its verdict.
     pub fn flip(&mut self, byway: &BywayBox, door: Option<Door>) -> Result<()> {
-        self.flip_by(door, |words| byway.cli(words)).with_context(|| byway.log_tail())
-    }
-
-    /// The same of a box whose command line is somewhere else.
-    pub fn flip_by(&mut self, door: Option<Door>, cli: impl FnOnce(&[&str]) -> Result<Said>) -> Result<()> {
         let requested = SystemTime::now();
         let wish = door.map_or_else(|| "sealed".to_owned(), |door| door.to_string());
-        let said = cli(&["egress", &wish])?;
-        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}");
+        let said = byway.cli(&["egress", &wish])?;
+        ensure!(said.code == Some(0), "byway egress {wish}: {said:?}\n{}", byway.log_tail());
         self.decide(requested, door);
         Ok(())
     }

@@ -41,7 +41,7 @@ impl Tailscale {
             &args,
             &[&environment(path_text(authority)?)[..], &WITHOUT_ROUTERS].concat(),
         )?;
-        wait_for("tailscaled's socket", Duration::from_secs(10), || {
+        wait_for("tailscaled's socket", Duration::from_mins(1), || {
             if !daemon.is_alive() {
                 bail!("tailscaled has ended");
             }
@@ -58,7 +58,7 @@ impl Tailscale {
         let (key, host) = (format!("--auth-key=file:{}", key_path.display()), format!("--hostname={host}"));
         let login = "--login-server=https://hs.example.net";
         let mut words = vec!["up", "--reset", "--force-reauth", login, &key, &host, "--accept-dns=false"];
-        words.push("--timeout=30s");
+        words.push("--timeout=60s");
         words.extend(more);
         self.run(&words).with_context(|| self.daemon.log_tail()).map(drop)
     }

@@ -89,7 +89,7 @@ impl Visitor {
         let host = format!("root@{to}");
         let words = [&self.client(&known_hosts)?, &[&host, "echo inside; sleep 600"][..]].concat();
         let session = from.spawn("session", Path::new("ssh"), &words, &[])?;
-        wait_for("a session", Duration::from_secs(10), || {
+        wait_for("a session", Duration::from_mins(1), || {
             ensure!(session.log().contains("inside"), "{}", session.log_tail());
             Ok(session.pid())
         })?;

@@ -13,8 +13,8 @@ use byway_lab::wait_for;
 use serde_json::Value;
 
 use super::{
-    asked_by_the_houses_line, calls, carries_by_itself, carry_by_account, is_proven, only_device, restart,
-    take_a_box, trouble,
+    BY_ITSELF, asked_by_the_houses_line, calls, carries_by_itself, carry_by_account, is_proven, only_device,
+    restart, take_a_box, trouble,
 };
 use crate::ordeal::{GENTLE, Ordeal, PATIENCE};
 use crate::relays::{active, carries_after_a_boot, relays, seen_by, wait_relays};
@@ -166,7 +166,7 @@ pub(crate) fn a_house_of_ipv6_alone_carries(stage: &mut Stage) -> Result<()> {
             let endpoint = status["tunnel"]["endpoint"].as_str().and_then(|text| text.parse().ok());
             is_proven(status) && endpoint.is_some_and(|endpoint: SocketAddr| endpoint.is_ipv6() == by_ipv6)
         };
-        stage.byway.wait_status("a relay by that family", PATIENCE, is_so).context(house)?;
+        stage.byway.wait_status("a relay by that family", BY_ITSELF, is_so).context(house)?;
         ensure!(seen_by(stage)? == active(stage)?, "the internet sees another");
         ordeal.note(format!("{house}, relays of an account"), sealed, carried);
     }

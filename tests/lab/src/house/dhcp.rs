@@ -157,7 +157,7 @@ impl DhcpServer {
     /// Another server may have written into the same log before.
     fn wait_until_started(&mut self) -> Result<()> {
         let started = format!("dnsmasq[{}]: started", self.process.pid());
-        wait_for("a DHCP server to start", Duration::from_secs(5), || {
+        wait_for("a DHCP server to start", Duration::from_mins(1), || {
             ensure!(self.process.is_alive(), "it has ended");
             self.log_before = self.process.log().find(&started).context("not a word yet")?;
             Ok(())

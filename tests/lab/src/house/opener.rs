@@ -36,7 +36,7 @@ impl Opener {
         let args = ["-d", "-f", path_text(&config)?, "-P", path_text(&pid)?];
         let process = router.spawn("miniupnpd", Path::new("miniupnpd"), &args, &[])?;
         let opener = Self(process);
-        wait_for("a router that opens ports", Duration::from_secs(5), || {
+        wait_for("a router that opens ports", Duration::from_mins(1), || {
             let listening = router.run(&["ss", "-Hlun", "sport = :5351"])?;
             (!listening.is_empty()).then_some(()).context("nobody listens for NAT-PMP")
         })

@@ -23,6 +23,8 @@ const LAST_TRIES: Duration = Duration::from_secs(2);
 const MOST_GIVEN_UP: usize = 2;
 /// How often short flows are looked at.
 const STEP: Duration = Duration::from_millis(5);
+/// So many that a late wake has missed are opened at once: a rate is reached on a busy machine too, and no queue overflows.
+const MADE_UP_FOR: u32 = 5;
 
 /// What a line adds to the report.
 #[derive(Debug, Default)]
@@ -180,8 +182,9 @@ impl ShortFlows {
         while !stop.is_up() {
             pace.wait();
             let now = Instant::now();
-            if now >= next_open {
-                next_open = (next_open + every).max(now);
+            next_open = next_open.max(now.checked_sub(every * MADE_UP_FOR).unwrap_or(now));
+            while now >= next_open {
+                next_open += every;
                 self.open.extend(self.tally.open(self.line).map(|flow| (flow, now)));
             }
             self.step(now, answers);
