@@ -83,7 +83,7 @@ lab: peers
     cargo test --test promises
 
 # Both machines that QEMU emulates, one after the other: each keeps a processor busy, and kernels have starved what else wanted
-# one when both were.
+# one when both ran.
 emulated: machine vm
 
 # A radio and USB sticks in a machine of its own (QEMU), with the kernel that ./dev has fetched.

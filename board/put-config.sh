@@ -30,7 +30,7 @@ out=${out:-target/card.img}
 folder=$(dirname "$config") files=()
 while read -r name; do
   if [[ -e $folder/$name ]]; then files+=("$folder/$name"); fi
-done < <(grep -oE "[\"'][^\"'/]+\.(conf|key)[\"']" "$config" | tr -d "\"'" | sort -u)
+done < <(grep -oE "\"[^\"/]+\.(conf|key)\"|'[^'/]+\.(conf|key)'" "$config" | sed 's/^.//; s/.$//' | sort -u)
 
 # For this machine's user alone: it holds secrets from here on.
 install -m 600 /dev/null "$out"

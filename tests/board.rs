@@ -74,6 +74,75 @@ fn the_owner_reads_windows_lines_and_an_example_that_is_nearly_good() {
     }
 }
 
+/// A Pi's shell knows no other of BusyBox's than what has a name in its folders. Debian's, on the virtual card, knows all.
+#[test]
+fn every_program_that_a_script_calls_is_on_the_card() {
+    let programs = read("board/programs");
+    let programs: BTreeSet<&str> = programs.lines().filter(|line| !line.starts_with('#')).collect();
+    let folders =
+        ["overlays/rootfs/etc/init.d", "overlays/rootfs/usr/libexec/byway", "firmware/agent/uplink"];
+    let scripts: Vec<String> = folders.iter().flat_map(|folder| scripts_in(folder)).collect();
+    let functions: BTreeSet<&str> = scripts
+        .iter()
+        .flat_map(|script| script.lines())
+        .filter_map(|line| Some(line.split_once("() {")?.0))
+        .collect();
+    let called: BTreeSet<String> = scripts.iter().flat_map(|script| called(script)).collect();
+    let is_there = |word: &&String| {
+        let word = word.as_str();
+        programs.contains(word) || functions.contains(word) || SHELLS_OWN.contains(&word)
+    };
+    let missing: Vec<&String> = called.iter().filter(|word| !is_there(word)).collect();
+    assert!(missing.is_empty(), "board/programs does not name {missing:?}");
+    assert!(called.len() > 40, "are these all that is called? {called:?}");
+}
+
+/// Of the words that begin a command: its language, and what it does itself.
+const SHELLS_OWN: [&str; 30] = [
+    "break", "case", "cd", "command", "continue", "do", "done", "echo", "elif", "else", "esac", "eval",
+    "exec", "exit", "export", "false", "fi", "for", "if", "local", "printf", "read", "readonly", "return",
+    "set", "shift", "then", "trap", "true", "wait",
+];
+
+fn scripts_in(folder: &str) -> Vec<String> {
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect(folder);
+    let paths = files.map(|file| file.expect(folder).path());
+    let scripts = paths.filter(|path| path.is_file() && path.extension().is_none_or(|kind| kind == "sh"));
+    scripts.map(|path| fs::read_to_string(path).expect(folder)).collect()
+}
+
+/// The first word of each command; more than those where a text looks like one.
+fn called(script: &str) -> Vec<String> {
+    let code: Vec<&str> =
+        script.lines().filter(|line| !line.trim_start().starts_with('#')).map(without_comment).collect();
+    let code = without(&without(&code.join("\n"), "$((", "))"), "${", "}");
+    let commands = code.split(['\n', '|', ';', '&', '(', ')', '{', '}']);
+    commands.filter_map(first_word).map(str::to_owned).collect()
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split(" # ").next().unwrap_or(line)
+}
+
+/// From each `open` to the next `close`.
+fn without(text: &str, open: &str, close: &str) -> String {
+    let mut parts = text.split(open);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| kept + part.split_once(close).map_or("", |(_, rest)| rest))
+}
+
+fn first_word(command: &str) -> Option<&str> {
+    let leads_in = |word: &&str| {
+        let is_set = word
+            .split_once('=')
+            .is_some_and(|(name, _)| name.chars().all(|it| it.is_alphanumeric() || it == '_'));
+        is_set || ["!", "if", "then", "do", "else", "elif", "while", "until"].contains(word)
+    };
+    let word = command.split_whitespace().find(|word| !leads_in(word))?;
+    let is_name = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || "._-".contains(it);
+    (word.starts_with(|it: char| it.is_ascii_lowercase()) && word.chars().all(is_name)).then_some(word)
+}
+
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))

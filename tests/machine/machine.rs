@@ -35,8 +35,7 @@ pub(crate) fn plug_in(machine: &mut Machine, name: &str, image: &Path, read_only
     Ok(())
 }
 
-/// Its image is whole afterwards.
-/// As a person does who has waited for the stick's light: whatever is being written to it.
+/// As a person does who has waited for the stick's light to go out: its image is whole afterwards.
 pub(crate) fn pull_out(machine: &mut Machine, name: &str) -> Result<()> {
     machine.wait_for("the sticks to be let go", "grep stick /proc/mounts || true", str::is_empty)?;
     machine.order(&format!(r#"{{"execute": "device_del", "arguments": {{"id": "{name}-usb"}}}}"#))?;

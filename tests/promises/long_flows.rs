@@ -290,8 +290,13 @@ pub(super) fn ten_thousand(stage: &mut Stage) -> Result<()> {
     let outcome = ordeal.end()?;
     // The next ones' flows would get one of these ports in four, and be refused for what the crowd has left there.
     forget_loads(stage)?;
-    let late = outcome.flips.iter().filter(|took| **took > FLIP_BOUND).count();
-    ensure!(outcome.flips.len() > 1 && late <= 1, "flips took {:?}", outcome.flips);
+    // The first one was before the crowd.
+    let flips = outcome.flips.get(1..).unwrap_or_default();
+    let quickest = flips.iter().min().context("no flip let a packet pass")?;
+    ensure!(
+        *quickest <= FLIP_BOUND && flips.iter().all(|took| *took <= FLIP_BOUND * 3),
+        "flips took {flips:?}"
+    );
     let members = |door| {
         let packets = outcome.judge.left_by(door, &outcome.witnesses);
         let flows =

@@ -14,7 +14,7 @@ use crate::ordeal::PATIENCE;
 
 const LIMIT: Duration = Duration::from_secs(5);
 /// A mail program that is refused knows it by then.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 pub(super) fn goes_by_the_relay_alone(stage: &mut Stage) -> Result<()> {
     stage.carry()?;

@@ -43,7 +43,7 @@ pub(super) fn busiest_second(loads: &[&LoadReport]) -> usize {
     opened.iter().enumerate().map(|(nth, first)| until(first) - nth).max().unwrap_or(0)
 }
 
-/// Which part of the new connections that were opened before `end`.
+/// Which part of the new connections that were opened before `end` was answered.
 pub(super) fn answered(load: &LoadReport, end: SystemTime) -> Result<f64> {
     let counted = |flows: usize| Ok::<_, anyhow::Error>(f64::from(u32::try_from(flows)?));
     let opened: Vec<&FlowReport> = new_connections(load).filter(|flow| flow.opened < end).collect();

@@ -19,8 +19,8 @@ use crate::ordeal::{PATIENCE, says};
 
 /// How long until an upstream that is well again is asked with success.
 const RECOVERY: Duration = Duration::from_mins(1);
-/// The stub gives an upstream four seconds.
-const TOLD: Duration = Duration::from_secs(10);
+/// The stub gives an upstream four seconds, so that tailscaled hears of it within its five.
+const TOLD: Duration = Duration::from_secs(6);
 /// RFC 8914: "network error".
 const NETWORK_ERROR: u16 = 23;
 

@@ -57,7 +57,6 @@ const IN_HOUSE: &[InHouse] = &[
     ("a_frozen_agent_is_bitten_and_the_box_carries_again", frozen::is_bitten),
     // The last one on this card.
     ("a_power_cut_and_a_broken_data_carry_again", damage::broken_data),
-    // By the clock: the other emulated machines are off by now.
     ("from_power_to_carrying_sealed_before_any_interface", first_boot::from_power_to_carrying),
     ("a_power_cut_at_the_join_leaves_one_node_that_carries", cuts::at_the_join),
     ("two_power_cuts_of_the_first_boot_carry_in_the_end", cuts::twice_in_first_boot),

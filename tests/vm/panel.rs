@@ -90,9 +90,9 @@ fn a_press_is_answered_at_once_and_carried_out(pi: &mut Pi) -> Result<()> {
         pi.wait_light(light)?;
         pi.wait_frame()?;
     }
-    // Its idle time goes as the host's, which may be elsewhere once.
+    // The host may have been elsewhere at one of them.
     let late = times.iter().filter(|took| **took > ANSWERED).count();
-    ensure!(late <= 1, "presses are answered after {times:.3?} s");
+    ensure!(late <= 1 && times.iter().all(|took| *took <= 1.0), "presses are answered after {times:.3?} s");
     Ok(())
 }
 

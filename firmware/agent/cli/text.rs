@@ -14,8 +14,8 @@ pub(super) use clients::{clients, paused};
 pub(super) use panel::{Finding as Walked, Part, Sight, panel, walked};
 pub(super) use relays::{countries, entries, instead, relays, tested};
 
-/// Five lines; one more where there is an account, where the house has something of the box, where its line is kept from
-/// something, where somebody goes out, where somebody is kept from it, and where the machine did not stop in good order.
+/// Five lines; one more where there is an account, where the house has something of the box, where its line has a bound
+/// or has refused mail, where somebody goes out, where somebody is kept from it, and where the machine did not stop in good order.
 pub(super) fn status(status: &Status) -> String {
     let state = match status.state {
         Phase::Sealed => "sealed",

@@ -24,7 +24,7 @@ const STEP: Duration = Duration::from_millis(2);
 /// No other load counts its flows from here.
 pub const FIRST_FLOW: u32 = 1 << 30;
 const PATIENCE: Duration = Duration::from_mins(1);
-/// A refusal of what somebody has said is heard by then: so many others have spoken since.
+/// What somebody has said is refused, if at all, before so many others have spoken.
 const LATER: usize = 25;
 
 /// A running crowd; it falls silent when closed or dropped.

@@ -26,8 +26,8 @@ const AGE: Duration = Duration::from_hours(40 * 24);
 /// Apps begin anew all the time: a gap shows.
 const BUSY: Rates = Rates { long_udp: 300, new_udp: 50, new_tcp: 10, long_tcp: 50, for_life: 0, odd: 0 };
 
-/// With the addresses that the device had, and with others. Clients notice little of it; most of three times, where the first
-/// handshake of the new key was lost.
+/// With the addresses that the device had, and with others. Clients notice little of it; where the new key's first handshake is
+/// lost, in two tries of three.
 pub(crate) fn under_traffic(stage: &mut Stage) -> Result<()> {
     carry_by_account(stage)?;
     for replacing in [Replacing::Good, Replacing::Elsewhere] {
