@@ -184,11 +184,11 @@ const PROMISES: &[Promise] = &[
     ("a_wrong_mullvad_key_never_opens_and_says_so", faults::wrong_key_never_opens),
     ("the_box_says_nothing_in_the_house_that_it_need_not", quiet::says_nothing_needless),
     // All by one box with three of them; the next promise takes another box.
-    ("a_dead_relay_is_replaced_before_anyone_notices", relays::a_dead_one_is_replaced),
+    ("a_dead_relay_is_replaced_before_anyone_notices", relays::deaths::a_dead_one_is_replaced),
     ("a_blocked_port_and_a_narrow_way_to_a_relay_are_told_and_got_around", relays::obstacles_are_got_around),
     (
         "dead_cities_end_at_another_one_or_at_a_seal_that_says_why_and_lifts_by_itself",
-        relays::whole_cities_die,
+        relays::deaths::whole_cities_die,
     ),
     ("the_relay_that_the_owner_chose_carries_after_a_reboot", relays::the_choice_is_remembered),
     ("a_house_that_lets_no_udp_through_is_told", relays::a_house_without_udp),
@@ -242,7 +242,7 @@ const SOAKS: &[Promise] = &[
     ("soak_a_node_deleted_at_control_finds_out_and_joins_with_a_new_key", outages::deleted_at_control),
     ("soak_tailscaled_killed_20_times_is_carried_again", kills::tailscaled_killed_20_times),
     ("soak_an_agent_killed_500_times_in_a_flip_keeps_a_wish", kills::killed_500_times),
-    ("soak_30_relay_deaths_are_carried_by_the_next", relays::thirty_deaths),
+    ("soak_30_relay_deaths_are_carried_by_the_next", relays::deaths::thirty_deaths),
     ("soak_ten_minutes_of_loss_and_jitter_lose_no_relay", relays::ten_minutes_of_a_bad_radio),
     ("soak_an_idle_box_costs_its_relays_2_kilobytes_a_second_at_most", relays::idle_is_cheap),
     ("soak_an_idle_box_hardly_writes", writes::are_few_while_idle),
