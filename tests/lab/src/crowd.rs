@@ -17,13 +17,12 @@ use crate::inside::{Inside, StopSign};
 use crate::packet::Tag;
 use crate::stage::Stage;
 use crate::topology::{Place, SERVER_V4, SERVER_V6};
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// Somebody speaks every 2 ms: 10,000 flows three times a minute, two packets each time.
 const STEP: Duration = Duration::from_millis(2);
 /// No other load counts its flows from here.
 pub const FIRST_FLOW: u32 = 1 << 30;
-const PATIENCE: Duration = Duration::from_mins(1);
 /// What somebody has said is refused, if at all, before so many others have spoken.
 const LATER: usize = 25;
 

@@ -16,12 +16,11 @@ use crate::judge::Door;
 use crate::phone::Family;
 use crate::stage::{Outcome, Stage, Watch, is_as_wished};
 use crate::traffic::Rates;
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 use counters::Counters;
 use keys::{Key, Keys};
 use screen::{Frame, say};
 
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two drawings when nobody presses anything.
 const DRAWING: Duration = Duration::from_millis(700);
 const SCRIPTED_FLIPS: usize = 10;

@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -12,7 +11,7 @@ use crate::mullvad_api::HOST as MULLVAD_HOST;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::topology::{CONTROL_V4, MULLVAD_API, SERVER_V4, SERVER_V6};
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// A set of names that a resolver knows.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +119,7 @@ fn record(name: &str, address: Ipv4Addr, dns64: Dns64) -> String {
 }
 
 pub(crate) fn wait_until_listening(namespace: &Namespace, address: IpAddr) -> Result<()> {
-    wait_for("a resolver to listen", Duration::from_mins(1), || {
+    wait_for("a resolver to listen", PATIENCE, || {
         namespace.enter(|| Ok(std::net::TcpStream::connect((address, 53)).map(drop)?))
     })
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::wait::PATIENCE;
+
 /// A stream of `GET /v1/events`, which ends with the agent.
 #[derive(Debug)]
 pub struct Events(Receiver<(SystemTime, Value)>);
@@ -34,7 +36,7 @@ impl Events {
             }
         });
         let events = Self(told);
-        events.wait("the agent's first word", Duration::from_mins(1), |_| true)?;
+        events.wait("the agent's first word", PATIENCE, |_| true)?;
         Ok(events)
     }
 

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
@@ -13,7 +12,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use crate::process::{Process, command, succeed};
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// No single command in the lab takes longer; one that does hangs, and a hang must fail.
 const COMMAND_LIMIT: &str = "60";
@@ -120,7 +119,7 @@ impl Namespace {
 
     /// A power cut: SIGKILL for everything inside, until nothing runs any more.
     pub fn kill_all(&self) -> Result<()> {
-        wait_for(&format!("{} to be empty", self.name), Duration::from_mins(1), || {
+        wait_for(&format!("{} to be empty", self.name), PATIENCE, || {
             let pids = self.pids()?;
             for pid in &pids {
                 // An error means that it ended since the listing.

@@ -59,7 +59,7 @@ impl Phone {
     /// pair takes up to 5 s more: wait for a first success, then measure.
     pub fn use_exit(&self, name: &str) -> Result<()> {
         let exit = format!("--exit-node={name}");
-        wait_for(&format!("{name} to be an exit node for the phone"), Duration::from_mins(1), || {
+        wait_for(&format!("{name} to be an exit node for the phone"), PATIENCE, || {
             self.tailscale.run(&["set", &exit]).map(drop)
         })
     }

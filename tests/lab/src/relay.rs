@@ -20,7 +20,7 @@ use crate::process::{Process, command, succeed};
 use crate::run::wireguard_socket;
 use crate::tools::path_text;
 use crate::topology::{Place, RELAYS, RelaySite, Topology};
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 pub(crate) use customers::{Customers, Devices};
 use delay::{BEHIND, Delay};
 pub use way::Trouble;
@@ -278,7 +278,7 @@ pub(crate) fn start_wireguard_go(namespace: &Namespace, program: &Path, device: 
 
 /// Waits until `wg` can talk to the process that drives the device.
 pub(crate) fn wait_configurable(namespace: &Namespace, daemon: &mut Process, device: &str) -> Result<()> {
-    wait_for(&format!("the control socket of {device}"), Duration::from_mins(1), || {
+    wait_for(&format!("the control socket of {device}"), PATIENCE, || {
         ensure!(wireguard_socket(device).exists(), "no socket yet");
         if !daemon.is_alive() {
             bail!("the process has ended");

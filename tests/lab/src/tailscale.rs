@@ -1,7 +1,6 @@
 //! A tailscaled that the world itself runs, on the phone or on the box by hand, and its command line.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -9,7 +8,7 @@ use crate::namespace::Namespace;
 use crate::peers::Peers;
 use crate::process::Process;
 use crate::tools::{path_text, write_secret};
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// A running node; logged in or not.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ impl Tailscale {
             &args,
             &[&environment(path_text(authority)?)[..], &WITHOUT_ROUTERS].concat(),
         )?;
-        wait_for("tailscaled's socket", Duration::from_mins(1), || {
+        wait_for("tailscaled's socket", PATIENCE, || {
             if !daemon.is_alive() {
                 bail!("tailscaled has ended");
             }

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
+/// For what has no bound of its own.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
 /// How long between two looks: short against every bound of the design, long against the cost of a look.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 

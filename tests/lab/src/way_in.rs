@@ -4,7 +4,6 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -12,7 +11,7 @@ use crate::BywayBox;
 use crate::namespace::Namespace;
 use crate::process::{Process, succeed};
 use crate::tools::path_text;
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 const KEEP_SSH: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../overlays/rootfs/usr/libexec/byway/keep-ssh");
@@ -89,7 +88,7 @@ impl Visitor {
         let host = format!("root@{to}");
         let words = [&self.client(&known_hosts)?, &[&host, "echo inside; sleep 600"][..]].concat();
         let session = from.spawn("session", Path::new("ssh"), &words, &[])?;
-        wait_for("a session", Duration::from_mins(1), || {
+        wait_for("a session", PATIENCE, || {
             ensure!(session.log().contains("inside"), "{}", session.log_tail());
             Ok(session.pid())
         })?;

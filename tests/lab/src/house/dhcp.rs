@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::topology::{BOX_MAC, Numbering};
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// Both halves of the internet: more specific than any default route.
 const EVERYWHERE: [&str; 2] = ["0.0.0.0/1", "128.0.0.0/1"];
@@ -157,7 +157,7 @@ impl DhcpServer {
     /// Another server may have written into the same log before.
     fn wait_until_started(&mut self) -> Result<()> {
         let started = format!("dnsmasq[{}]: started", self.process.pid());
-        wait_for("a DHCP server to start", Duration::from_mins(1), || {
+        wait_for("a DHCP server to start", PATIENCE, || {
             ensure!(self.process.is_alive(), "it has ended");
             self.log_before = self.process.log().find(&started).context("not a word yet")?;
             Ok(())

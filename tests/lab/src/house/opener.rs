@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::tools::path_text;
-use crate::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// The chains that it puts its rules into.
 const CHAINS: &str = "table inet opener {
@@ -36,7 +35,7 @@ impl Opener {
         let args = ["-d", "-f", path_text(&config)?, "-P", path_text(&pid)?];
         let process = router.spawn("miniupnpd", Path::new("miniupnpd"), &args, &[])?;
         let opener = Self(process);
-        wait_for("a router that opens ports", Duration::from_mins(1), || {
+        wait_for("a router that opens ports", PATIENCE, || {
             let listening = router.run(&["ss", "-Hlun", "sport = :5351"])?;
             (!listening.is_empty()).then_some(()).context("nobody listens for NAT-PMP")
         })
